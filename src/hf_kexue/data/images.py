@@ -1,0 +1,297 @@
+"""Images and optional class labels: any Hub id, local folder (ImageFolder or parquet) or stream -> tensors in [-1, 1].
+
+    source = load_images("folder or Hub id", label_column="label")
+    dataset = ImageDataset(source, resolution=64, random_flip=True, seed=0)
+    loader = DataLoader(dataset, batch_size=32, collate_fn=collate_images)
+
+A file that cannot be decoded is skipped; `collate_images` passes its name on, so that a `BrokenImages` counter in the
+training loop can name it and stop when there are too many. Whether an image is flipped depends on (seed, epoch, index)
+only: resuming in the middle of an epoch, or with other workers, gives the same pictures.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+
+
+@dataclass
+class ImageSource:
+    """Rows of undecoded images with what is known of them.
+
+    Args:
+        rows: a `datasets.Dataset`, or `datasets.IterableDataset` when streaming.
+        image_column: name of the column of `{"bytes", "path"}`.
+        label_column: name of the column of class indices, or None.
+        label_names: class names in the order of their indices; empty if there are no labels.
+        streaming: whether `rows` is read once from front to back.
+    """
+
+    rows: Any
+    image_column: str
+    label_column: str | None
+    label_names: list[str]
+    streaming: bool = False
+
+
+def load_images(
+    dataset: str,
+    *,
+    split: str = "train",
+    config_name: str | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    streaming: bool = False,
+    cache_dir: str | None = None,
+) -> ImageSource:
+    """Open a data set of images without decoding it.
+
+    Args:
+        dataset: Hub id, or a local folder: parquet files, or pictures (class folders become labels).
+        split: name of the split.
+        config_name: configuration of a Hub data set that has several.
+        image_column: defaults to the only image column.
+        label_column: defaults to no labels. `"auto"` takes the only class-label column, if there is one.
+        streaming: read from front to back, for data larger than memory and disk.
+        cache_dir: where `datasets` keeps its Arrow files.
+
+    Raises:
+        ValueError: with a sentence that names the columns or splits there are.
+    """
+    from datasets import ClassLabel, get_dataset_split_names, load_dataset
+    from datasets import Image as ImageFeature
+
+    path = Path(dataset).expanduser()
+    if dataset.startswith((".", "/", "~")) and not path.is_dir():
+        raise ValueError(f"The data set folder {dataset} does not exist.")
+    name = str(path) if path.is_dir() else dataset
+    try:
+        rows = load_dataset(name, config_name, split=split, streaming=streaming, cache_dir=cache_dir)
+    except ValueError as error:
+        if "split" not in str(error):
+            raise
+        raise ValueError(
+            f"{dataset} has no split {split!r}; it has {get_dataset_split_names(name, config_name)}."
+        ) from error
+    features = rows.features or {}
+    images = [key for key, feature in features.items() if isinstance(feature, ImageFeature)]
+    labels = [key for key, feature in features.items() if isinstance(feature, ClassLabel)]
+    image_column = image_column or (images[0] if len(images) == 1 else None)
+    if image_column not in features:
+        raise ValueError(
+            f"Name the image column of {dataset}: it has the columns {sorted(features)}, images in {images}."
+        )
+    if label_column == "auto":
+        label_column = labels[0] if len(labels) == 1 else None
+    if label_column is not None and label_column not in labels:
+        raise ValueError(f"{label_column!r} is no class-label column of {dataset}; class labels are in {labels}.")
+    rows = rows.select_columns([image_column] + ([label_column] if label_column else []))
+    rows = rows.cast_column(image_column, ImageFeature(decode=False))
+    names = list(features[label_column].names) if label_column else []
+    return ImageSource(rows, image_column, label_column, names, streaming)
+
+
+def image_to_tensor(image: Image.Image, resolution: int, flip: bool = False) -> Tensor:
+    """Scale the shorter side to `resolution`, crop the centre, map to [-1, 1]: (3, resolution, resolution) float32."""
+    image = image.convert("RGB")
+    if image.size != (resolution, resolution):
+        scale = resolution / min(image.size)
+        width, height = (max(resolution, round(side * scale)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+        left, top = (width - resolution) // 2, (height - resolution) // 2
+        image = image.crop((left, top, left + resolution, top + resolution))
+    if flip:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    pixels = torch.from_numpy(np.array(image))  # (H, W, 3) uint8
+    return pixels.permute(2, 0, 1).float() / 127.5 - 1
+
+
+@dataclass
+class _Decoder:
+    """Row -> example; shared by the two data set classes below."""
+
+    source: ImageSource
+    resolution: int
+    random_flip: bool
+    seed: int
+
+    def __call__(self, row: dict[str, Any], epoch: int, index: int) -> dict[str, Any]:
+        record = row[self.source.image_column] or {}
+        flip = self.random_flip and random.Random(f"{self.seed} {epoch} {index}").random() < 0.5
+        try:
+            image = Image.open(io.BytesIO(record["bytes"]) if record.get("bytes") else record["path"])
+            pixels = image_to_tensor(image, self.resolution, flip)
+        except Exception as error:  # PIL raises a dozen kinds for files that are not pictures
+            return {"broken": f"{record.get('path') or f'row {index}'} ({type(error).__name__})"}
+        example: dict[str, Any] = {"pixel_values": pixels}
+        if self.source.label_column:
+            example["class_labels"] = row[self.source.label_column]
+        return example
+
+
+class ImageDataset(Dataset):
+    """Random access to the decoded examples of an `ImageSource`.
+
+    Args:
+        source: from `load_images`.
+        resolution: side of the square examples in pixels.
+        random_flip: mirror half of the images, chosen anew in each epoch (see `set_epoch`).
+        seed: of the flips.
+
+    Each item is `{"pixel_values": (3, resolution, resolution) in [-1, 1], "class_labels": int}`, or `{"broken":
+    name}`.
+    """
+
+    def __init__(self, source: ImageSource, resolution: int, random_flip: bool = False, seed: int = 0) -> None:
+        self.source = source
+        self.decode = _Decoder(source, resolution, random_flip, seed)
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the flips of this epoch; call before the loader is iterated."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.source.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.decode(self.source.rows[int(index)], self.epoch, int(index))
+
+
+class StreamedImageDataset(IterableDataset):
+    """The same examples read from front to back through a shuffle buffer, for data larger than memory.
+
+    Args:
+        source, resolution, random_flip, seed: as for `ImageDataset`.
+        shuffle_buffer: rows held for shuffling; 0 keeps the order of the files.
+        rank, world_size: this process and how many there are; each reads its own share.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        resolution: int,
+        random_flip: bool = False,
+        seed: int = 0,
+        shuffle_buffer: int = 2048,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        from datasets.distributed import split_dataset_by_node
+
+        self.source = source
+        self.decode = _Decoder(source, resolution, random_flip, seed)
+        rows = source.rows.shuffle(seed=seed, buffer_size=shuffle_buffer) if shuffle_buffer else source.rows
+        self.rows = split_dataset_by_node(rows, rank, world_size)
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Reshuffle for this epoch; call before the loader is iterated."""
+        self.epoch = epoch
+        self.rows.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for index, row in enumerate(self.rows):
+            yield self.decode(row, self.epoch, index)
+
+
+def collate_images(examples: list[dict[str, Any]]) -> dict[str, Any]:
+    """Stack the examples that could be decoded; the names of the others go into `"broken"`.
+
+    Returns:
+        `{"pixel_values": (B, 3, H, W), "class_labels": (B,) int64 if there are labels, "broken": list[str]}`; B counts
+        the decoded ones and may be 0, then `pixel_values` is (0,).
+    """
+    whole = [example for example in examples if "broken" not in example]
+    batch: dict[str, Any] = {"broken": [example["broken"] for example in examples if "broken" in example]}
+    batch["pixel_values"] = torch.stack([e["pixel_values"] for e in whole]) if whole else torch.empty(0)
+    if whole and "class_labels" in whole[0]:
+        batch["class_labels"] = torch.tensor([e["class_labels"] for e in whole], dtype=torch.int64)
+    return batch
+
+
+def image_loader(
+    source: ImageSource,
+    resolution: int,
+    batch_size: int,
+    *,
+    train: bool,
+    random_flip: bool = False,
+    seed: int = 0,
+    num_workers: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader:
+    """Batches of `collate_images`: shuffled by a generator of its own and without a short last batch in training.
+
+    Args:
+        source, resolution, random_flip, seed: as for `ImageDataset`.
+        batch_size: per process.
+        train: False keeps order and last batch.
+        num_workers: processes that decode.
+        rank, world_size: share of a stream; random access is shared out by Accelerate's `prepare`.
+    """
+    if source.streaming:
+        buffer = 2048 if train else 0
+        stream = StreamedImageDataset(source, resolution, random_flip, seed, buffer, rank, world_size)
+        return DataLoader(stream, batch_size, collate_fn=collate_images, num_workers=num_workers)
+    return DataLoader(
+        ImageDataset(source, resolution, random_flip, seed),
+        batch_size,
+        shuffle=train,
+        drop_last=train,
+        collate_fn=collate_images,
+        num_workers=num_workers,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+@dataclass
+class BrokenImages:
+    """Count of images that could not be decoded, and the rule when to give up.
+
+    Args:
+        limit: share of broken images above which `update` raises.
+        grace: images to see before the share means anything.
+    """
+
+    limit: float = 0.01
+    grace: int = 100
+    seen: int = 0
+    names: set[str] = field(default_factory=set)
+    failures: int = 0
+
+    def update(self, batch: dict[str, Any]) -> None:
+        """Count a batch of `collate_images`.
+
+        Raises:
+            RuntimeError: when more than `limit` of the images seen so far are broken.
+        """
+        self.seen += len(batch["pixel_values"]) + len(batch["broken"])
+        self.failures += len(batch["broken"])
+        self.names.update(batch["broken"])
+        if self.seen >= self.grace and self.failures > self.limit * self.seen:
+            raise RuntimeError(
+                f"{self.failures} of the {self.seen} images read so far are broken, more than {self.limit:.0%}. "
+                f"The data set needs mending first. {self.summary()}"
+            )
+
+    def summary(self) -> str:
+        """One sentence that counts and names the broken images."""
+        if not self.names:
+            return "All images could be decoded."
+        shown = sorted(self.names)
+        more = f" and {len(shown) - 20} more" if len(shown) > 20 else ""
+        return f"{len(shown)} broken image(s) skipped: {', '.join(shown[:20])}{more}."

@@ -1,0 +1,367 @@
+"""U-ViT of simple diffusion: convolutional levels above, one transformer at the bottom, pixels in and pixels out.
+
+    sample --patch or wavelet--> conv levels --> transformer --> conv levels --inverse--> prediction
+                                     |______________ skips ______________|
+
+The image is folded into channels once, right at the input (`patch_size`), so that a larger image costs a larger patch
+and hardly any more arithmetic. Convolutional levels carry the fine grids; all the depth sits in the transformer at the
+lowest resolution, whose blocks are joined by plain residual connections. Skips between the two halves either
+concatenate one map per block (simple diffusion) or add one map per level, `x <- Up(x - h_after) + h_before` (SiD2).
+
+Sources: kexue.fm archives/10047 (生成扩散模型漫谈二十二); Hoogeboom et al., simple diffusion, arXiv 2301.11093, the
+U-ViT; Hoogeboom et al., SiD2, arXiv 2410.19324, the residual U-ViT. It is not `UVit2DModel` of diffusers (aMUSEd) nor
+the U-ViT of arXiv 2209.12152.
+
+Shapes: B batch, C channels, H W rows and columns, L = H*W tokens at the bottom, D hidden_size, E embedding width, S
+text tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils import BaseOutput
+from torch import Tensor, nn
+
+from .transformer_uvit import TransformerBlock, axial_rotary_angles
+from .wavelet_legall import dwt_forward, dwt_inverse
+
+
+@dataclass
+class SimpleDiffusionUViT2DOutput(BaseOutput):
+    """Output of `SimpleDiffusionUViT2DModel`.
+
+    Args:
+        sample (`torch.Tensor` of shape (B, out_channels, H, W)): the prediction, of the kind the scheduler's
+            `prediction_type` names.
+    """
+
+    sample: Tensor
+
+
+class LogSNREmbedding(nn.Module):
+    """Sines and cosines of logSNR, then a two-layer perceptron: (B,) -> (B, E)."""
+
+    def __init__(self, embedding_dim: int, num_frequencies: int = 64) -> None:
+        super().__init__()
+        # Periods from far beyond the range of logSNR (about +-20) down to a quarter of a nat.
+        frequencies = torch.exp(torch.linspace(math.log(1 / 40), math.log(4.0), num_frequencies, dtype=torch.float64))
+        self.register_buffer("frequencies", frequencies.float(), persistent=False)
+        self.linear_1 = nn.Linear(2 * num_frequencies, embedding_dim)
+        self.linear_2 = nn.Linear(embedding_dim, embedding_dim)
+
+    def forward(self, logsnr: Tensor) -> Tensor:
+        angles = logsnr.float()[:, None] * self.frequencies.float()  # (B, F)
+        features = torch.cat([angles.sin(), angles.cos()], dim=-1)  # (B, 2F)
+        return self.linear_2(F.silu(self.linear_1(features.to(self.linear_1.weight.dtype))))
+
+
+class ResnetBlock(nn.Module):
+    """x + Conv(SiLU(FiLM(Norm(Conv(SiLU(Norm(x))))))), the last convolution starts at zero."""
+
+    def __init__(self, in_channels: int, out_channels: int, embedding_dim: int, norm_groups: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(math.gcd(norm_groups, in_channels), in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.modulation = nn.Linear(embedding_dim, 2 * out_channels)
+        self.norm2 = nn.GroupNorm(math.gcd(norm_groups, out_channels), out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
+        for layer in (self.modulation, self.conv2):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.modulation(emb)[:, :, None, None].chunk(2, dim=1)  # (B, C, 1, 1) each
+        h = torch.addcmul(shift, self.norm2(h), 1 + scale)
+        return self.shortcut(x) + self.conv2(F.silu(h))
+
+
+class Downsample(nn.Module):
+    """2x2 convolution of stride 2: (B, C, H, W) -> (B, C', H/2, W/2)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 2, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class Upsample(nn.Module):
+    """1x1 convolution and pixel shuffle, the mirror image of `Downsample`: (B, C', H/2, W/2) -> (B, C, H, W)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 4 * out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.conv(x), 2)
+
+
+class DownBlock(nn.Module):
+    """One level on the way down: residual blocks, then half the resolution."""
+
+    def __init__(
+        self, channels: int, next_channels: int, num_layers: int, embedding_dim: int, norm_groups: int
+    ) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList(
+            ResnetBlock(channels, channels, embedding_dim, norm_groups) for _ in range(num_layers)
+        )
+        self.downsampler = Downsample(channels, next_channels)
+
+    def forward(self, x: Tensor, emb: Tensor) -> tuple[Tensor, list[Tensor]]:
+        hidden_states = []
+        for resnet in self.resnets:
+            x = resnet(x, emb)
+            hidden_states.append(x)
+        return self.downsampler(x), hidden_states
+
+
+class UpBlock(nn.Module):
+    """One level on the way up: double the resolution, then residual blocks over the skips."""
+
+    def __init__(
+        self, channels: int, next_channels: int, num_layers: int, embedding_dim: int, norm_groups: int, skip: str
+    ) -> None:
+        super().__init__()
+        self.skip = skip
+        self.upsampler = Upsample(next_channels, channels)
+        in_channels = 2 * channels if skip == "concat" else channels
+        self.resnets = nn.ModuleList(
+            ResnetBlock(in_channels, channels, embedding_dim, norm_groups) for _ in range(num_layers)
+        )
+
+    def forward(self, x: Tensor, emb: Tensor, hidden_states: list[Tensor], h_after: Tensor) -> Tensor:
+        if self.skip == "residual":
+            x = self.upsampler(x - h_after) + hidden_states[-1]
+        else:
+            x = self.upsampler(x)
+        for resnet, h_before in zip(self.resnets, reversed(hidden_states)):
+            x = resnet(torch.cat([x, h_before], dim=1) if self.skip == "concat" else x, emb)
+        return x
+
+
+class SimpleDiffusionUViT2DModel(ModelMixin, ConfigMixin):
+    r"""The U-ViT of simple diffusion.
+
+    Args:
+        sample_size (`int`): pixels along one side of the training images. Other sizes may be sampled (see `forward`).
+        in_channels, out_channels (`int`): channels of the image and of the prediction.
+        patch_size (`int`): side of the patch folded into channels at the input; a power of two for `"dwt"`.
+        input_transform (`"patch"` | `"dwt"`): fold patches as they are, or their LeGall 5/3 wavelet coefficients.
+        block_out_channels (`tuple[int, ...]`): channels of the convolutional levels, finest first. Each level halves
+            the resolution, so that the transformer sees H / (patch_size * 2**len(block_out_channels)) rows.
+        layers_per_block (`int` or `tuple[int, ...]`): residual blocks per level, each way.
+        hidden_size, num_transformer_layers, num_attention_heads, mlp_ratio: of the transformer at the bottom.
+        dropout (`float` in [0, 1)): in the transformer only, where the paper puts it.
+        embedding_dim (`int`, defaults to `hidden_size`): width of the conditioning vector.
+        num_class_embeds (`int`, optional): number of classes. Index `num_class_embeds` is the null class of guidance.
+        cross_attention_dim (`int`, optional): width of text states; adds a cross-attention to each transformer block.
+        skip (`"concat"` | `"residual"`): skips of simple diffusion, or of SiD2.
+        norm_num_groups (`int`): most groups in a GroupNorm of the convolutional levels.
+
+    Raises:
+        ValueError: with a sentence, for any combination that cannot be built.
+    """
+
+    _supports_gradient_checkpointing = True
+    _no_split_modules = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - the form diffusers reads
+
+    @register_to_config
+    def __init__(
+        self,
+        sample_size: int = 64,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        patch_size: int = 2,
+        input_transform: Literal["patch", "dwt"] = "patch",
+        block_out_channels: tuple[int, ...] = (64, 128),
+        layers_per_block: int | tuple[int, ...] = 2,
+        hidden_size: int = 256,
+        num_transformer_layers: int = 6,
+        num_attention_heads: int = 4,
+        mlp_ratio: float = 4.0,
+        dropout: float = 0.0,
+        embedding_dim: int | None = None,
+        num_class_embeds: int | None = None,
+        cross_attention_dim: int | None = None,
+        skip: Literal["concat", "residual"] = "concat",
+        norm_num_groups: int = 32,
+    ) -> None:
+        super().__init__()
+        block_out_channels = tuple(block_out_channels)
+        layers = (
+            (layers_per_block,) * len(block_out_channels) if isinstance(layers_per_block, int) else layers_per_block
+        )
+        self._check_config(block_out_channels, tuple(layers))
+        embedding_dim = embedding_dim or hidden_size
+        self.gradient_checkpointing = False
+        self.total_stride = patch_size * 2 ** len(block_out_channels)
+        """Height and width of any sample must be multiples of this."""
+
+        self.logsnr_embedding = LogSNREmbedding(embedding_dim)
+        self.class_embedding = None
+        if num_class_embeds is not None:
+            self.class_embedding = nn.Embedding(num_class_embeds + 1, embedding_dim)
+            nn.init.normal_(self.class_embedding.weight, std=0.02)
+
+        self.conv_in = nn.Conv2d(in_channels * patch_size**2, block_out_channels[0], 3, padding=1)
+        below = (*block_out_channels[1:], hidden_size)
+        self.down_blocks = nn.ModuleList(
+            DownBlock(c, c_below, n, embedding_dim, norm_num_groups)
+            for c, c_below, n in zip(block_out_channels, below, layers)
+        )
+        self.transformer_modulation = nn.Linear(embedding_dim, 6 * hidden_size)
+        nn.init.zeros_(self.transformer_modulation.weight)
+        nn.init.zeros_(self.transformer_modulation.bias)
+        self.transformer_blocks = nn.ModuleList(
+            TransformerBlock(hidden_size, num_attention_heads, mlp_ratio, dropout, cross_attention_dim)
+            for _ in range(num_transformer_layers)
+        )
+        self.up_blocks = nn.ModuleList(
+            UpBlock(c, c_below, n, embedding_dim, norm_num_groups, skip)
+            for c, c_below, n in reversed(list(zip(block_out_channels, below, layers)))
+        )
+        self.norm_out = nn.GroupNorm(math.gcd(norm_num_groups, block_out_channels[0]), block_out_channels[0])
+        self.conv_out = nn.Conv2d(block_out_channels[0], out_channels * patch_size**2, 3, padding=1)
+        nn.init.zeros_(self.conv_out.weight)  # step 0 predicts zero
+        nn.init.zeros_(self.conv_out.bias)
+
+    def _check_config(self, block_out_channels: tuple[int, ...], layers: tuple[int, ...]) -> None:
+        c, levels = self.config, len(block_out_channels)
+        stride = c.patch_size * 2**levels
+        head_multiple = 4 * c.num_attention_heads
+        rules = [
+            (
+                c.input_transform in ("patch", "dwt"),
+                f'input_transform must be "patch" or "dwt", got {c.input_transform!r}',
+            ),
+            (c.skip in ("concat", "residual"), f'skip must be "concat" or "residual", got {c.skip!r}'),
+            (c.patch_size >= 1, f"patch_size must be at least 1, got {c.patch_size}"),
+            (
+                c.input_transform != "dwt" or c.patch_size.bit_count() == 1,
+                f"the wavelet input needs a power of two as patch_size, got {c.patch_size}",
+            ),
+            (levels >= 1, "block_out_channels must name at least one convolutional level"),
+            (
+                len(layers) == levels and all(n >= 1 for n in layers),
+                f"layers_per_block must be positive, one number or one for each of {levels} levels, got {layers}",
+            ),
+            (
+                c.hidden_size % head_multiple == 0,
+                f"hidden_size must be a multiple of 4 * num_attention_heads = {head_multiple}, since rotary positions "
+                f"split each head into four parts; got {c.hidden_size}",
+            ),
+            (0.0 <= c.dropout < 1.0, f"dropout must lie in [0, 1), got {c.dropout}"),
+            (
+                c.sample_size >= stride and c.sample_size % stride == 0,
+                f"sample_size must be a multiple of the total stride {stride} (patch_size {c.patch_size} times 2 for "
+                f"each of {levels} levels), got {c.sample_size}",
+            ),
+        ]
+        for is_fulfilled, sentence in rules:
+            if not is_fulfilled:
+                raise ValueError(f"{sentence[0].upper()}{sentence[1:]}.")
+
+    def forward(
+        self,
+        sample: Tensor,
+        logsnr: Tensor | float,
+        class_labels: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> SimpleDiffusionUViT2DOutput | tuple[Tensor]:
+        """Predict from noised images.
+
+        Args:
+            sample (B, in_channels, H, W): x_t. H and W are any multiples of `total_stride`, square or not.
+            logsnr (B,), () or `float`: log signal-to-noise ratio of each x_t, in nats.
+            class_labels (B,), optional: integers in [0, num_class_embeds]; None is the null class for every sample.
+            encoder_hidden_states (B, S, cross_attention_dim), optional: text states.
+            encoder_attention_mask (B, S), optional: 1 or True where a text token is real.
+            return_dict: False returns a plain tuple.
+
+        Returns:
+            `SimpleDiffusionUViT2DOutput` with `.sample` (B, out_channels, H, W).
+
+        Raises:
+            ValueError: for a size that the total stride does not divide, or inputs this model was not built for.
+        """
+        self._check_inputs(sample, class_labels, encoder_hidden_states)
+        batch_size = len(sample)
+        logsnr = torch.as_tensor(logsnr, device=sample.device).expand(batch_size)
+        emb = self.logsnr_embedding(logsnr)  # (B, E)
+        if self.class_embedding is not None:
+            if class_labels is None:
+                class_labels = torch.full((batch_size,), self.config.num_class_embeds, device=sample.device)
+            emb = emb + self.class_embedding(class_labels)
+        emb = F.silu(emb)
+        mask = None if encoder_attention_mask is None else encoder_attention_mask.bool()[:, None, None]  # (B, 1, 1, S)
+
+        x = self.conv_in(self._fold(sample))  # (B, C, H/p, W/p)
+        skips: list[tuple[list[Tensor], Tensor]] = []
+        for block in self.down_blocks:
+            x, hidden_states = self._run(block, x, emb)
+            skips.append((hidden_states, x))
+
+        grid = x.shape[-2:]
+        rotary = self._rotary(*grid, x)
+        modulation = self.transformer_modulation(emb).unflatten(-1, (6, -1))  # (B, 6, D)
+        x = x.flatten(2).transpose(1, 2)  # (B, L, D)
+        for block in self.transformer_blocks:
+            x = self._run(block, x, modulation, rotary, encoder_hidden_states, mask)
+        x = x.transpose(1, 2).unflatten(-1, grid)  # (B, D, h, w)
+
+        for block, (hidden_states, h_after) in zip(self.up_blocks, reversed(skips)):
+            x = self._run(block, x, emb, hidden_states, h_after)
+        x = self._unfold(self.conv_out(F.silu(self.norm_out(x))))  # (B, out_channels, H, W)
+        return SimpleDiffusionUViT2DOutput(sample=x) if return_dict else (x,)
+
+    def _run(self, block: nn.Module, *inputs: Any) -> Any:
+        if torch.is_grad_enabled() and self.gradient_checkpointing:
+            return self._gradient_checkpointing_func(block, *inputs)
+        return block(*inputs)
+
+    def _fold(self, x: Tensor) -> Tensor:
+        if self.config.input_transform == "dwt":
+            return dwt_forward(x, levels=self.config.patch_size.bit_length() - 1)
+        return F.pixel_unshuffle(x, self.config.patch_size)
+
+    def _unfold(self, x: Tensor) -> Tensor:
+        if self.config.input_transform == "dwt":
+            return dwt_inverse(x, levels=self.config.patch_size.bit_length() - 1)
+        return F.pixel_shuffle(x, self.config.patch_size)
+
+    def _rotary(self, height: int, width: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        head_dim = self.config.hidden_size // self.config.num_attention_heads
+        base_tokens = (self.config.sample_size / self.total_stride) ** 2
+        angles = axial_rotary_angles(height, width, head_dim, base_tokens, x.device)
+        return angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+
+    def _check_inputs(self, sample: Tensor, class_labels: Tensor | None, encoder_hidden_states: Tensor | None) -> None:
+        if sample.ndim != 4 or sample.shape[1] != self.config.in_channels:
+            raise ValueError(
+                f"sample must have the shape (B, {self.config.in_channels}, H, W), got {tuple(sample.shape)}."
+            )
+        height, width = sample.shape[-2:]
+        if height % self.total_stride or width % self.total_stride or not height or not width:
+            raise ValueError(
+                f"Height and width must be positive multiples of {self.total_stride}, the total stride of this model; "
+                f"got {height} x {width}."
+            )
+        if class_labels is not None and self.class_embedding is None:
+            raise ValueError("class_labels were given, but this model has no classes (num_class_embeds is None).")
+        if encoder_hidden_states is not None and self.config.cross_attention_dim is None:
+            raise ValueError(
+                "encoder_hidden_states were given, but this model has no cross-attention (no cross_attention_dim)."
+            )

@@ -1,0 +1,36 @@
+"""Samplers by name, for command lines and benchmarks: our own two and the solvers of diffusers behind
+`from_config`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusers import DPMSolverMultistepScheduler
+
+from .pipeline_simple_diffusion import SimpleDiffusionPipeline
+from .scheduling_shifted_cosine import ShiftedCosineScheduler
+
+SAMPLERS = ("ancestral", "ddim", "dpm")
+
+
+def with_sampler(pipeline: SimpleDiffusionPipeline, sampler: str) -> tuple[SimpleDiffusionPipeline, dict[str, Any]]:
+    """The pipeline with another sampler on the same noise schedule, and the call options that go with it.
+
+    Args:
+        pipeline: left as it is; the returned one shares its network.
+        sampler: `"ancestral"` and `"ddim"` are `ShiftedCosineScheduler` at eta 1 and 0, `"dpm"` is second-order
+            DPM-Solver++ with its last steps at first order.
+
+    Raises:
+        ValueError: for another name.
+    """
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}; got {sampler!r}.")
+    if sampler == "dpm":
+        scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+        options: dict[str, Any] = {}
+    else:
+        scheduler = ShiftedCosineScheduler.from_config(pipeline.scheduler.config)
+        options = {"eta": 1.0 if sampler == "ancestral" else 0.0}
+    id2label = pipeline.config.id2label
+    return SimpleDiffusionPipeline(pipeline.unet, scheduler, id2label), options
