@@ -1,0 +1,55 @@
+"""Arguments of a training script: a dataclass, a YAML preset for its defaults, the command line over both."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+ArgumentsT = TypeVar("ArgumentsT")
+
+
+def parse_arguments(
+    arguments_class: type[ArgumentsT],
+    presets: Path,
+    argv: list[str] | None = None,
+    default_preset: str = "{resolution}",
+) -> ArgumentsT:
+    """Command line > preset > dataclass default, in this order of strength.
+
+    The dataclass has a field `preset`: a file name, or a name in the folder `presets`. Where it is not given, the
+    field is filled from `default_preset`, a pattern over the other fields.
+
+    Args:
+        arguments_class: dataclass that `transformers.HfArgumentParser` understands.
+        presets: folder of `<name>.yaml`.
+        argv: arguments without the program name; default `sys.argv[1:]`.
+        default_preset: pattern of the preset's name.
+
+    Raises:
+        SystemExit: with a usage message and a sentence, for an unknown argument, preset, or key inside a preset.
+    """
+    import yaml
+    from transformers import HfArgumentParser
+
+    argv = sys.argv[1:] if argv is None else argv
+    parser = HfArgumentParser(arguments_class, allow_abbrev=False)
+    asked, _ = parser.parse_known_args(argv)
+    name = asked.preset or default_preset.format(**vars(asked))
+    known = sorted(path.stem for path in presets.glob("*.yaml"))
+    path = Path(name) if name.endswith((".yaml", ".yml")) else presets / f"{name}.yaml"
+    if not path.is_file():
+        parser.error(
+            f"there is no preset {name!r}; the presets are {', '.join(known)}, or give the path of a YAML file"
+        )
+    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    fields = {field.name for field in dataclasses.fields(arguments_class)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - fields)
+    if unknown:
+        parser.error(
+            f"{path.name} has unknown keys {unknown}; the known ones are the arguments of this script (--help)"
+        )
+    parser.set_defaults(**values, preset=name)
+    (arguments,) = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+    return arguments

@@ -1,0 +1,198 @@
+"""What every training run needs around its step: a manifest, whole checkpoints to resume from, a history, EMA weights
+on loan."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.training_utils import EMAModel
+from PIL import Image
+from torch import nn
+
+PACKAGES = ("hf-kexue", "torch", "transformers", "diffusers", "accelerate", "datasets")
+
+
+@dataclass
+class TrainingState:
+    """Where a run stands; saved with each checkpoint.
+
+    Args:
+        step: optimizer steps done.
+        epoch: epochs begun.
+        batch: micro batches of this epoch done.
+        seconds: time spent in training steps so far, over all sessions.
+        images: images seen, over all processes.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    seconds: float = 0.0
+    images: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for key, value in state.items():
+            setattr(self, key, value)
+
+
+class Checkpoints:
+    """The folders `checkpoint-<step>` of a run. A folder appears under its name only when all of it has been written.
+
+    Args:
+        accelerator: the run's `Accelerator`; every process must call `save` and `resume`.
+        folder: where they lie.
+        total_limit: how many are kept.
+    """
+
+    def __init__(self, accelerator: Any, folder: Path, total_limit: int) -> None:
+        self.accelerator = accelerator
+        self.folder = folder
+        self.total_limit = total_limit
+
+    def all(self) -> list[Path]:
+        """Whole checkpoints, oldest first."""
+        found = (re.fullmatch(r"checkpoint-(\d+)", path.name) for path in self.folder.glob("checkpoint-*"))
+        steps = sorted(int(match[1]) for match in found if match)
+        return [self.folder / f"checkpoint-{step}" for step in steps]
+
+    def save(self, step: int) -> Path:
+        """Write a checkpoint and delete the ones beyond the limit."""
+        target = self.folder / f"checkpoint-{step}"
+        unfinished = self.folder / f"unfinished-{step}"
+        self.accelerator.save_state(str(unfinished))
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(unfinished, target)
+            for old in self.all()[: -self.total_limit]:
+                shutil.rmtree(old)
+        self.accelerator.wait_for_everyone()
+        return target
+
+    def resume(self) -> Path | None:
+        """Load the newest checkpoint, if there is one."""
+        if self.accelerator.is_main_process:
+            for leftover in self.folder.glob("unfinished-*"):
+                shutil.rmtree(leftover)
+        existing = self.all()
+        if not existing:
+            return None
+        self.accelerator.load_state(str(existing[-1]))
+        return existing[-1]
+
+
+class History:
+    """Figures of a run by step: to the trackers of the `Accelerator`, and one JSON object a line to
+    `history.jsonl`."""
+
+    def __init__(self, accelerator: Any, path: Path) -> None:
+        self.accelerator = accelerator
+        self.path = path
+
+    def log(self, step: int, **figures: float) -> None:
+        """Add figures of a step; every process may call it, the main one writes."""
+        self.accelerator.log(figures, step=step)
+        if self.accelerator.is_main_process:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **figures}) + "\n")
+
+
+@contextmanager
+def ema_weights(ema: EMAModel, model: nn.Module) -> Iterator[nn.Module]:
+    """The model in evaluation mode with its averaged weights; its own weights and training mode come back at the
+    end."""
+    ema.store(model.parameters())
+    ema.copy_to(model.parameters())
+    model.eval()
+    try:
+        yield model
+    finally:
+        model.train()
+        ema.restore(model.parameters())
+
+
+def check_finite(
+    value: float, what: str, step: int, checkpoints: Checkpoints, precision: str, learning_rate: float
+) -> None:
+    """Stop a run whose loss or gradient has left the numbers, and say what to do.
+
+    Raises:
+        FloatingPointError: if `value` is not finite; names the step, the last good checkpoint and the likely cause.
+    """
+    if math.isfinite(value):
+        return
+    last = checkpoints.all()[-1:]
+    cause = "a learning rate too high for this network, or a broken value in the data"
+    if precision == "fp16":
+        cause = "fp16, which overflows above 65504: use --mixed_precision bf16 or no"
+    raise FloatingPointError(
+        f"{what} is not finite at step {step}. Last good checkpoint: {last[0] if last else 'none yet'}. "
+        f"Likely cause: {cause}. Lower --learning_rate (now {learning_rate:g}) and run again: it resumes there."
+    )
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Versions, device and command of this process, for manifests and results."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else (_processor_name() or platform.machine())
+    threads = torch.get_num_threads() if device.type == "cpu" else None
+    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    # Only the script's name: the folder it lies in belongs to the machine.
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return {"command": command, "device": name, "threads": threads, "python": platform.python_version(), **versions}
+
+
+def _processor_name() -> str:
+    info = Path("/proc/cpuinfo")
+    match = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else None
+    return match[1] if match else platform.processor()
+
+
+def fastest_precision(device: torch.device | None = None) -> str:
+    """`"bf16"` where a bf16 matrix product on this device takes less time than a float32 one, else `"no"`.
+
+    The default device is the one that Accelerate would take.
+
+    CPUs without bf16 units compute bf16 convolutions several times slower than float32 ones; with them, several times
+    faster.
+    """
+    device = device or torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        matrix = torch.ones(512, 512, dtype=dtype, device=device)
+        best = math.inf
+        for _ in range(4):
+            start = time.perf_counter()
+            matrix @ matrix
+            best = min(best, time.perf_counter() - start)
+        seconds[dtype] = best
+    return "bf16" if seconds[torch.bfloat16] < seconds[torch.float32] else "no"
+
+
+def image_grid(images: list[Image.Image], columns: int) -> Image.Image:
+    """Pictures of one size in rows of `columns`, without gaps."""
+    if not images or columns < 1:
+        raise ValueError(f"A grid needs pictures and at least one column, got {len(images)} and {columns}.")
+    width, height = images[0].size
+    grid = Image.new("RGB", (columns * width, -(-len(images) // columns) * height), "white")
+    for index, image in enumerate(images):
+        grid.paste(image, ((index % columns) * width, (index // columns) * height))
+    return grid

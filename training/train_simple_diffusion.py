@@ -1,0 +1,380 @@
+"""Train a simple-diffusion U-ViT on images of any size, straight in pixel space, with Accelerate.
+
+Article   kexue.fm archives/10047; arXiv 2301.11093 (schedule, U-ViT, losses), arXiv 2410.19324 (sigmoid weighting,
+residual skips) Data      a Hub data set id, a local folder (parquet or pictures in class folders), or the embedded
+clothing photographs (CC0) Command   accelerate launch training/train_simple_diffusion.py --resolution 64
+          (again resumes; training/README.md has the commands, hours and scores of the published models)
+Traps     EMA weights are what is saved and sampled: below some thousand steps lower --ema_decay. A resumed run keeps
+          its learning-rate curve only if --max_train_steps stays the same. bf16 is slower than float32 on CPUs without
+          bf16 units; --mixed_precision auto measures it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, set_seed
+from diffusers.optimization import get_scheduler
+from diffusers.training_utils import EMAModel
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from hf_kexue.data.images import BrokenImages, image_loader, load_images
+from hf_kexue.presets import parse_arguments
+from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
+from hf_kexue.simple_diffusion.complexity import count_parameters
+from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, simple_diffusion_loss
+from hf_kexue.training_runs import (
+    Checkpoints,
+    History,
+    TrainingState,
+    check_finite,
+    ema_weights,
+    environment,
+    fastest_precision,
+    image_grid,
+)  # fmt: skip
+
+HERE = Path(__file__).resolve().parent
+EMBEDDED = HERE / "data" / "clothing-64"
+logger = logging.getLogger("train_simple_diffusion")
+
+
+def option(default: Any, text: str) -> Any:
+    """A field of the arguments with its help text."""
+    if isinstance(default, list):
+        return field(default_factory=default.copy, metadata={"help": text})
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass
+class Arguments:
+    output_dir: str = option(
+        "outputs/simple-diffusion", "Everything the run leaves: checkpoints, samples, the pipeline."
+    )
+    preset: str = option("", "Name in training/presets or path of a YAML file; default: the one of --resolution.")
+    resolution: int = option(64, "Side of the training images in pixels; chooses preset, shift and sigmoid bias.")
+    # data
+    dataset: str = option("embedded", "Hub id, local folder, or 'embedded'.")
+    dataset_config: str | None = option(None, "Configuration of a Hub data set that has several.")
+    split: str = option("train", "Split to train on.")
+    validation_split: str = option("validation", "Split for the validation loss; 'none' for none.")
+    image_column: str | None = option(None, "Column of the images; default: the only one.")
+    label_column: str = option("auto", "Column of class labels, 'auto', or 'none' for an unconditional model.")
+    streaming: bool = option(False, "Read the data front to back: for sets larger than memory and disk.")
+    random_flip: bool = option(True, "Mirror half of the images.")
+    dataloader_num_workers: int = option(0, "Processes that decode images.")
+    # network
+    patch_size: int = option(2, "Pixels folded into channels at the input.")
+    input_transform: str = option("patch", "'patch' or 'dwt'.")
+    block_out_channels: list[int] = option([48, 96], "Channels of the convolutional levels.")
+    layers_per_block: list[int] = option([2, 2], "Residual blocks of each level, each way.")
+    hidden_size: int = option(256, "Width of the transformer.")
+    num_transformer_layers: int = option(6, "Blocks of the transformer.")
+    num_attention_heads: int = option(4, "Heads of the transformer.")
+    mlp_ratio: float = option(4.0, "Inner width of the transformer's MLP over its width.")
+    dropout: float = option(0.0, "In the transformer only.")
+    embedding_dim: int | None = option(None, "Width of the conditioning vector; default: hidden_size.")
+    skip: str = option("residual", "'concat' or 'residual'.")
+    init_from: str | None = option(None, "Folder of a saved pipeline whose network this run starts from.")
+    # diffusion
+    base_size: list[int] = option([64], "Resolution of the unshifted cosine; two numbers interpolate (u=0, u=1).")
+    prediction_type: str = option("v_prediction", "'epsilon', 'sample' or 'v_prediction'.")
+    weighting: str = option("sigmoid", "'epsilon', 'v', 'sigmoid' or 'min_snr'.")
+    multiscale: bool = option(False, "Add the errors of mean-pooled scales down to 32 pixels.")
+    class_dropout: float = option(0.1, "Share of labels replaced by the null class, for guidance.")
+    # optimisation
+    max_train_steps: int = option(10_000, "Optimizer steps.")
+    train_batch_size: int = option(32, "Images per process and micro step.")
+    gradient_accumulation_steps: int = option(1, "Micro steps per optimizer step.")
+    learning_rate: float = option(1e-3, "Peak of the schedule.")
+    lr_scheduler: str = option("cosine", "Name in diffusers.optimization.")
+    lr_warmup_steps: int = option(200, "Optimizer steps.")
+    adam_beta1: float = option(0.9, "Of AdamW.")
+    adam_beta2: float = option(0.99, "Of AdamW.")
+    adam_epsilon: float = option(1e-8, "Of AdamW.")
+    weight_decay: float = option(0.01, "Of AdamW.")
+    max_grad_norm: float = option(1.0, "Clip of the gradient norm.")
+    ema_decay: float = option(0.9995, "Final decay; it ramps up as (1 + step) / (10 + step).")
+    mixed_precision: str = option("auto", "'no', 'bf16', 'fp16', or 'auto': bf16 where this device is faster with it.")
+    gradient_checkpointing: bool = option(False, "Trade a third more arithmetic for memory.")
+    compile: bool = option(False, "torch.compile the network.")
+    seed: int = option(0, "Of everything.")
+    # once in a while
+    checkpointing_steps: int = option(1000, "Optimizer steps between checkpoints.")
+    checkpoints_total_limit: int = option(2, "Checkpoints kept.")
+    validation_steps: int = option(1000, "Optimizer steps between validation losses.")
+    sample_steps: int = option(2000, "Optimizer steps between sample grids; 0 for none, not even at the end.")
+    sample_inference_steps: int = option(32, "Network evaluations per sampled image.")
+    sample_guidance_scale: float = option(2.0, "Guidance of the sample grids of a class-conditional model.")
+    logging_steps: int = option(20, "Optimizer steps between log lines.")
+    tracker: str = option("tensorboard", "Any tracker that Accelerate knows, or 'none'.")
+    dry_run: bool = option(False, "Print the manifest and the size of the network, then stop.")
+
+
+def build_scheduler(args: Arguments) -> ShiftedCosineScheduler:
+    base_size = args.base_size[0] if len(args.base_size) == 1 else tuple(args.base_size)
+    return ShiftedCosineScheduler(
+        sample_size=args.resolution, base_size=base_size, prediction_type=args.prediction_type
+    )
+
+
+def build_model(args: Arguments, num_classes: int | None) -> SimpleDiffusionUViT2DModel:
+    """The network of the arguments, with the weights of --init_from where that is given.
+
+    A larger patch changes the shape of the first and the last convolution only; those two then start afresh.
+    """
+    keys = "patch_size input_transform hidden_size num_transformer_layers num_attention_heads mlp_ratio dropout"
+    options: dict[str, Any] = {key: getattr(args, key) for key in [*keys.split(), "embedding_dim", "skip"]}
+    options |= {key: tuple(getattr(args, key)) for key in ("block_out_channels", "layers_per_block")}
+    model = SimpleDiffusionUViT2DModel(sample_size=args.resolution, num_class_embeds=num_classes, **options)
+    if args.init_from:
+        donor = SimpleDiffusionUViT2DModel.from_pretrained(args.init_from, subfolder="unet").state_dict()
+        own = model.state_dict()
+        fresh = sorted(key for key in own if key not in donor or donor[key].shape != own[key].shape)
+        if any(not key.startswith(("conv_in.", "conv_out.")) for key in fresh):
+            raise ValueError(f"--init_from {args.init_from} is another network; these weights do not fit: {fresh}.")
+        model.load_state_dict(own | {key: value for key, value in donor.items() if key not in fresh})
+        logger.info("Started from %s%s", args.init_from, f", but {fresh} start afresh" if fresh else "")
+    return model
+
+
+def diffusion_loss(
+    model: torch.nn.Module,
+    batch: dict[str, Tensor],
+    scheduler: ShiftedCosineScheduler,
+    args: Arguments,
+    generator: torch.Generator,
+    class_dropout: float = 0.0,
+    null_class: int = 0,
+) -> tuple[Tensor, Tensor]:
+    """Loss and logSNR of each image of a batch, (B,) and (B,); all chance comes from the generator, on the CPU."""
+    sample, labels = batch["pixel_values"], batch.get("class_labels")
+    size, device = len(sample), sample.device
+    # Times spread evenly over [0, 1) from one random start vary less from batch to batch than independent ones.
+    start = torch.rand((), generator=generator, dtype=torch.float64)
+    u = ((start + torch.arange(size, dtype=torch.float64) / size) % 1).clamp(min=1e-5)
+    logsnr, slope = (value.float().to(device) for value in (scheduler.logsnr(u), scheduler.logsnr_slope(u)))
+    noise = torch.randn(sample.shape, generator=generator).to(sample)
+    if labels is not None and class_dropout:
+        kept = torch.rand(size, generator=generator).to(device) >= class_dropout
+        labels = torch.where(kept, labels, null_class)
+    alpha, sigma = (torch.sigmoid(sign * logsnr).sqrt()[:, None, None, None] for sign in (1, -1))
+    x_t = (alpha * sample + sigma * noise).contiguous(memory_format=torch.channels_last)
+    output = model(x_t, logsnr, labels).sample
+    loss = simple_diffusion_loss(
+        output, sample, noise, logsnr, args.prediction_type, args.weighting, args.multiscale, logsnr_slope=slope,
+        reduction="none",
+    )  # fmt: skip
+    return loss, logsnr
+
+
+@torch.no_grad()
+def validation_loss(
+    model: SimpleDiffusionUViT2DModel, loader: DataLoader, scheduler: ShiftedCosineScheduler, args: Arguments
+) -> dict[str, float]:
+    """Loss over the validation split, in all and by logSNR bin; the same noise and times at each call."""
+    generator = torch.Generator().manual_seed(args.seed)
+    rows = []
+    for batch in loader:
+        tensors = {key: value.to(model.device) for key, value in batch.items() if isinstance(value, Tensor)}
+        if len(tensors["pixel_values"]):
+            rows.append(diffusion_loss(model, tensors, scheduler, args, generator))
+    loss, logsnr = (torch.cat(column).cpu() for column in zip(*rows))
+    by_bin = {f"validation_loss/{name}": value for name, value in mean_by_logsnr(loss, logsnr).items()}
+    return {"validation_loss": float(loss.mean()), **by_bin}
+
+
+def sample_grid(pipeline: SimpleDiffusionPipeline, args: Arguments, columns: int = 8) -> Image.Image:
+    """A row of pictures per class (or four rows without classes), from a fixed seed."""
+    labels = [c for c in range(pipeline.unet.config.num_class_embeds or 0) for _ in range(columns)] or None
+    pipeline.set_progress_bar_config(desc="sampling", leave=False)
+    images = pipeline(
+        batch_size=4 * columns,
+        class_labels=labels,
+        guidance_scale=args.sample_guidance_scale if labels else 1.0,
+        num_inference_steps=args.sample_inference_steps,
+        generator=torch.Generator().manual_seed(args.seed),
+    ).images
+    return image_grid(images, columns)
+
+
+def main(argv: list[str] | None = None) -> dict[str, Any]:
+    # 1. Manifest
+    args = parse_arguments(Arguments, HERE / "presets", argv)
+    output_dir = Path(args.output_dir)
+    accelerator = Accelerator(
+        gradient_accumulation_steps=args.gradient_accumulation_steps,
+        mixed_precision=fastest_precision() if args.mixed_precision == "auto" else args.mixed_precision,
+        log_with=None if args.tracker == "none" else args.tracker,
+        project_config=ProjectConfiguration(project_dir=str(output_dir), logging_dir=str(output_dir / "logs")),
+        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
+    )
+    logging.basicConfig(level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s")
+    set_seed(args.seed)
+    dataset_name = str(EMBEDDED) if args.dataset == "embedded" else args.dataset
+    find = {"config_name": args.dataset_config, "image_column": args.image_column, "streaming": args.streaming}
+    find["label_column"] = None if args.label_column == "none" else args.label_column
+    source = load_images(dataset_name, split=args.split, **find)
+    num_classes = len(source.label_names) or None
+    model = build_model(args, num_classes).to(memory_format=torch.channels_last)
+    scheduler = build_scheduler(args)
+    manifest = {
+        "arguments": asdict(args),
+        "parameters": count_parameters(model),
+        "classes": source.label_names,
+        "images": None if args.streaming else len(source.rows),
+        "processes": accelerator.num_processes,
+        "precision": accelerator.mixed_precision,
+        "environment": environment(accelerator.device),
+    }
+    logger.info(json.dumps(manifest, indent=1))
+    if args.dry_run:
+        return manifest
+
+    # 2. Data, optimizer, schedule, EMA
+    if accelerator.is_main_process:
+        (output_dir / "samples").mkdir(parents=True, exist_ok=True)
+        (output_dir / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    loader = image_loader(
+        source, args.resolution, args.train_batch_size, train=True, random_flip=args.random_flip, seed=args.seed,
+        num_workers=args.dataloader_num_workers, rank=accelerator.process_index, world_size=accelerator.num_processes,
+    )  # fmt: skip
+    validation = None
+    if args.validation_split != "none":
+        held_out = load_images(dataset_name, split=args.validation_split, **find)
+        validation = image_loader(held_out, args.resolution, args.train_batch_size, train=False)
+    if args.gradient_checkpointing:
+        model.enable_gradient_checkpointing()
+    betas = (args.adam_beta1, args.adam_beta2)
+    optimizer = torch.optim.AdamW(model.parameters(), args.learning_rate, betas, args.adam_epsilon, args.weight_decay)
+    # Accelerate steps the schedule once per process; the numbers here count optimizer steps.
+    lr_scheduler = get_scheduler(
+        args.lr_scheduler, optimizer, num_warmup_steps=args.lr_warmup_steps * accelerator.num_processes,
+        num_training_steps=args.max_train_steps * accelerator.num_processes,
+    )  # fmt: skip
+    ema = EMAModel(model.parameters(), decay=args.ema_decay)
+    ema.to(accelerator.device)
+
+    # 3. Prepare and resume
+    state = TrainingState()
+    dataset = loader.dataset
+    model, optimizer, lr_scheduler = accelerator.prepare(model, optimizer, lr_scheduler)
+    loader = loader if args.streaming else accelerator.prepare(loader)
+    accelerator.register_for_checkpointing(ema, state)
+    checkpoints = Checkpoints(accelerator, output_dir / "checkpoints", args.checkpoints_total_limit)
+    if resumed := checkpoints.resume():
+        logger.info("Resumed from %s", resumed)
+    if args.tracker != "none":
+        accelerator.init_trackers("simple_diffusion", {key: str(value) for key, value in asdict(args).items()})
+    network = accelerator.unwrap_model(model)
+    pipeline = SimpleDiffusionPipeline(network, scheduler, dict(enumerate(source.label_names)) or None)
+    step_model = torch.compile(model) if args.compile else model
+    history, broken, running = History(accelerator, output_dir / "history.jsonl"), BrokenImages(), []
+
+    def validate() -> dict[str, float]:
+        with ema_weights(ema, network):
+            return validation_loss(network, validation, scheduler, args) if validation else {}
+
+    def draw(name: str) -> None:
+        if accelerator.is_main_process and args.sample_steps:
+            with ema_weights(ema, network):
+                sample_grid(pipeline, args).save(output_dir / "samples" / name)
+
+    # 4. The loop
+    bar = tqdm(
+        initial=state.step, total=args.max_train_steps, desc="training", disable=not accelerator.is_main_process
+    )
+    while state.step < args.max_train_steps:
+        dataset.set_epoch(state.epoch)
+        if not args.streaming:
+            loader.set_epoch(state.epoch)
+        for batch in accelerator.skip_first_batches(loader, state.batch) if state.batch else loader:
+            started = time.perf_counter()
+            broken.update(batch)
+            tensors = {k: v.to(accelerator.device) for k, v in batch.items() if isinstance(v, Tensor)}
+            place = (args.seed, accelerator.process_index, state.epoch, state.batch)
+            generator = torch.Generator().manual_seed(hash(place) % 2**63)
+
+            # ---- one training step: what is drawn depends on the place in the run alone, so that resuming repeats it
+            with accelerator.accumulate(model):
+                with accelerator.autocast():
+                    loss, _ = diffusion_loss(
+                        step_model, tensors, scheduler, args, generator, args.class_dropout, num_classes or 0
+                    )
+                loss = loss.mean()
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    norm = accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)
+                optimizer.step()
+                lr_scheduler.step()
+                optimizer.zero_grad()
+            # ----
+
+            state.batch += 1
+            state.images += len(tensors["pixel_values"]) * accelerator.num_processes
+            state.seconds += time.perf_counter() - started
+            running.append(loss.item())
+            good = (checkpoints, accelerator.mixed_precision, args.learning_rate)
+            check_finite(running[-1], "The loss", state.step + 1, *good)
+            if not accelerator.sync_gradients:
+                continue
+            if not optimizer.step_was_skipped:
+                check_finite(float(norm), "The gradient", state.step + 1, *good)
+            ema.step(network.parameters())
+            state.step += 1
+            bar.update()
+
+            last = state.step == args.max_train_steps
+            if state.step % args.logging_steps == 0 or last:
+                bar.set_postfix(loss=f"{sum(running) / len(running):.4f}")
+                history.log(
+                    state.step, loss=sum(running) / len(running), gradient_norm=float(norm), images=state.images,
+                    learning_rate=lr_scheduler.get_last_lr()[0], seconds=round(state.seconds, 2),
+                )  # fmt: skip
+                running.clear()
+            if state.step % args.validation_steps == 0 and not last:
+                history.log(state.step, **validate())
+            if args.sample_steps and state.step % args.sample_steps == 0 and not last:
+                draw(f"step-{state.step}.png")
+            if state.step % args.checkpointing_steps == 0 or last:
+                checkpoints.save(state.step)
+            if last:
+                break
+        else:
+            state.epoch, state.batch = state.epoch + 1, 0
+    bar.close()
+
+    # 5. Final evaluation
+    figures = validate()
+    history.log(state.step, **figures)
+    draw("final.png")
+    logger.info(broken.summary())
+    results = manifest | {
+        "steps": state.step,
+        "images_seen": state.images,
+        "seconds": round(state.seconds, 1),
+        **figures,
+    }
+
+    # 6. Save
+    if accelerator.is_main_process:
+        (output_dir / "results.json").write_text(json.dumps(results, indent=1))
+        with ema_weights(ema, network):
+            pipeline.save_pretrained(output_dir / "pipeline")
+        logger.info("Saved %s", output_dir / "pipeline")
+    accelerator.end_training()
+    return results
+
+
+if __name__ == "__main__":
+    main()
