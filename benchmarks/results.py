@@ -1,0 +1,23 @@
+"""Where benchmarks leave their figures: `benchmarks/results/<name>.json`, with the machine and the versions they were
+taken on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hf_kexue.training_runs import environment
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+FOLDER = Path(__file__).resolve().parent / "results"
+
+
+def write_results(name: str, figures: dict[str, Any]) -> None:
+    """Write the figures of a benchmark beside those of the others."""
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / f"{name}.json"
+    path.write_text(json.dumps({**figures, "environment": environment(torch.device("cpu"))}, indent=1) + "\n")
+    print(f"written to {path.relative_to(REPOSITORY)}")
