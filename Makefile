@@ -1,0 +1,81 @@
+# Plain `make` prints what there is. Every target sets up what it needs: on a fresh clone the first one makes .venv.
+#
+#   make test PYTHON=python3.12  another interpreter
+#   make test TORCH='torch==2.13.0+cpu --extra-index-url ADDRESS'  another build of torch
+
+SHELL := bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+TORCH ?= $(shell grep '^torch==' constraints.txt)
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# The suite and the demonstration use what lies in the checkout; nothing is looked up on the Hub.
+OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
+
+# What the benchmarks need from outside the checkout: photographs at 128 px (folder or Hub id), and a file to compare with.
+CLOTHING_128 ?=
+PEER ?=
+
+.PHONY: help
+help: ## this list
+	@echo "make TARGET, where TARGET is"
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(STAMP) ## sample from the published model, train a little one, write demo/index.html
+	$(OFFLINE) $(BIN)/hf-kexue demo
+
+.PHONY: test
+test: $(STAMP) ## the whole suite, two processes
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+.PHONY: lint
+lint: $(STAMP) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: $(STAMP) ## mypy over src, training and benchmarks
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: $(STAMP) ## every script of benchmarks/ in turn; CLOTHING_128=folder PEER=file for all of it
+	@set -e; for script in $(filter-out benchmarks/results.py,$(sort $(wildcard benchmarks/*.py))); do \
+		arguments=; \
+		case $$script in \
+			*/ablation_shift.py) arguments="$(if $(CLOTHING_128),--dataset $(CLOTHING_128),missing)" ;; \
+			*/training_speed.py) arguments="$(if $(PEER),--peer $(PEER))" ;; \
+		esac; \
+		if [ "$$arguments" = missing ]; then \
+			echo "==> $$script left out: it needs the photographs at 128 px, CLOTHING_128=FOLDER_OR_HUB_ID"; \
+			continue; \
+		fi; \
+		echo "==> $$script $$arguments"; \
+		$(BIN)/python $$script $$arguments; \
+	done
+
+.PHONY: install
+install: $(STAMP) ## only the environment, .venv
+
+.PHONY: clean
+clean: ## remove .venv, caches and the demonstration's page; trained models in outputs/ stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache demo
+
+# torch comes first and alone, so that TORCH decides its build and nothing else pulls in another one.
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) > /dev/null || { echo "There is no $(PYTHON) here; name another one: make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "hf_kexue needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) -V 2>&1`; name another one: make PYTHON=python3.12"; \
+		exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu install python3-venv."; exit 2; }
+	grep -v '^torch==' constraints.txt > $(VENV)/constraints-but-torch.txt
+	$(BIN)/python -m pip install --disable-pip-version-check $(TORCH) -c $(VENV)/constraints-but-torch.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -e ".[dev]" -c $(VENV)/constraints-but-torch.txt
+	@$(BIN)/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torchvision") is not None)' || { \
+		echo "torchvision is installed in $(VENV). hf_kexue does not use it, and beside a torch of another build it breaks 'import diffusers':"; \
+		echo "run '$(BIN)/python -m pip uninstall torchvision' and try again."; \
+		exit 2; }
+	@touch $@
