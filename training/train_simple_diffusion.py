@@ -141,8 +141,9 @@ def build_model(args: Arguments, num_classes: int | None) -> SimpleDiffusionUViT
         donor = SimpleDiffusionUViT2DModel.from_pretrained(args.init_from, subfolder="unet").state_dict()
         own = model.state_dict()
         fresh = sorted(key for key in own if key not in donor or donor[key].shape != own[key].shape)
-        if any(not key.startswith(("conv_in.", "conv_out.")) for key in fresh):
-            raise ValueError(f"--init_from {args.init_from} is another network; these weights do not fit: {fresh}.")
+        strange = [key for key in fresh if not key.startswith(("conv_in.", "conv_out."))]
+        if strange := strange + sorted(donor.keys() - own.keys()):
+            raise ValueError(f"--init_from {args.init_from} is another network; these weights do not fit: {strange}.")
         model.load_state_dict(own | {key: value for key, value in donor.items() if key not in fresh})
         logger.info("Started from %s%s", args.init_from, f", but {fresh} start afresh" if fresh else "")
     return model
@@ -274,16 +275,23 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     checkpoints = Checkpoints(accelerator, output_dir / "checkpoints", args.checkpoints_total_limit)
     if resumed := checkpoints.resume():
         logger.info("Resumed from %s", resumed)
+        ema.to(accelerator.device)  # comes back on the CPU
+        # A checkpoint brings its learning rate along; what counts is the one asked for now.
+        lr_scheduler.scheduler.base_lrs = [args.learning_rate] * len(optimizer.param_groups)
+        for group in optimizer.param_groups:
+            group["lr"] *= args.learning_rate / group["initial_lr"]
+            group["initial_lr"] = args.learning_rate
     if args.tracker != "none":
         accelerator.init_trackers("simple_diffusion", {key: str(value) for key, value in asdict(args).items()})
     network = accelerator.unwrap_model(model)
     pipeline = SimpleDiffusionPipeline(network, scheduler, dict(enumerate(source.label_names)) or None)
     step_model = torch.compile(model) if args.compile else model
-    history, broken, running = History(accelerator, output_dir / "history.jsonl"), BrokenImages(), []
+    history = History(accelerator, output_dir / "history.jsonl", resumed_at=state.step)
+    broken, running = BrokenImages(), []
 
     def validate() -> dict[str, float]:
         with ema_weights(ema, network):
-            return validation_loss(network, validation, scheduler, args) if validation else {}
+            return validation_loss(network, validation, scheduler, args) if validation is not None else {}
 
     def draw(name: str) -> None:
         if accelerator.is_main_process and args.sample_steps:
@@ -302,6 +310,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             started = time.perf_counter()
             broken.update(batch)
             tensors = {k: v.to(accelerator.device) for k, v in batch.items() if isinstance(v, Tensor)}
+            whole = len(tensors["pixel_values"])
+            if not whole:  # all are broken: a grey picture of no weight, so that no other process waits in vain
+                tensors["pixel_values"] = torch.zeros(1, 3, args.resolution, args.resolution).to(accelerator.device)
             place = (args.seed, accelerator.process_index, state.epoch, state.batch)
             generator = torch.Generator().manual_seed(hash(place) % 2**63)
 
@@ -311,7 +322,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
                     loss, _ = diffusion_loss(
                         step_model, tensors, scheduler, args, generator, args.class_dropout, num_classes or 0
                     )
-                loss = loss.mean()
+                loss = loss.mean() * bool(whole)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     norm = accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)
@@ -321,7 +332,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             # ----
 
             state.batch += 1
-            state.images += len(tensors["pixel_values"]) * accelerator.num_processes
+            state.images += whole * accelerator.num_processes
             state.seconds += time.perf_counter() - started
             running.append(loss.item())
             good = (checkpoints, accelerator.mixed_precision, args.learning_rate)
@@ -351,6 +362,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             if last:
                 break
         else:
+            if not state.batch:
+                images = manifest["images"]
+                raise ValueError(f"{args.split!r} has {images} images, not one whole batch: lower --train_batch_size.")
             state.epoch, state.batch = state.epoch + 1, 0
     bar.close()
 

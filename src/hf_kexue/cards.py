@@ -62,14 +62,20 @@ def render_card(folder: Path, name: str) -> str:
             raise ValueError(f"The card of {name} needs {source}, which does not exist.")
     template, text_file, results_file = (source.read_text(encoding="utf-8") for source in sources)
     text, results = yaml.safe_load(text_file), json.loads(results_file)
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
+
+    class Missing(jinja2.StrictUndefined):
+        def __format__(self, spec: str) -> str:
+            return str(self)  # raises, and names what is missing; str.format would only say that it cannot
+
+    environment = jinja2.Environment(undefined=Missing, keep_trailing_newline=True, trim_blocks=True)
     try:
         body = environment.from_string(template).render(name=name, text=text, results=results)
         # The summary may quote figures too.
         body = environment.from_string(body).render(name=name, text=text, results=results)
-    except jinja2.UndefinedError as error:
+        head = card_metadata(text, results).to_yaml()
+    except (jinja2.UndefinedError, KeyError) as error:
         raise ValueError(f"The card of {name} wants a figure that its results do not hold: {error}.") from error
-    return f"---\n{card_metadata(text, results).to_yaml()}\n---\n\n{body}"
+    return f"---\n{head}\n---\n\n{body}"
 
 
 def write_cards(folder: Path) -> list[Path]:

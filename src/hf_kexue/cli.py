@@ -43,8 +43,7 @@ def generate(
     from .simple_diffusion.samplers import with_sampler
     from .training_runs import image_grid
 
-    if not (model / "model_index.json").is_file():
-        raise ValueError(f"{model} is not the folder of a saved pipeline: it has no model_index.json.")
+    _check_folder(model)
     pipeline, options = with_sampler(SimpleDiffusionPipeline.from_pretrained(model), sampler)
     names = [name.strip() for name in classes.split(",") if name.strip()] or pipeline.class_names
     labels = [name for name in names for _ in range(per_class)] or None
@@ -69,6 +68,7 @@ def info(model: ModelFolder, as_json: Annotated[bool, typer.Option("--json", hel
     from .simple_diffusion import SimpleDiffusionUViT2DModel
     from .simple_diffusion.complexity import count_flops, count_parameters
 
+    _check_folder(model)
     unet = SimpleDiffusionUViT2DModel.from_pretrained(model, subfolder="unet")
     side = unet.config.sample_size
     facts = {
@@ -95,6 +95,11 @@ def demo(
 
     page = run_demo(repository.resolve(), output, steps)
     typer.echo(f"Open {page} in a browser.")
+
+
+def _check_folder(model: Path) -> None:
+    if not (model / "model_index.json").is_file():
+        raise ValueError(f"{model} is not the folder of a saved pipeline: it has no model_index.json.")
 
 
 def main() -> None:

@@ -35,7 +35,9 @@ def parse_arguments(
 
     argv = sys.argv[1:] if argv is None else argv
     parser = HfArgumentParser(arguments_class, allow_abbrev=False)
-    asked, _ = parser.parse_known_args(argv)
+    asked, strangers = parser.parse_known_args(argv)
+    if strangers:
+        parser.error(f"unknown arguments {' '.join(strangers)}; the known ones are listed by --help")
     name = asked.preset or default_preset.format(**vars(asked))
     known = sorted(path.stem for path in presets.glob("*.yaml"))
     path = Path(name) if name.endswith((".yaml", ".yml")) else presets / f"{name}.yaml"
@@ -44,7 +46,7 @@ def parse_arguments(
             f"there is no preset {name!r}; the presets are {', '.join(known)}, or give the path of a YAML file"
         )
     values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    fields = {field.name for field in dataclasses.fields(arguments_class)}  # type: ignore[arg-type]
+    fields = {field.name for field in dataclasses.fields(arguments_class)} - {"preset"}  # type: ignore[arg-type]
     unknown = sorted(set(values) - fields)
     if unknown:
         parser.error(

@@ -99,12 +99,23 @@ class Checkpoints:
 
 
 class History:
-    """Figures of a run by step: to the trackers of the `Accelerator`, and one JSON object a line to
-    `history.jsonl`."""
+    """Figures of a run by step: to the trackers of the `Accelerator`, and one JSON object a line to `history.jsonl`.
 
-    def __init__(self, accelerator: Any, path: Path) -> None:
+    Args:
+        accelerator: the run's `Accelerator`.
+        path: of `history.jsonl`; lines are added to what is there.
+        resumed_at: step of the checkpoint that the run goes on from. Lines of later steps go: the session that wrote
+            them was cut off, and they come again.
+    """
+
+    def __init__(self, accelerator: Any, path: Path, resumed_at: int | None = None) -> None:
         self.accelerator = accelerator
         self.path = path
+        if resumed_at is not None and accelerator.is_main_process and path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            whole = [line for line in lines if line.endswith("}\n")]  # the last one may have been cut off too
+            kept = [line for line in whole if json.loads(line)["step"] <= resumed_at]
+            path.write_text("".join(kept), encoding="utf-8")
 
     def log(self, step: int, **figures: float) -> None:
         """Add figures of a step; every process may call it, the main one writes."""
@@ -116,15 +127,15 @@ class History:
 
 @contextmanager
 def ema_weights(ema: EMAModel, model: nn.Module) -> Iterator[nn.Module]:
-    """The model in evaluation mode with its averaged weights; its own weights and training mode come back at the
-    end."""
+    """The model in evaluation mode with its averaged weights; its own weights and mode come back at the end."""
+    was_training = model.training
     ema.store(model.parameters())
     ema.copy_to(model.parameters())
     model.eval()
     try:
         yield model
     finally:
-        model.train()
+        model.train(was_training)
         ema.restore(model.parameters())
 
 

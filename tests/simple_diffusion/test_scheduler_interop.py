@@ -50,8 +50,8 @@ def swap(name, scheduler, **overrides):
 
 
 def logsnr_now(scheduler, t):
-    """logSNR of the model input at t: from sigma where the class has sigmas (timesteps may be fractional), else from the
-    table of the class."""
+    """logSNR of the model input at t: from sigma where there are sigmas (timesteps may be fractional), else from the
+    table."""
     if getattr(scheduler, "sigmas", None) is None:
         abar = scheduler.alphas_cumprod[int(t)].double()
         return torch.log(abar) - torch.log1p(-abar)

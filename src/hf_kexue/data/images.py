@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
@@ -105,6 +105,9 @@ def load_images(
 
 def image_to_tensor(image: Image.Image, resolution: int, flip: bool = False) -> Tensor:
     """Scale the shorter side to `resolution`, crop the centre, map to [-1, 1]: (3, resolution, resolution) float32."""
+    image = ImageOps.exif_transpose(image)  # photographs from telephones lie on their side
+    if image.mode.startswith("I"):  # 16 bits a pixel: Pillow would make all above 255 white
+        image = Image.fromarray(((np.asarray(image).clip(0, 65535).astype(np.uint32) + 128) // 257).astype(np.uint8))
     image = image.convert("RGB")
     if image.size != (resolution, resolution):
         scale = resolution / min(image.size)
@@ -243,10 +246,12 @@ def image_loader(
         num_workers: processes that decode.
         rank, world_size: share of a stream; random access is shared out by Accelerate's `prepare`.
     """
+    # Without it each start of a loader draws from the global generator, and a resumed run gets other dropout masks.
+    generator = torch.Generator().manual_seed(seed)
     if source.streaming:
         buffer = 2048 if train else 0
         stream = StreamedImageDataset(source, resolution, random_flip, seed, buffer, rank, world_size)
-        return DataLoader(stream, batch_size, collate_fn=collate_images, num_workers=num_workers)
+        return DataLoader(stream, batch_size, collate_fn=collate_images, num_workers=num_workers, generator=generator)
     return DataLoader(
         ImageDataset(source, resolution, random_flip, seed),
         batch_size,
@@ -254,7 +259,7 @@ def image_loader(
         drop_last=train,
         collate_fn=collate_images,
         num_workers=num_workers,
-        generator=torch.Generator().manual_seed(seed),
+        generator=generator,
     )
 
 

@@ -90,12 +90,15 @@ def loss_weight(
 def multiscale_mean_square(error: Tensor, smallest: int = 32) -> Tensor:
     """sum over s in {smallest, 2 smallest, ..., H} of (1 / s) mean(pool_s(error)**2), (B, C, H, W) -> (B,).
 
-    pool_s is the mean over squares that leave s rows. Divided by the sum of 1 / s, so that white noise of one scale
-    keeps the magnitude of the single-scale loss. Height H decides the scales; W shrinks with it.
+    pool_s is the mean over squares that leave s rows. Divided by the sum of 1 / s: an error as smooth as the
+    coarsest scale counts as much as in the single-scale loss, white noise less. Height H decides the scales; W
+    shrinks with it.
 
     Raises:
         ValueError: if H is smaller than `smallest`, or is not `smallest` times a power of two, or W does not divide.
     """
+    if smallest < 1:
+        raise ValueError(f"The coarsest scale must have a positive number of rows, got {smallest}.")
     height, width = error.shape[-2:]
     ratio, rest = divmod(height, smallest)
     if rest or ratio.bit_count() != 1 or width % ratio:

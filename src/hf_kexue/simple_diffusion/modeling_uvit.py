@@ -50,14 +50,15 @@ class LogSNREmbedding(nn.Module):
 
     def __init__(self, embedding_dim: int, num_frequencies: int = 64) -> None:
         super().__init__()
-        # Periods from far beyond the range of logSNR (about +-20) down to a quarter of a nat.
-        frequencies = torch.exp(torch.linspace(math.log(1 / 40), math.log(4.0), num_frequencies, dtype=torch.float64))
-        self.register_buffer("frequencies", frequencies.float(), persistent=False)
+        self.num_frequencies = num_frequencies
         self.linear_1 = nn.Linear(2 * num_frequencies, embedding_dim)
         self.linear_2 = nn.Linear(embedding_dim, embedding_dim)
 
     def forward(self, logsnr: Tensor) -> Tensor:
-        angles = logsnr.float()[:, None] * self.frequencies.float()  # (B, F)
+        # Periods from far beyond the range of logSNR (about +-20) down to a quarter of a nat. Not a buffer: in bf16
+        # its rounding would turn the angles of a large logSNR by a tenth of a radian.
+        exponents = torch.linspace(math.log(1 / 40), math.log(4.0), self.num_frequencies, device=logsnr.device)
+        angles = logsnr.float()[:, None] * exponents.exp()  # (B, F)
         features = torch.cat([angles.sin(), angles.cos()], dim=-1)  # (B, 2F)
         return self.linear_2(F.silu(self.linear_1(features.to(self.linear_1.weight.dtype))))
 
@@ -150,6 +151,13 @@ class UpBlock(nn.Module):
         return x
 
 
+# Arguments of the model that count or measure something.
+POSITIVE = (
+    *("sample_size", "in_channels", "out_channels", "patch_size", "hidden_size", "num_attention_heads", "mlp_ratio"),
+    *("embedding_dim", "num_class_embeds", "cross_attention_dim", "norm_num_groups"),
+)
+
+
 class SimpleDiffusionUViT2DModel(ModelMixin, ConfigMixin):
     r"""The U-ViT of simple diffusion.
 
@@ -238,6 +246,9 @@ class SimpleDiffusionUViT2DModel(ModelMixin, ConfigMixin):
 
     def _check_config(self, block_out_channels: tuple[int, ...], layers: tuple[int, ...]) -> None:
         c, levels = self.config, len(block_out_channels)
+        for name in POSITIVE:
+            if c[name] is not None and not c[name] > 0:
+                raise ValueError(f"{name} must be positive, got {c[name]!r}.")
         stride = c.patch_size * 2**levels
         head_multiple = 4 * c.num_attention_heads
         rules = [
@@ -246,12 +257,18 @@ class SimpleDiffusionUViT2DModel(ModelMixin, ConfigMixin):
                 f'input_transform must be "patch" or "dwt", got {c.input_transform!r}',
             ),
             (c.skip in ("concat", "residual"), f'skip must be "concat" or "residual", got {c.skip!r}'),
-            (c.patch_size >= 1, f"patch_size must be at least 1, got {c.patch_size}"),
+            (
+                c.num_transformer_layers >= 0,
+                f"num_transformer_layers must not be negative, got {c.num_transformer_layers}",
+            ),
             (
                 c.input_transform != "dwt" or c.patch_size.bit_count() == 1,
-                f"the wavelet input needs a power of two as patch_size, got {c.patch_size}",
+                f"The wavelet input needs a power of two as patch_size, got {c.patch_size}",
             ),
-            (levels >= 1, "block_out_channels must name at least one convolutional level"),
+            (
+                levels >= 1 and all(n >= 1 for n in block_out_channels),
+                f"block_out_channels must be positive and at least one, got {block_out_channels}",
+            ),
             (
                 len(layers) == levels and all(n >= 1 for n in layers),
                 f"layers_per_block must be positive, one number or one for each of {levels} levels, got {layers}",
@@ -270,7 +287,7 @@ class SimpleDiffusionUViT2DModel(ModelMixin, ConfigMixin):
         ]
         for is_fulfilled, sentence in rules:
             if not is_fulfilled:
-                raise ValueError(f"{sentence[0].upper()}{sentence[1:]}.")
+                raise ValueError(f"{sentence}.")
 
     def forward(
         self,
@@ -297,9 +314,10 @@ class SimpleDiffusionUViT2DModel(ModelMixin, ConfigMixin):
         Raises:
             ValueError: for a size that the total stride does not divide, or inputs this model was not built for.
         """
-        self._check_inputs(sample, class_labels, encoder_hidden_states)
+        logsnr = torch.as_tensor(logsnr, device=sample.device)
+        self._check_inputs(sample, logsnr, class_labels, encoder_hidden_states, encoder_attention_mask)
         batch_size = len(sample)
-        logsnr = torch.as_tensor(logsnr, device=sample.device).expand(batch_size)
+        logsnr = logsnr.expand(batch_size)  # (B,)
         emb = self.logsnr_embedding(logsnr)  # (B, E)
         if self.class_embedding is not None:
             if class_labels is None:
@@ -348,7 +366,9 @@ class SimpleDiffusionUViT2DModel(ModelMixin, ConfigMixin):
         angles = axial_rotary_angles(height, width, head_dim, base_tokens, x.device)
         return angles.cos().to(x.dtype), angles.sin().to(x.dtype)
 
-    def _check_inputs(self, sample: Tensor, class_labels: Tensor | None, encoder_hidden_states: Tensor | None) -> None:
+    def _check_inputs(
+        self, sample: Tensor, logsnr: Tensor, class_labels: Tensor | None, text: Tensor | None, mask: Tensor | None
+    ) -> None:
         if sample.ndim != 4 or sample.shape[1] != self.config.in_channels:
             raise ValueError(
                 f"sample must have the shape (B, {self.config.in_channels}, H, W), got {tuple(sample.shape)}."
@@ -359,9 +379,26 @@ class SimpleDiffusionUViT2DModel(ModelMixin, ConfigMixin):
                 f"Height and width must be positive multiples of {self.total_stride}, the total stride of this model; "
                 f"got {height} x {width}."
             )
+        batch_size, text_dim = len(sample), self.config.cross_attention_dim
+        if logsnr.ndim > 1 or logsnr.numel() not in (1, batch_size):
+            raise ValueError(f"logsnr must be a number or have the shape ({batch_size},), got {tuple(logsnr.shape)}.")
         if class_labels is not None and self.class_embedding is None:
             raise ValueError("class_labels were given, but this model has no classes (num_class_embeds is None).")
-        if encoder_hidden_states is not None and self.config.cross_attention_dim is None:
+        if class_labels is not None and (class_labels.shape != (batch_size,) or class_labels.is_floating_point()):
+            raise ValueError(f"class_labels must be {batch_size} integers, got {class_labels}.")
+        if class_labels is not None and class_labels.device.type == "cpu" and not torch.compiler.is_compiling():
+            null = self.config.num_class_embeds  # elsewhere the check would wait for the device in every step
+            if class_labels.numel() and not 0 <= int(class_labels.min()) <= int(class_labels.max()) <= null:
+                raise ValueError(
+                    f"class_labels must lie in 0..{null}, where {null} is the null class; got {class_labels}."
+                )
+        if text is not None and text_dim is None:
             raise ValueError(
                 "encoder_hidden_states were given, but this model has no cross-attention (no cross_attention_dim)."
             )
+        if text is not None and (text.ndim != 3 or len(text) != batch_size or text.shape[2] != text_dim):
+            raise ValueError(
+                f"encoder_hidden_states must have the shape ({batch_size}, S, {text_dim}), got {tuple(text.shape)}."
+            )
+        if mask is not None and (text is None or mask.shape != text.shape[:2]):
+            raise ValueError("encoder_attention_mask must have the shape (B, S) of encoder_hidden_states.")

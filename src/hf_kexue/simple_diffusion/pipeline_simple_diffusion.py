@@ -161,7 +161,13 @@ class SimpleDiffusionPipeline(DiffusionPipeline):
         elif latents is not None:
             batch_size = len(latents)
         self._check_inputs(batch_size, guidance_scale, guidance_unet, upsample_factor, output_type)
+        if set(callback_on_step_end_tensor_inputs) - {"latents"}:
+            raise ValueError(f'Callbacks get "latents" alone, not {list(callback_on_step_end_tensor_inputs)}.')
+        if isinstance(generator, list) and len(generator) not in (1, batch_size):
+            raise ValueError(f"{len(generator)} generators for {batch_size} images were given; give one, or one each.")
+        in_interval(0.0, guidance_interval), in_interval(0.0, upsample_guidance_interval)  # refuse empty ones early
         device, dtype = self._execution_device, self.unet.dtype
+        upsample_factor = int(upsample_factor)
         side = self.unet.config.sample_size * upsample_factor
         shape = (batch_size, self.unet.config.in_channels, height or side, width or side)
         if latents is None:
@@ -171,7 +177,9 @@ class SimpleDiffusionPipeline(DiffusionPipeline):
         labels = None if class_labels is None else self.label_ids(class_labels).to(device)
 
         # Sampling arithmetic stays in float32: sigma-space schedulers start at sigmas in the thousands.
-        self.scheduler.set_timesteps(num_inference_steps or 64, device=device)
+        self.scheduler.set_timesteps(64 if num_inference_steps is None else num_inference_steps, device=device)
+        if hasattr(self.scheduler, "set_begin_index"):  # Karras sigmas round to equal timesteps: a search would miss
+            self.scheduler.set_begin_index(0)
         latents = latents.to(device, torch.float32) * self.scheduler.init_noise_sigma
         accepted = inspect.signature(self.scheduler.step).parameters
         step_options = {"generator": generator, "eta": eta}
@@ -210,9 +218,7 @@ class SimpleDiffusionPipeline(DiffusionPipeline):
                     model_output = predict(model_input, logsnr)
                 latents = self.scheduler.step(model_output, t, latents, **step_options).prev_sample
                 if callback_on_step_end is not None:
-                    tensors = {}
-                    for name in callback_on_step_end_tensor_inputs:
-                        tensors[name] = {"latents": latents}[name]
+                    tensors = dict.fromkeys(callback_on_step_end_tensor_inputs, latents)  # no name but "latents"
                     latents = (callback_on_step_end(self, i, t, tensors) or {}).pop("latents", latents)
                 progress_bar.update()
 

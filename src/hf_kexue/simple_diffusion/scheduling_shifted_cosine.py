@@ -42,7 +42,7 @@ SCHEDULE_KEYS = {
 PNDM_KEYS = {"set_alpha_to_one": True, "skip_prk_steps": True}
 
 
-class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own bases clash
+class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
     """Cosine schedule shifted to the image size, with ancestral and DDIM sampling.
 
     Training index i in 0..N-1 stands for u = (i + 1) / N: index N-1 is the noisiest, u = 1. The curve is computed in
