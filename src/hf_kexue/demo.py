@@ -49,7 +49,7 @@ def run_demo(repository: Path, output: Path, steps: int) -> Path:
     print("1/4  sampling from the published model")
     started = time.perf_counter()
     published = SimpleDiffusionPipeline.from_pretrained(repository / PUBLISHED)
-    _draw(published, output / "published.png", per_class=6)
+    draw_classes(published, output / "published.png", per_class=6)
     seconds = time.perf_counter() - started
     sections.append(
         (
@@ -88,7 +88,7 @@ def run_demo(repository: Path, output: Path, steps: int) -> Path:
     )
 
     print("4/4  sampling from what was saved")
-    _draw(SimpleDiffusionPipeline.from_pretrained(run / "pipeline"), output / "trained.png", per_class=6)
+    draw_classes(SimpleDiffusionPipeline.from_pretrained(run / "pipeline"), output / "trained.png", per_class=6)
     sections.append(
         (
             "What the short training can draw",
@@ -102,12 +102,12 @@ def run_demo(repository: Path, output: Path, steps: int) -> Path:
     return page
 
 
-def _draw(pipeline: SimpleDiffusionPipeline, path: Path, per_class: int) -> None:
+def draw_classes(pipeline: SimpleDiffusionPipeline, path: Path, per_class: int) -> None:
+    """Write a picture with `per_class` samples of every class from seed 0, in two blocks side by side."""
     labels = [name for name in pipeline.class_names for _ in range(per_class)]
     images = pipeline(
         class_labels=labels, guidance_scale=2.0, num_inference_steps=32, generator=torch.Generator().manual_seed(0)
     ).images
-    # Two blocks side by side fit a screen better than one tall column.
     half = -(-len(pipeline.class_names) // 2) * per_class
     blocks = [image_grid(part, per_class) for part in (images[:half], images[half:]) if part]
     sheet = Image.new("RGB", (sum(b.width for b in blocks) + 16, max(b.height for b in blocks)), "white")

@@ -161,12 +161,20 @@ def check_finite(
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Versions, device and command of this process, for manifests and results."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else (_processor_name() or platform.machine())
-    threads = torch.get_num_threads() if device.type == "cpu" else None
-    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
-    # Only the script's name: the folder it lies in belongs to the machine.
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    return {"command": command, "device": name, "threads": threads, "python": platform.python_version(), **versions}
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor_name() or platform.machine()
+    return {
+        "command": portable_command(sys.argv),
+        "device": name,
+        "threads": torch.get_num_threads() if device.type == "cpu" else None,
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in PACKAGES},
+    }
+
+
+def portable_command(arguments: list[str]) -> str:
+    """A command line without the folders of this machine: absolute paths and the script keep their last name."""
+    script, *rest = arguments
+    return " ".join([Path(script).name, *(Path(word).name if Path(word).is_absolute() else word for word in rest)])
 
 
 def _processor_name() -> str:

@@ -1,0 +1,106 @@
+"""Turn a finished run into a published model: its Hub folder, its figures, its card.
+
+    python training/publish_simple_diffusion.py --name simple-diffusion-clothing-64 \\
+        --runs outputs/clothing-32 outputs/clothing-64
+    python benchmarks/sample_quality.py
+    python training/publish_simple_diffusion.py --name simple-diffusion-clothing-64 \\
+        --runs outputs/clothing-32 outputs/clothing-64 --quality benchmarks/results/sample_quality.json
+
+`--runs` are the output folders of the training in their order; the last one's pipeline is published. The second call
+adds what the benchmark measured on the published folder. Run the first alone and the card waits for its figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from hf_kexue.cards import write_cards
+from hf_kexue.demo import draw_classes
+from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
+from hf_kexue.training_runs import portable_command
+
+HERE = Path(__file__).resolve().parent
+CARDS = HERE.parent / "model_cards"
+
+
+def stage(run: Path) -> dict[str, Any]:
+    """What the card tells of one run."""
+    results = json.loads((run / "results.json").read_text())
+    arguments = portable_command(results["environment"]["command"].split())
+    arguments = arguments.replace(f"--output_dir {run.name}", f"--output_dir outputs/{run.name}")
+    if results["arguments"]["init_from"]:
+        donor = Path(results["arguments"]["init_from"])
+        arguments = arguments.replace(
+            f"--init_from {donor.name}", f"--init_from outputs/{donor.parent.name}/{donor.name}"
+        )
+    return {
+        "what": f"{results['arguments']['resolution']} pixels",
+        "command": f"accelerate launch training/{arguments}",
+        "images_seen": results["images_seen"],
+        "steps": results["steps"],
+        "minutes": round(results["seconds"] / 60),
+        "validation_loss": round(results["validation_loss"], 5),
+    }
+
+
+def figures(runs: list[Path], quality: Path) -> dict[str, Any]:
+    """Everything that the card quotes."""
+    last = json.loads((runs[-1] / "results.json").read_text())
+    stages = [stage(run) for run in runs]
+    measured = json.loads(quality.read_text())
+    environment = last["environment"]
+    table = []
+    for row in measured["rows"]:
+        what = row["what"]
+        if what == "samples":
+            what = f"samples, {row['sampler']}, {row['steps']} steps, guidance {row['guidance_scale']}"
+        table.append({"what": what, "value": row["kid_efflite0"], "standard_error": row["standard_error"]})
+    best = min((row for row in measured["rows"] if row["what"] == "samples"), key=lambda row: row["kid_efflite0"])
+    device = environment["device"] + (f", {environment['threads']} threads" if environment["threads"] else "")
+    versions = ", ".join(f"{name} {environment[name]}" for name in ("torch", "diffusers", "accelerate"))
+    return {
+        "parameters": last["parameters"],
+        "classes": last["classes"],
+        "images_seen": sum(row["images_seen"] for row in stages),
+        "samples": measured["samples"],
+        "training": [
+            {"what": "parameters", "value": last["parameters"]},
+            {"what": "photographs", "value": last["images"]},
+            {"what": "device", "value": device},
+            {"what": "precision", "value": "float32" if last["precision"] == "no" else last["precision"]},
+            {"what": "minutes in training steps", "value": sum(row["minutes"] for row in stages)},
+            {"what": "seed", "value": last["arguments"]["seed"]},
+            {"what": "versions", "value": versions},
+        ],
+        "stages": stages,
+        "evaluation": [
+            {"metric": "KID-EffLite0", "value": best["kid_efflite0"], "dataset": "clothing-64, validation"},
+        ],
+        "evaluation_table": table,
+        "evaluation_command": f"python benchmarks/{measured['environment']['command']}",
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--runs", required=True, nargs="+", type=Path)
+    parser.add_argument("--quality", type=Path, help="results of benchmarks/sample_quality.py on the published folder")
+    args = parser.parse_args()
+    folder = CARDS / args.name
+    if args.quality:
+        results = CARDS / "results" / f"{args.name}.json"
+        results.write_text(json.dumps(figures(args.runs, args.quality), indent=1, ensure_ascii=False) + "\n")
+        print(*write_cards(CARDS), sep="\n")
+        return
+    shutil.copytree(args.runs[-1] / "pipeline", folder, dirs_exist_ok=True)
+    draw_classes(SimpleDiffusionPipeline.from_pretrained(folder), folder / "samples.png", per_class=6)
+    print(folder)
+
+
+if __name__ == "__main__":
+    main()
