@@ -1,0 +1,122 @@
+"""What saved models and repositories depend on: module paths, class names, config keys and defaults, state-dict keys.
+
+A change here breaks every file that someone has saved. If it is meant, and CHANGELOG.md says so:
+
+    python tests/test_wire_format.py
+
+writes the golden copies in tests/golden/ anew; the difference then stands in the commit.
+"""
+
+import importlib
+import inspect
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from diffusers.pipelines.pipeline_loading_utils import ALL_IMPORTABLE_CLASSES
+
+from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+OF_THE_VERSION = {"_diffusers_version", "_use_default_values"}  # not ours
+
+
+def tiny_unet(skip="concat", **options):
+    """Every part that can hold a weight: two levels, a channel change, classes, text."""
+    return SimpleDiffusionUViT2DModel(
+        sample_size=16, patch_size=2, block_out_channels=(4, 8), layers_per_block=(1, 2), hidden_size=16,
+        num_transformer_layers=2, num_attention_heads=2, embedding_dim=12, num_class_embeds=3, cross_attention_dim=6,
+        skip=skip, **options,
+    )  # fmt: skip
+
+
+def plain(value):
+    """As JSON gives it back."""
+    return json.loads(json.dumps(value))
+
+
+def shape(tensor):
+    """One line each in the golden copy."""
+    return " x ".join(map(str, tensor.shape))
+
+
+def defaults(component):
+    """Config keys in the order of the constructor, with their defaults."""
+    parameters = inspect.signature(component.__init__).parameters
+    return {name: plain(p.default) for name, p in parameters.items() if name != "self"}
+
+
+def saved_keys(component):
+    return sorted(set(json.loads(component.to_json_string())) - OF_THE_VERSION)
+
+
+def model_index():
+    pipeline = SimpleDiffusionPipeline(tiny_unet(), ShiftedCosineScheduler(sample_size=16), {0: "a", 1: "b", 2: "c"})
+    saved = json.loads(pipeline.to_json_string())
+    return {key: value for key, value in saved.items() if key not in OF_THE_VERSION}
+
+
+def state_dicts():
+    return {
+        skip: {name: shape(tensor) for name, tensor in tiny_unet(skip).state_dict().items()}
+        for skip in ("concat", "residual")
+    }
+
+
+FACTS = {
+    "simple_diffusion_model_index": model_index,
+    "shifted_cosine_scheduler_config": lambda: {
+        "defaults": defaults(ShiftedCosineScheduler), "saved_keys": saved_keys(ShiftedCosineScheduler()),
+    },
+    "simple_diffusion_uvit_config": lambda: {
+        "defaults": defaults(SimpleDiffusionUViT2DModel), "saved_keys": saved_keys(tiny_unet()),
+    },
+    "simple_diffusion_uvit_state_dict": state_dicts,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_equals_the_golden_copy(name):
+    golden = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    assert FACTS[name]() == golden, (
+        f"The wire format changed: files that users have saved may not load any more. If that is meant, run 'python "
+        f"tests/test_wire_format.py', look at the difference in tests/golden/{name}.json, and tell it in CHANGELOG.md."
+    )
+
+
+def test_no_golden_copy_is_left_over():
+    assert {path.stem for path in GOLDEN.glob("*.json")} == set(FACTS)
+
+
+@pytest.mark.parametrize("component", ["unet", "scheduler"])
+def test_diffusers_finds_the_base_name_beside_the_class(component):
+    """It imports the stored module and looks there for a base class whose loading methods it knows."""
+    module_name, class_name = json.loads((GOLDEN / "simple_diffusion_model_index.json").read_text())[component]
+    module = importlib.import_module(module_name)
+    bases = [getattr(module, name) for name in ALL_IMPORTABLE_CLASSES if hasattr(module, name)]
+    assert any(issubclass(getattr(module, class_name), base) for base in bases)
+
+
+def test_classes_and_text_only_add_keys():
+    """The weights of a model without them fit into one with them."""
+    without = SimpleDiffusionUViT2DModel(
+        sample_size=16, patch_size=2, block_out_channels=(4, 8), layers_per_block=(1, 2), hidden_size=16,
+        num_transformer_layers=2, num_attention_heads=2, embedding_dim=12, skip="concat",
+    )  # fmt: skip
+    golden = json.loads((GOLDEN / "simple_diffusion_uvit_state_dict.json").read_text())["concat"]
+    shapes = {name: shape(tensor) for name, tensor in without.state_dict().items()}
+    assert shapes.items() <= golden.items()
+    assert {name.split(".")[0] for name in golden.keys() - shapes.keys()} == {"class_embedding", "transformer_blocks"}
+
+
+def write_golden_copies():
+    GOLDEN.mkdir(exist_ok=True)
+    for name, fact in FACTS.items():
+        path = GOLDEN / f"{name}.json"
+        path.write_text(json.dumps(fact(), indent=1) + "\n", encoding="utf-8")
+        print(f"written: {path.relative_to(GOLDEN.parent.parent)}")
+
+
+if __name__ == "__main__":
+    sys.exit(write_golden_copies())
