@@ -15,6 +15,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageDraw
@@ -73,7 +74,7 @@ def main() -> None:
     for name, options in RUNS.items():
         run = train(name, options, args)
         pipeline = SimpleDiffusionPipeline.from_pretrained(run["folder"] / "pipeline")
-        setting = {"sampler": "dpm", "steps": 20, "guidance": 2.0}
+        setting: dict[str, Any] = {"sampler": "dpm", "steps": 20, "guidance": 2.0}
         images = draw(pipeline, class_mix(args.dataset, args.samples), **setting)
         distance = kernel_distance(held_out, features(images))
         rows.append({

@@ -41,7 +41,7 @@ def peer_uvit(path: str) -> nn.Module:
 def step_of(model: nn.Module, dtype: torch.dtype, ours: bool) -> Callable[[], None]:
     """One training step of a model as a function without arguments."""
     if ours:
-        model = model.to(memory_format=torch.channels_last)
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
     sample = torch.randn(BATCH, 3, 64, 64).contiguous(
         memory_format=torch.channels_last if ours else torch.contiguous_format

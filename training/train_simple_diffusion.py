@@ -1,12 +1,14 @@
 """Train a simple-diffusion U-ViT on images of any size, straight in pixel space, with Accelerate.
 
-Article   kexue.fm archives/10047; arXiv 2301.11093 (schedule, U-ViT, losses), arXiv 2410.19324 (sigmoid weighting,
-residual skips) Data      a Hub data set id, a local folder (parquet or pictures in class folders), or the embedded
-clothing photographs (CC0) Command   accelerate launch training/train_simple_diffusion.py --resolution 64
+Article   kexue.fm archives/10047; arXiv 2301.11093 (schedule, U-ViT, losses); arXiv 2410.19324 (sigmoid weighting)
+Data      a Hub data set id, a local folder (parquet or pictures in class folders), or the embedded photographs
+Command   accelerate launch training/train_simple_diffusion.py --resolution 64
           (again resumes; training/README.md has the commands, hours and scores of the published models)
 Traps     EMA weights are what is saved and sampled: below some thousand steps lower --ema_decay. A resumed run keeps
           its learning-rate curve only if --max_train_steps stays the same. bf16 is slower than float32 on CPUs without
           bf16 units; --mixed_precision auto measures it.
+
+Longer than its siblings should be: seventy lines are the arguments, each with its help text.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,7 +153,7 @@ def build_model(args: Arguments, num_classes: int | None) -> SimpleDiffusionUViT
 
 
 def diffusion_loss(
-    model: torch.nn.Module,
+    model: Callable[..., Any],
     batch: dict[str, Tensor],
     scheduler: ShiftedCosineScheduler,
     args: Arguments,
@@ -172,10 +175,10 @@ def diffusion_loss(
     alpha, sigma = (torch.sigmoid(sign * logsnr).sqrt()[:, None, None, None] for sign in (1, -1))
     x_t = (alpha * sample + sigma * noise).contiguous(memory_format=torch.channels_last)
     output = model(x_t, logsnr, labels).sample
+    kinds: dict[str, Any] = {"prediction_type": args.prediction_type, "weighting": args.weighting}
     loss = simple_diffusion_loss(
-        output, sample, noise, logsnr, args.prediction_type, args.weighting, args.multiscale, logsnr_slope=slope,
-        reduction="none",
-    )  # fmt: skip
+        output, sample, noise, logsnr, multiscale=args.multiscale, logsnr_slope=slope, reduction="none", **kinds
+    )
     return loss, logsnr
 
 
@@ -223,7 +226,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     logging.basicConfig(level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s")
     set_seed(args.seed)
     dataset_name = str(EMBEDDED) if args.dataset == "embedded" else args.dataset
-    find = {"config_name": args.dataset_config, "image_column": args.image_column, "streaming": args.streaming}
+    find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
+    find["streaming"] = args.streaming
     find["label_column"] = None if args.label_column == "none" else args.label_column
     source = load_images(dataset_name, split=args.split, **find)
     num_classes = len(source.label_names) or None
@@ -246,7 +250,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if accelerator.is_main_process:
         (output_dir / "samples").mkdir(parents=True, exist_ok=True)
         (output_dir / "manifest.json").write_text(json.dumps(manifest, indent=1))
-    loader = image_loader(
+    loader: Any = image_loader(
         source, args.resolution, args.train_batch_size, train=True, random_flip=args.random_flip, seed=args.seed,
         num_workers=args.dataloader_num_workers, rank=accelerator.process_index, world_size=accelerator.num_processes,
     )  # fmt: skip

@@ -88,7 +88,7 @@ def load_images(
     features = rows.features or {}
     images = [key for key, feature in features.items() if isinstance(feature, ImageFeature)]
     labels = [key for key, feature in features.items() if isinstance(feature, ClassLabel)]
-    image_column = image_column or (images[0] if len(images) == 1 else None)
+    image_column = image_column or (images[0] if len(images) == 1 else "")
     if image_column not in features:
         raise ValueError(
             f"Name the image column of {dataset}: it has the columns {sorted(features)}, images in {images}."

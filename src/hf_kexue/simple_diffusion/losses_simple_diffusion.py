@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +49,7 @@ def sigmoid_bias(sample_size: int) -> float:
 def prediction_target(sample: Tensor, noise: Tensor, logsnr: Tensor, prediction_type: PredictionType) -> Tensor:
     """What the network should return: noise, sample, or v = alpha noise - sigma sample. All (B, C, H, W), logsnr
     (B,)."""
-    _check_choice("prediction_type", prediction_type, PredictionType.__args__)
+    _check_choice("prediction_type", prediction_type, get_args(PredictionType))
     if prediction_type == "epsilon":
         return noise
     if prediction_type == "sample":
@@ -76,7 +76,7 @@ def loss_weight(
         logsnr_slope: -d logsnr / d u at the sampled times, for `"sigmoid"`: makes the expectation over uniform u the
             integral of sigmoid(b - logsnr) over logsnr, whatever the schedule.
     """
-    _check_choice("weighting", weighting, Weighting.__args__)
+    _check_choice("weighting", weighting, get_args(Weighting))
     if weighting == "epsilon":
         return torch.ones_like(logsnr)
     if weighting == "v":

@@ -29,7 +29,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
-from .transformer_uvit import TransformerBlock, axial_rotary_angles
+from .transformer_uvit import TransformerBlock, axial_rotary_angles, zero_init
 from .wavelet_legall import dwt_forward, dwt_inverse
 
 
@@ -74,9 +74,8 @@ class ResnetBlock(nn.Module):
         self.norm2 = nn.GroupNorm(math.gcd(norm_groups, out_channels), out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
-        for layer in (self.modulation, self.conv2):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        zero_init(self.modulation)
+        zero_init(self.conv2)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
@@ -229,8 +228,7 @@ class SimpleDiffusionUViT2DModel(ModelMixin, ConfigMixin):
             for c, c_below, n in zip(block_out_channels, below, layers)
         )
         self.transformer_modulation = nn.Linear(embedding_dim, 6 * hidden_size)
-        nn.init.zeros_(self.transformer_modulation.weight)
-        nn.init.zeros_(self.transformer_modulation.bias)
+        zero_init(self.transformer_modulation)
         self.transformer_blocks = nn.ModuleList(
             TransformerBlock(hidden_size, num_attention_heads, mlp_ratio, dropout, cross_attention_dim)
             for _ in range(num_transformer_layers)
@@ -241,8 +239,7 @@ class SimpleDiffusionUViT2DModel(ModelMixin, ConfigMixin):
         )
         self.norm_out = nn.GroupNorm(math.gcd(norm_num_groups, block_out_channels[0]), block_out_channels[0])
         self.conv_out = nn.Conv2d(block_out_channels[0], out_channels * patch_size**2, 3, padding=1)
-        nn.init.zeros_(self.conv_out.weight)  # step 0 predicts zero
-        nn.init.zeros_(self.conv_out.bias)
+        zero_init(self.conv_out)  # step 0 predicts zero
 
     def _check_config(self, block_out_channels: tuple[int, ...], layers: tuple[int, ...]) -> None:
         c, levels = self.config, len(block_out_channels)
@@ -332,13 +329,13 @@ class SimpleDiffusionUViT2DModel(ModelMixin, ConfigMixin):
             x, hidden_states = self._run(block, x, emb)
             skips.append((hidden_states, x))
 
-        grid = x.shape[-2:]
-        rotary = self._rotary(*grid, x)
+        rows, columns = x.shape[-2:]
+        rotary = self._rotary(rows, columns, x)
         modulation = self.transformer_modulation(emb).unflatten(-1, (6, -1))  # (B, 6, D)
         x = x.flatten(2).transpose(1, 2)  # (B, L, D)
         for block in self.transformer_blocks:
             x = self._run(block, x, modulation, rotary, encoder_hidden_states, mask)
-        x = x.transpose(1, 2).unflatten(-1, grid)  # (B, D, h, w)
+        x = x.transpose(1, 2).unflatten(-1, (rows, columns))  # (B, D, h, w)
 
         for block, (hidden_states, h_after) in zip(self.up_blocks, reversed(skips)):
             x = self._run(block, x, emb, hidden_states, h_after)

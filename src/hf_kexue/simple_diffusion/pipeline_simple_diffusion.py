@@ -123,7 +123,7 @@ class SimpleDiffusionPipeline(DiffusionPipeline):
         return_dict: bool = True,
         callback_on_step_end: Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]] | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
-    ) -> ImagePipelineOutput | tuple[Any]:
+    ) -> Any:
         """Draw images.
 
         Args:
@@ -189,16 +189,16 @@ class SimpleDiffusionPipeline(DiffusionPipeline):
         def predict(x_t: Tensor, logsnr: Tensor) -> Tensor:
             """Guided model output, float32 (B, C, H, W)."""
             x_t, logsnr_batch = x_t.to(dtype), logsnr.to(x_t.device).expand(len(x_t))
-            guided = guidance_scale != 1.0 and (labels is not None or guidance_unet is not None)
-            if not guided or not in_interval(float(logsnr), guidance_interval):
-                return self.unet(x_t, logsnr_batch, labels).sample.float()
-            if guidance_unet is not None:
+            guided = guidance_scale != 1.0 and in_interval(float(logsnr), guidance_interval)
+            if guided and guidance_unet is not None:
                 positive = self.unet(x_t, logsnr_batch, labels).sample.float()
                 negative = guidance_unet(x_t.to(guidance_unet.dtype), logsnr_batch, labels).sample.float()
-            else:
+            elif guided and labels is not None:
                 null = torch.full_like(labels, self.unet.config.num_class_embeds)
                 both = self.unet(torch.cat([x_t, x_t]), logsnr_batch.repeat(2), torch.cat([labels, null])).sample
                 positive, negative = both.float().chunk(2)
+            else:
+                return self.unet(x_t, logsnr_batch, labels).sample.float()
             return extrapolate(positive, negative, guidance_scale)
 
         def denoise(x_t: Tensor, logsnr: Tensor) -> Tensor:

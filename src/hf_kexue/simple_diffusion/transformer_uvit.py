@@ -17,6 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def zero_init(layer: nn.Module) -> None:
+    """Set weight and bias to zero: the branch that ends in this layer is silent at the start of training."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 def axial_rotary_angles(
     height: int, width: int, head_dim: int, base_tokens: float, device: torch.device, theta: float = 100.0
 ) -> Tensor:
@@ -86,8 +92,7 @@ class TransformerBlock(nn.Module):
         if cross_attention_dim is not None:
             self.norm_cross = nn.LayerNorm(hidden_size, eps=1e-6)
             self.cross_attn = Attention(hidden_size, num_heads, cross_attention_dim)
-            nn.init.zeros_(self.cross_attn.to_out.weight)
-            nn.init.zeros_(self.cross_attn.to_out.bias)
+            zero_init(self.cross_attn.to_out)
         self.norm2 = nn.LayerNorm(hidden_size, eps=1e-6, elementwise_affine=False)
         inner_dim = int(hidden_size * mlp_ratio)
         self.linear_1 = nn.Linear(hidden_size, inner_dim)
