@@ -52,14 +52,16 @@ def draw_series(axes: Axes) -> None:
         exact = quartic_gaussian_integral(1.0, eps_tensor)
         orders = range(61)
         errors = [abs(quartic_gaussian_integral(1.0, eps_tensor, "series", n) / exact - 1).item() for n in orders]
-        axes.semilogy(orders, errors, color=colour, label=f"eps / a² = {eps:g}")
+        axes.semilogy(orders, errors, color=colour, label=f"eps/a² = {eps:g}")
         best = optimal_series_order(1.0, eps_tensor).item()
         axes.plot(best, errors[best], "o", color=colour)
         scale = torch.exp(-1 / (4 * eps_tensor)).item()
         axes.axhline(scale, color=colour, linestyle=":", linewidth=1)
-    axes.set(xlim=(0, 60), ylim=(1e-14, 1e4), xlabel="order of the direct series (3)", ylabel="relative error")
+    axes.set(xlim=(0, 60), ylim=(1e-19, 1e4), xlabel="order of the direct series (3)", ylabel="relative error")
     axes.set_title("An asymptotic series: fall, turn, rise")
-    axes.legend(title="dot: smallest term\ndotted: exp(-a²/4eps)", fontsize=8, title_fontsize=8, loc="lower right")
+    axes.legend(
+        title="dot: smallest term, dotted: exp(-a²/4eps)", fontsize=8, title_fontsize=8, ncol=2, loc="lower center"
+    )
 
 
 def draw_winners(axes: Axes, bar: Axes) -> None:
@@ -87,7 +89,7 @@ def main(argv: list[str] | None = None) -> None:
     upper = figure.add_subplot(grid[0, 1])
     draw_winners(upper, figure.add_subplot(grid[1, 1], sharex=upper))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(arguments.output, dpi=150)
+    figure.savefig(arguments.output, dpi=110)
     print(f"wrote {arguments.output}")
 
 

@@ -112,6 +112,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     torch.manual_seed(arguments.seed)
+    torch.set_num_threads(1)  # the tensors are small: a second thread would only wait for the first
     digits = load_digits()
     images = torch.tensor(digits.data / 16, dtype=torch.float32)
     encoder, decoder = fit_autoencoder(images, arguments.num_steps)
@@ -140,7 +141,7 @@ def main(argv: list[str] | None = None) -> None:
             figure.add_subplot(grid[2, :]), decoder, straight, f"straight line, length {length:.2f} in pixel space"
         )
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(arguments.output, dpi=150)
+    figure.savefig(arguments.output, dpi=110)
     print(f"wrote {arguments.output}")
 
 

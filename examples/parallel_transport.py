@@ -101,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
     draw_sphere(figure.add_subplot(1, 2, 1, projection="3d"))
     draw_angles(figure.add_subplot(1, 2, 2))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(arguments.output, dpi=150)
+    figure.savefig(arguments.output, dpi=110)
     print(f"wrote {arguments.output}")
 
 

@@ -17,10 +17,12 @@ import torch
 from PIL import Image
 
 from .simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline
+from .simple_diffusion.samplers import with_sampler
 from .training_runs import image_grid
 
 PUBLISHED = Path("model_cards/simple-diffusion-clothing-64")
 SCRIPT = Path("training/train_simple_diffusion.py")
+EXAMPLE = Path("examples/asymptotic_series.py")
 
 
 def run_demo(repository: Path, output: Path, steps: int) -> Path:
@@ -38,7 +40,7 @@ def run_demo(repository: Path, output: Path, steps: int) -> Path:
         ValueError: if the repository lacks the published model or the training script.
         RuntimeError: if the training fails.
     """
-    for needed in (PUBLISHED, SCRIPT):
+    for needed in (PUBLISHED, SCRIPT, EXAMPLE):
         if not (repository / needed).exists():
             raise ValueError(
                 f"{repository} has no {needed}: run the demo in a checkout of hf_kexue, or pass --repository."
@@ -46,10 +48,10 @@ def run_demo(repository: Path, output: Path, steps: int) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     sections: list[tuple[str, str, str]] = []
 
-    print("1/4  sampling from the published model")
+    print("1/5  sampling from the published model")
     started = time.perf_counter()
     published = SimpleDiffusionPipeline.from_pretrained(repository / PUBLISHED)
-    draw_classes(published, output / "published.png", per_class=6)
+    draw_classes(published, output / "published.png", per_class=4)
     seconds = time.perf_counter() - started
     sections.append(
         (
@@ -60,7 +62,7 @@ def run_demo(repository: Path, output: Path, steps: int) -> Path:
         )
     )
 
-    print("2/4  the noise schedule")
+    print("2/5  the noise schedule")
     _plot_schedule(output / "schedule.png")
     sections.append(
         (
@@ -71,7 +73,7 @@ def run_demo(repository: Path, output: Path, steps: int) -> Path:
         )
     )
 
-    print(f"3/4  training a fresh model for {steps} steps")
+    print(f"3/5  training a fresh model for {steps} steps")
     run = output / "training"
     shutil.rmtree(run, ignore_errors=True)
     _train(repository, run, steps)
@@ -87,14 +89,25 @@ def run_demo(repository: Path, output: Path, steps: int) -> Path:
         )
     )
 
-    print("4/4  sampling from what was saved")
-    draw_classes(SimpleDiffusionPipeline.from_pretrained(run / "pipeline"), output / "trained.png", per_class=6)
+    print("4/5  sampling from what was saved")
+    draw_classes(SimpleDiffusionPipeline.from_pretrained(run / "pipeline"), output / "trained.png", per_class=4)
     sections.append(
         (
             "What the short training can draw",
             "The saved pipeline, loaded again with from_pretrained. Minutes teach colours and outlines; the published "
             "model shows what patience adds.",
             "trained.png",
+        )
+    )
+    print("5/5  the mathematics of the articles")
+    picture = output / "asymptotic_series.png"
+    subprocess.run([sys.executable, str(repository / EXAMPLE), "--output", str(picture)], check=True)
+    sections.append(
+        (
+            "The mathematics of the articles",
+            "A perturbation series that first converges and then does not, and which approximation of the quartic "
+            "integral wins where. Other pictures: the scripts in examples/.",
+            picture.name,
         )
     )
     page = output / "index.html"
@@ -104,10 +117,15 @@ def run_demo(repository: Path, output: Path, steps: int) -> Path:
 
 def draw_classes(pipeline: SimpleDiffusionPipeline, path: Path, per_class: int) -> None:
     """Write a picture with `per_class` samples of every class from seed 0, in two blocks side by side."""
+    pipeline, options = with_sampler(pipeline, "dpm")
     labels = [name for name in pipeline.class_names for _ in range(per_class)]
-    images = pipeline(
-        class_labels=labels, guidance_scale=2.0, num_inference_steps=32, generator=torch.Generator().manual_seed(0)
-    ).images
+    generator = torch.Generator().manual_seed(0)
+    images = []
+    for start in range(0, len(labels), 16):
+        part = labels[start : start + 16]
+        images += pipeline(
+            class_labels=part, guidance_scale=2.0, num_inference_steps=20, generator=generator, **options
+        ).images
     half = -(-len(pipeline.class_names) // 2) * per_class
     blocks = [image_grid(part, per_class) for part in (images[:half], images[half:]) if part]
     sheet = Image.new("RGB", (sum(b.width for b in blocks) + 16, max(b.height for b in blocks)), "white")

@@ -154,6 +154,27 @@ def test_registration_in_transformers():
         ACT2CLS.pop("gelu_feynman", None)
 
 
+def test_transformers_model_with_the_registered_activation():
+    from transformers import BertConfig, BertModel
+    from transformers.activations import ACT2CLS, ACT2FN
+
+    sizes = {"vocab_size": 20, "hidden_size": 16, "intermediate_size": 32}
+    sizes |= {"num_hidden_layers": 2, "num_attention_heads": 2}
+    tokens = torch.arange(12)[None]
+    try:
+        register_gelu_feynman(num_nodes=6)
+        torch.manual_seed(0)
+        ours = BertModel(BertConfig(**sizes, hidden_act="gelu_feynman")).eval()
+    finally:
+        ACT2FN.pop("gelu_feynman", None)
+        ACT2CLS.pop("gelu_feynman", None)
+    exact = BertModel(BertConfig(**sizes, hidden_act="gelu")).eval()
+    exact.load_state_dict(ours.state_dict())
+    with torch.no_grad():
+        # six nodes are below float32; two layers of roundings are left
+        assert_close(ours(tokens).last_hidden_state, exact(tokens).last_hidden_state, rtol=0, atol=5e-6)
+
+
 def test_bad_input_is_a_sentence():
     with pytest.raises(ValueError, match=r"x must not be NaN; got x = nan at index \(1,\)"):
         erf_feynman(torch.tensor([0.0, math.nan]))

@@ -61,7 +61,8 @@ def quartic_gaussian_integral(a: Real, eps: Real, method: str = "exact", order: 
     check_choice("method", method, _METHODS)
     check_domain(a, eps)
     if method == "exact":
-        _check_no_order(method, order)
+        if order is not None:
+            raise ValueError(f"method 'exact' takes no order; got {order!r}")
         return torch.exp(log_partition(a, eps)) * torch.exp(depth(a, eps))
     if method == "renormalized":
         check_count("order of 'renormalized'", 1 if order is None else order, 1, 1)
@@ -133,11 +134,6 @@ def optimal_series_order(a: Real, eps: Real) -> Tensor:
     half = (q - 16) / 2
     root = (half + (half * half - 16 * (3 - q)).clamp_min(0).sqrt()) / 16
     return torch.where(q < 3, -1, root.floor()).to(torch.int64) + 1
-
-
-def _check_no_order(method: str, order: int | None) -> None:
-    if order is not None:
-        raise ValueError(f"method {method!r} takes no order; got {order!r}")
 
 
 def _renormalized_coefficient(a: Tensor, eps: Tensor) -> Tensor:

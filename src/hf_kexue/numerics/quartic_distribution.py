@@ -82,13 +82,12 @@ class QuarticGaussian(Distribution):
     def variance(self) -> Tensor:
         """<x^2> = -d log I / d a, exact."""
         rule = boltzmann_rule(self.a, self.eps)
-        return (self._probabilities(rule.weight, rule.energy) * rule.x.square()).sum(-1)
+        return rule.mean(rule.x.square())
 
     def entropy(self) -> Tensor:
         """Differential entropy log I + a <x^2> + eps <x^4>, in nats."""
         rule = boltzmann_rule(self.a, self.eps)
-        mean_energy = (self._probabilities(rule.weight, rule.energy) * rule.energy).sum(-1)
-        return mean_energy + log_partition(self.a, self.eps)
+        return rule.mean(rule.energy) + rule.mass.sum(-1).log()
 
     def cdf(self, value: Tensor) -> Tensor:
         """P(X <= x); the lower tail has full relative accuracy. Differentiable in `value`, `a` and `eps`."""
@@ -158,11 +157,6 @@ class QuarticGaussian(Distribution):
         density = torch.exp(-energy_from_well(u, a[..., None], eps[..., None]))
         return (density * weights).sum(-1) * (high - low) * torch.exp(-log_partition(self.a, self.eps))
 
-    @staticmethod
-    def _probabilities(weight: Tensor, node_energy: Tensor) -> Tensor:
-        mass = weight * torch.exp(-node_energy)
-        return mass / mass.sum(-1, keepdim=True)
-
 
 def _propose(a: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
     """One Gaussian proposal per entry and whether it is accepted.
@@ -194,5 +188,4 @@ def _kl_quartic_quartic(p: QuarticGaussian, q: QuarticGaussian) -> Tensor:
     a, eps, q_a, q_eps = torch.broadcast_tensors(p.a, p.eps, q.a, q.eps)
     rule = boltzmann_rule(a, eps)
     difference = energy(rule.x, q_a[..., None], q_eps[..., None]) - rule.energy
-    mean = (p._probabilities(rule.weight, rule.energy) * difference).sum(-1)
-    return mean + log_partition(q_a, q_eps) - log_partition(a, eps)
+    return rule.mean(difference) + log_partition(q_a, q_eps) - log_partition(a, eps)

@@ -44,6 +44,15 @@ class BoltzmannRule(NamedTuple):
     weight: Tensor
     energy: Tensor
 
+    @property
+    def mass(self) -> Tensor:
+        """Weight of each node in the integral of e^{-E}."""
+        return self.weight * torch.exp(-self.energy)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """<h> (...,) under the density e^{-E} / Z of the even function with `values` h(x_k) (..., NUM_STEPS + 1)."""
+        return (self.mass * values).sum(-1) / self.mass.sum(-1)
+
 
 def check_domain(a: Tensor, eps: Tensor) -> None:
     """Raise a `ValueError` unless the integral converges: eps > 0, or eps = 0 with a > 0."""
@@ -111,5 +120,4 @@ def boltzmann_rule(a: Tensor, eps: Tensor) -> BoltzmannRule:
 
 def log_partition(a: Tensor, eps: Tensor) -> Tensor:
     """log int e^{-E(x)} dx, that is log I(a, eps) - depth(a, eps); differentiable to every order."""
-    rule = boltzmann_rule(a, eps)
-    return (rule.weight * torch.exp(-rule.energy)).sum(-1).log()
+    return boltzmann_rule(a, eps).mass.sum(-1).log()
