@@ -12,6 +12,8 @@ Sources: kexue.fm archives/10047 (生成扩散模型漫谈二十二); Hoogeboom 
 U-ViT; Hoogeboom et al., SiD2, arXiv 2410.19324, the residual U-ViT. It is not `UVit2DModel` of diffusers (aMUSEd) nor
 the U-ViT of arXiv 2209.12152.
 
+Longer than its siblings: a fifth of it checks configurations and inputs, one sentence for each mistake.
+
 Shapes: B batch, C channels, H W rows and columns, L = H*W tokens at the bottom, D hidden_size, E embedding width, S
 text tokens.
 """
