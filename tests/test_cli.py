@@ -1,4 +1,4 @@
-"""`hf-kexue` in a terminal: help, pictures from a saved pipeline, and mistakes as one sentence with exit code 2."""
+"""`hf-kexue` in a terminal: help, pictures, checks of data, and mistakes as one sentence with exit code 2."""
 
 import json
 import sys
@@ -6,13 +6,17 @@ import sys
 import pytest
 import torch
 from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
-from hf_kexue.cli import app, main
+from hf_kexue.cli import app, check_data, main
+from hf_kexue.dgcnn import DGCNNConfig, DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
 from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.simple_diffusion.complexity import count_flops, count_parameters
 
 COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
+CHECKS = sorted(command.callback.__name__ for command in check_data.registered_commands)
 
 
 def save_pipeline(folder, labels=None):
@@ -123,6 +127,148 @@ def test_info_for_programs(clothes):
     }
 
 
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reader")
+    torch.manual_seed(0)
+    tokenizer = DGCNNTokenizer.from_texts(["镭是谁发现的？居里夫妇发现了镭。"] * 3, match_features=True)
+    tokenizer.save_pretrained(folder)
+    config = DGCNNConfig(
+        vocab_size=len(tokenizer), hidden_size=16, word_vocab_size=tokenizer.word_vocab_size, num_match_features=8
+    )
+    DGCNNForQuestionAnswering(config).save_pretrained(folder)
+    return folder
+
+
+RADIUM = "居里夫妇\r\n发现了镭。"
+WHO = ("--question", "谁发现了镭？")
+
+
+def library(folder):
+    return ReadingComprehensionPipeline(
+        model=DGCNNForQuestionAnswering.from_pretrained(folder), tokenizer=DGCNNTokenizer.from_pretrained(folder)
+    )
+
+
+def test_ask_for_people(reader):
+    result = invoke("ask", reader, *WHO, "--context", RADIUM, "--top-k", 2)
+    assert result.exit_code == 0, result.output
+    expected = library(reader)(question=WHO[1], context=RADIUM, top_k=2)
+    assert result.stdout.splitlines() == [
+        f"{a['score']:.4f}  {' '.join(a['answer'].split())}  characters {a['start']} to {a['end']}" for a in expected
+    ]
+
+
+def test_ask_a_file_counts_its_characters(reader, tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes(RADIUM.encode())
+    result = invoke("ask", reader, *WHO, "--file", path, "--top-k", 3, "--json")
+    assert result.exit_code == 0, result.output
+    expected = library(reader)(question=WHO[1], context=RADIUM, top_k=3)
+    assert json.loads(result.stdout) == expected
+
+
+@pytest.mark.parametrize("name", ["passages.jsonl", "passages.txt"])
+def test_ask_passages(reader, tmp_path, name):
+    texts = ["镭由居里夫人发现。", "今天天气不错。", "居里夫妇发现了镭。"]
+    records = [texts[0], {"passage": texts[1]}, {"id": 3, "text": texts[2]}]
+    lines = [json.dumps(r, ensure_ascii=False) for r in records] if name.endswith("l") else texts
+    path = tmp_path / name
+    path.write_bytes("\r\n\n".join(lines).encode())
+    expected = library(reader)(question=WHO[1], passages=texts, top_k=9, handle_impossible_answer=True)
+    lines_of = {0: 1, 1: 3, 2: 5, None: None}
+    result = invoke("ask", reader, *WHO, "--passages", path, "--top-k", 9, "--impossible", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == [{**answer, "line": lines_of[answer["passage"]]} for answer in expected]
+    assert {answer["passage"] for answer in expected} > {None}
+    shown = invoke("ask", reader, *WHO, "--passages", path, "--top-k", 9, "--impossible").stdout.splitlines()
+    for line, answer in zip(shown, expected, strict=True):
+        place = f"  line {lines_of[answer['passage']]}, characters {answer['start']} to {answer['end']}"
+        text = answer["answer"]
+        assert line == f"{answer['score']:.4f}  {text}{place}" if text else line.endswith("  (no answer)")
+
+
+@pytest.fixture(scope="module")
+def passages(tmp_path_factory):
+    """Files that hold no passages, each for another reason."""
+    folder = tmp_path_factory.mktemp("passages")
+    contents = {"broken.jsonl": '"镭"\n{"passage": ', "nameless.jsonl": '{"content": "镭"}', "blank.txt": "\n \n"}
+    for name, content in contents.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return {name.partition(".")[0]: folder / name for name in contents}
+
+
+ANSWERABLE = {
+    "id": "q1",
+    "question": "谁？",
+    "context": "纣王，即帝辛。",
+    "answers": [{"text": "帝辛", "answer_start": 4}],
+}
+
+
+def write_questions(path, *records):
+    path.write_text("\n".join(json.dumps(record) for record in records), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory):
+    return write_questions(tmp_path_factory.mktemp("questions") / "train.jsonl", ANSWERABLE)
+
+
+@pytest.mark.parametrize("command", CHECKS)
+def test_help_of_each_check(command):
+    assert command in invoke("check-data", "--help").output
+    assert "Ends with 0" in invoke("check-data", command, "--help").output
+
+
+def test_check_of_questions(questions):
+    for source in (questions, questions.parent):
+        result = invoke("check-data", "qa", source)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("1 questions, 1 passages, 1 answers; windows of 512 characters, stride 128\n")
+        assert result.stdout.endswith("\nUsable.\n")
+        assert result.stderr == ""
+
+
+def test_check_of_questions_with_a_tokenizer(questions, tmp_path):
+    """Whitespace makes the whole passage one token: with question and two special tokens there is room for it."""
+    backend = Tokenizer(models.WordLevel({"[UNK]": 0, "[SEP]": 1}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.post_processor = processors.TemplateProcessing(
+        single="$A [SEP]", pair="$A [SEP] $B [SEP]", special_tokens=[("[SEP]", 1)]
+    )
+    PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(tmp_path)
+    small = ("--max-length", 4, "--stride", 1)
+    assert invoke("check-data", "qa", questions, *small).exit_code == 1
+    result = invoke("check-data", "qa", questions, *small, "--tokenizer", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "windows of 4 tokens, stride 1" in result.stdout
+
+
+def test_check_of_broken_questions_for_programs(tmp_path):
+    path = write_questions(tmp_path / "a.jsonl", ANSWERABLE, *[{**ANSWERABLE, "context": 3}] * 22)
+    result = invoke("check-data", "qa", path, "--json", "--max-answer-len", 1.5)
+    assert result.exit_code == 1
+    facts = json.loads(result.stdout)
+    assert facts["usable"] is False
+    assert facts["findings"]["broken_records"]["count"] == 22
+    assert facts["findings"]["long_answers"] == {"count": 1, "of": 1, "examples": ["q1"]}
+    sentences = result.stderr.splitlines()
+    assert sentences[0] == "a.jsonl, line 2: context is 3, not a string."
+    assert len(sentences) == 21
+    assert sentences[-1] == "... and 2 more."
+
+
+def test_check_of_a_split(tmp_path):
+    write_questions(tmp_path / "train.jsonl", ANSWERABLE)
+    write_questions(tmp_path / "trial.jsonl", ANSWERABLE, {**ANSWERABLE, "question": ""})
+    assert invoke("check-data", "qa", tmp_path).exit_code == 0
+    result = invoke("check-data", "qa", tmp_path, "--split", "trial")
+    assert result.exit_code == 1
+    assert "Not usable: 1 empty questions." in result.stdout
+
+
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
@@ -136,14 +282,40 @@ def test_info_for_programs(clothes):
         (["generate", "{clothes}", "--steps", "0"], "--steps"),
         (["generate"], "Missing argument"),
         (["paint"], "No such command"),
+        (["ask", "{empty}", *WHO, "--context", "镭"], "is not the folder of a saved reader: it has no config.json"),
+        (["ask", "{clothes}/unet", *WHO, "--context", "镭"], "holds no model, not a DGCNNForQuestionAnswering"),
+        (["ask", "{reader}", "--context", "镭"], "--question"),
+        (["ask", "{reader}", *WHO], "Give the text in one of --context, --file and --passages"),
+        (["ask", "{reader}", *WHO, "--context", "镭", "--file", "a.txt"], "in one of --context, --file and"),
+        (["ask", "{reader}", *WHO, "--file", "nowhere.txt"], "nowhere.txt"),
+        (["ask", "{reader}", *WHO, "--file", "{reader}/model.safetensors"], "is not text in UTF-8: byte"),
+        (["ask", "{reader}", *WHO, "--passages", "{broken}"], "broken.jsonl, line 2: broken JSON"),
+        (["ask", "{reader}", *WHO, "--passages", "{nameless}"], "nameless.jsonl, line 1: neither a string nor"),
+        (["ask", "{reader}", *WHO, "--passages", "{blank}"], "blank.txt holds no passage"),
+        (["ask", "{reader}", *WHO, "--context", " "], "The context is empty or only white space"),
+        (["ask", "{reader}", *WHO, "--context", "镭", "--top-k", "0"], "--top-k"),
+        (["check-data", "qa", "{empty}/a.jsonl"], "There is no file or folder"),
+        (["check-data", "qa", "{clothes}/model_index.csv"], "There is no file or folder"),
+        (["check-data", "qa", "{questions}", "--tokenizer", "{empty}"], "saved tokenizer: it has no tokenizer.json"),
+        (["check-data", "qa", "{questions}", "--stride", "512"], "stride 512, max_length 512"),
+        (["check-data", "qa"], "Missing argument"),
+        (["check-data", "pictures"], "No such command"),
     ],
     ids=[
         "generate: empty folder", "info: empty folder", "info: no folder", "unknown class", "unknown sampler",
         "impossible size", "classes of a model without", "no steps", "no folder given", "unknown command",
+        "ask: empty folder", "ask: another model", "ask: no question", "ask: no text", "ask: two texts",
+        "ask: no file", "ask: no text file", "ask: broken JSON", "ask: no passage in a line", "ask: no passages",
+        "ask: blank", "ask: no answers",
+        "check-data: no file", "check-data: no folder", "check-data: no tokenizer", "check-data: no windows",
+        "check-data: nothing given", "check-data: unknown kind",
     ],
 )  # fmt: skip
-def test_mistakes_end_in_a_sentence(argv, sentence, clothes, plain, tmp_path, monkeypatch, capsys):
-    places = {"empty": tmp_path, "clothes": clothes, "plain": plain}
+def test_mistakes_end_in_a_sentence(
+    argv, sentence, clothes, plain, questions, reader, passages, tmp_path, monkeypatch, capsys
+):
+    places = {"empty": tmp_path, "clothes": clothes, "plain": plain, "questions": questions, "reader": reader}
+    places |= passages
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["hf-kexue", *(argument.format(**places) for argument in argv)])
     monkeypatch.setenv("COLUMNS", "400")  # boxes of the help do not break the sentence

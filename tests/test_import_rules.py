@@ -18,13 +18,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "hf_kexue"
 FAMILIES = {"simple_diffusion", "dgcnn", "rsgan"}
-APPLICATIONS = {"__init__", "cli", "demo"}  # the only modules that know families from outside
+APPLICATIONS = {"__init__", "cli", "demo", "registration"}  # the only modules that know families from outside
 EXPORTABLE = ("configuration_", "modeling_", "tokenization_", "scheduling_", "pipeline_")
 LEAVES = {"scheduling", "losses", "guidance", "features", "decoding"}
 # A file with the role on the left reaches no file with a role on the right, not even through a third one.
 UNREACHABLE = {
     "configuration": {*LEAVES, "modeling", "tokenization", "pipeline"},
-    "modeling": {*LEAVES - {"features"}, "tokenization", "pipeline"},
+    "modeling": {*LEAVES - {"features", "losses"}, "tokenization", "pipeline"},
     "tokenization": {"modeling", "pipeline"},
     **{leaf: {"modeling", "pipeline"} for leaf in LEAVES},
 }
@@ -197,10 +197,11 @@ def test_data_knows_no_model():
 
 
 def test_who_touches_the_hub():
-    def may(file: Path) -> bool:
-        return file in (PACKAGE / "hub.py", PACKAGE / "cards.py") or file.name.startswith("pipeline_")
+    def may(i: Import) -> bool:
+        types = i.file.name.startswith("configuration_") and i.module == "huggingface_hub.dataclasses"
+        return types or i.file in (PACKAGE / "hub.py", PACKAGE / "cards.py") or i.file.name.startswith("pipeline_")
 
-    broken = [str(i) for i in IMPORTS if i.top == "huggingface_hub" and not may(i.file)]
+    broken = [str(i) for i in IMPORTS if i.top == "huggingface_hub" and not may(i)]
     refuse(broken, "Only hub.py, cards.py and pipelines import huggingface_hub.")
 
 

@@ -69,7 +69,7 @@ def test_nothing_to_resume(run):
 def test_a_checkpoint_brings_back_weights_optimizer_state_and_chance(run):
     model, optimizer, state, checkpoints = run
     step(model, optimizer, state)
-    state.epoch, state.batch, state.seconds, state.images = 2, 3, 4.5, 6
+    state.epoch, state.batch, state.seconds, state.samples = 2, 3, 4.5, 6
     saved = checkpoints.save(1)
     assert saved == checkpoints.folder / "checkpoint-1"
     chance = torch.rand(3)
@@ -79,7 +79,7 @@ def test_a_checkpoint_brings_back_weights_optimizer_state_and_chance(run):
     state.load_state_dict(TrainingState().state_dict())
     torch.manual_seed(99)
     assert checkpoints.resume() == saved
-    assert state == TrainingState(1, 2, 3, 4.5, 6)
+    assert state == TrainingState(1, 2, 3, 4.5, samples=6)
     torch.testing.assert_close(torch.rand(3), chance, rtol=0, atol=0)
     step(model, optimizer, state)
     torch.testing.assert_close(model.weight.detach(), weights, rtol=0, atol=0)

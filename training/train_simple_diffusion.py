@@ -17,7 +17,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from hf_kexue.data.images import BrokenImages, image_loader, load_images
-from hf_kexue.presets import parse_arguments
+from hf_kexue.presets import option, parse_arguments
 from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.simple_diffusion.complexity import count_parameters
 from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, simple_diffusion_loss
@@ -50,13 +50,6 @@ from hf_kexue.training_runs import (
 HERE = Path(__file__).resolve().parent
 EMBEDDED = HERE / "data" / "clothing-64"
 logger = logging.getLogger("train_simple_diffusion")
-
-
-def option(default: Any, text: str) -> Any:
-    """A field of the arguments with its help text."""
-    if isinstance(default, list):
-        return field(default_factory=default.copy, metadata={"help": text})
-    return field(default=default, metadata={"help": text})
 
 
 @dataclass
@@ -214,7 +207,7 @@ def sample_grid(pipeline: SimpleDiffusionPipeline, args: Arguments, columns: int
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 1. Manifest
-    args = parse_arguments(Arguments, HERE / "presets", argv)
+    args = parse_arguments(Arguments, HERE / "presets", argv, pattern="[0-9]*")
     output_dir = Path(args.output_dir)
     accelerator = Accelerator(
         gradient_accumulation_steps=args.gradient_accumulation_steps,
@@ -336,7 +329,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             # ----
 
             state.batch += 1
-            state.images += whole * accelerator.num_processes
+            state.samples += whole * accelerator.num_processes
             state.seconds += time.perf_counter() - started
             running.append(loss.item())
             good = (checkpoints, accelerator.mixed_precision, args.learning_rate)
@@ -353,7 +346,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             if state.step % args.logging_steps == 0 or last:
                 bar.set_postfix(loss=f"{sum(running) / len(running):.4f}")
                 history.log(
-                    state.step, loss=sum(running) / len(running), gradient_norm=float(norm), images=state.images,
+                    state.step, loss=sum(running) / len(running), gradient_norm=float(norm), images=state.samples,
                     learning_rate=lr_scheduler.get_last_lr()[0], seconds=round(state.seconds, 2),
                 )  # fmt: skip
                 running.clear()
@@ -379,7 +372,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     logger.info(broken.summary())
     results = manifest | {
         "steps": state.step,
-        "images_seen": state.images,
+        "images_seen": state.samples,
         "seconds": round(state.seconds, 1),
         **figures,
     }

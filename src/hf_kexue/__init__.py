@@ -1,6 +1,7 @@
 """The articles of kexue.fm as models of the Hugging Face ecosystem.
 
-Public names load when they are first used: `import hf_kexue` itself costs nothing and prints nothing.
+Public names load when they are first used: `import hf_kexue` itself costs nothing and prints nothing. It makes the
+`Auto*` classes and `pipeline` of transformers know its models (`registration`).
 """
 
 from __future__ import annotations
@@ -8,16 +9,32 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from .registration import register_when_loaded
+
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "hf_kexue.dgcnn": [
+        "DGCNNConfig",
+        "DGCNNForMaskedLM",
+        "DGCNNForQuestionAnswering",
+        "DGCNNModel",
+        "DGCNNTokenizer",
+        "ReadingComprehensionPipeline",
+    ],
     "hf_kexue.simple_diffusion": [
         "ShiftedCosineScheduler",
         "SimpleDiffusionPipeline",
         "SimpleDiffusionUViT2DModel",
         "simple_diffusion_loss",
     ],
-    "hf_kexue.metrics": ["frechet_distance", "kernel_distance"],
+    "hf_kexue.metrics": [
+        "cmrc2018_scores",
+        "frechet_distance",
+        "kernel_distance",
+        "sogouqa_scores",
+        "webqa_scores",
+    ],
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 
@@ -32,3 +49,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+register_when_loaded()

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from dataclasses import field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 ArgumentsT = TypeVar("ArgumentsT")
+
+
+def option(default: Any, text: str) -> Any:
+    """A field of the arguments with its help text.
+
+    Args:
+        default: value; a list is copied.
+        text: what `--help` says.
+    """
+    if isinstance(default, list):
+        return field(default_factory=default.copy, metadata={"help": text})
+    return field(default=default, metadata={"help": text})
 
 
 def parse_arguments(
@@ -15,6 +28,7 @@ def parse_arguments(
     presets: Path,
     argv: list[str] | None = None,
     default_preset: str = "{resolution}",
+    pattern: str = "*",
 ) -> ArgumentsT:
     """Command line > preset > dataclass default, in this order of strength.
 
@@ -26,6 +40,7 @@ def parse_arguments(
         presets: folder of `<name>.yaml`.
         argv: arguments without the program name; default `sys.argv[1:]`.
         default_preset: pattern of the preset's name.
+        pattern: glob of the presets that belong to this script, for the message about a wrong one.
 
     Raises:
         SystemExit: with a usage message and a sentence, for an unknown argument, preset, or key inside a preset.
@@ -39,7 +54,7 @@ def parse_arguments(
     if strangers:
         parser.error(f"unknown arguments {' '.join(strangers)}; the known ones are listed by --help")
     name = asked.preset or default_preset.format(**vars(asked))
-    known = sorted(path.stem for path in presets.glob("*.yaml"))
+    known = sorted(path.stem for path in presets.glob(f"{pattern}.yaml"))
     path = Path(name) if name.endswith((".yaml", ".yml")) else presets / f"{name}.yaml"
     if not path.is_file():
         parser.error(

@@ -35,14 +35,16 @@ class TrainingState:
         epoch: epochs begun.
         batch: micro batches of this epoch done.
         seconds: time spent in training steps so far, over all sessions.
-        images: images seen, over all processes.
+        cpu_seconds: the same, as the processor time of all threads of the main process.
+        samples: images or questions seen, over all processes.
     """
 
     step: int = 0
     epoch: int = 0
     batch: int = 0
     seconds: float = 0.0
-    images: int = 0
+    cpu_seconds: float = 0.0
+    samples: int = 0
 
     def state_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -4,6 +4,7 @@ Importing this package imports torch and numpy alone; networks, their weights an
 """
 
 from .evaluate_image_distances import frechet_distance_metric, kernel_distance_metric
+from .evaluate_reading_comprehension import cmrc2018_metric, sogouqa_metric, webqa_metric
 from .feature_extractors import EffLite0Features, efficientnet_lite0_features, extract_features
 from .image_distances import (
     KernelDistance,
@@ -13,11 +14,16 @@ from .image_distances import (
     kernel_distance_subsets,
 )
 from .inception_v3 import FIDInceptionV3Features
+from .reading_comprehension import cmrc2018_scores, sogouqa_scores
+from .webqa import WebQAFuzzyMatcher, webqa_chunks, webqa_scores
 
 __all__ = [
     "EffLite0Features",
     "FIDInceptionV3Features",
     "KernelDistance",
+    "WebQAFuzzyMatcher",
+    "cmrc2018_metric",
+    "cmrc2018_scores",
     "efficientnet_lite0_features",
     "extract_features",
     "frechet_distance",
@@ -26,4 +32,9 @@ __all__ = [
     "kernel_distance",
     "kernel_distance_metric",
     "kernel_distance_subsets",
+    "sogouqa_metric",
+    "sogouqa_scores",
+    "webqa_chunks",
+    "webqa_metric",
+    "webqa_scores",
 ]

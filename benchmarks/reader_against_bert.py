@@ -1,0 +1,150 @@
+"""The published reader against a BERT of its size: same data, same questions made of plain text, same time.
+
+    python benchmarks/reader_against_bert.py --train CMRC2018 --validation CMRC2018
+
+`BertForQuestionAnswering` with 4 layers of width 128 and random weights learns what the reader learned: the two
+stages that `model_cards/results/dgcnn-qa-zh.json` names, from the same made-up and real questions, with the reader's
+tokenizer, for as many seconds of CPU time in training steps as the reader had. Learning rate and warm-up are its own
+(--learning_rate); the schedule ends with the time. Run it with as many threads as the reader was trained with. Writes
+benchmarks/results/reader_against_bert.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.training_utils import EMAModel
+from results import REPOSITORY, write_results
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+from transformers import BertConfig, BertForQuestionAnswering
+
+from hf_kexue import DGCNNTokenizer, cmrc2018_scores
+from hf_kexue.data.cloze_questions import ClozeQuestions
+from hf_kexue.data.reading_comprehension import QAExample, read_qa
+from hf_kexue.data.reading_samples import ReadingCollator, ReadingDataset
+from hf_kexue.dgcnn.decoding_dgcnn import best_spans, merge_windows
+
+READER = REPOSITORY / "model_cards" / "dgcnn-qa-zh"
+BATCH = 32
+
+
+def bert(tokenizer: DGCNNTokenizer) -> BertForQuestionAnswering:
+    """4 layers, 128 wide, random weights."""
+    config = BertConfig(len(tokenizer), 128, 4, 2, 512, max_position_embeddings=512, pad_token_id=0)
+    return BertForQuestionAnswering(config)
+
+
+def epochs(dataset: ReadingDataset, collator: ReadingCollator) -> Iterator[dict[str, Tensor]]:
+    """Batches without end."""
+    loader = DataLoader(
+        dataset, BATCH, shuffle=True, drop_last=True, collate_fn=collator, generator=torch.Generator().manual_seed(0)
+    )
+    while True:
+        yield from loader
+        dataset.set_epoch(dataset.epoch + 1)
+
+
+def learn(model: BertForQuestionAnswering, batches: Iterator[dict[str, Tensor]], seconds: float, rate: float) -> int:
+    """Train for so many seconds of CPU time in steps, warm-up over the first 5 %, cosine to zero; the model ends with
+    its averaged weights. Returns the number of steps."""
+    optimizer = torch.optim.AdamW(model.parameters(), rate, betas=(0.9, 0.98), weight_decay=0.01)
+    ema = EMAModel(model.parameters(), decay=0.998)
+    model.train()
+    spent, steps = 0.0, 0
+    bar = tqdm(total=round(seconds), desc="BERT", unit="s")
+    while spent < seconds:
+        batch = next(batches)
+        started = time.process_time()
+        place = spent / seconds
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, place / 0.05 + 1e-3) * (1 + math.cos(math.pi * place)) / 2
+        # Without an answer argmax is 0, the first character of the question, as SQuAD 2 has it.
+        labels = {f"{side}_positions": batch[f"{side}_labels"].argmax(1) for side in ("start", "end")}
+        keys = ("input_ids", "attention_mask", "token_type_ids")
+        loss = model(**{key: batch[key] for key in keys}, **labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        ema.step(model.parameters())
+        spent, steps = spent + time.process_time() - started, steps + 1
+        bar.update(round(spent) - bar.n)
+        bar.set_postfix(loss=f"{loss.item():.3f}")
+    bar.close()
+    with torch.no_grad():
+        ema.copy_to(model.parameters())
+    return steps
+
+
+@torch.inference_mode()
+def answer(model: BertForQuestionAnswering, tokenizer: DGCNNTokenizer, example: QAExample) -> str:
+    """The best span of a passage, over windows of 512 that share 128, decoded as the reader's."""
+    encoded = tokenizer(
+        example.question, example.passages[0], truncation="only_second", max_length=512, stride=128, padding=True,
+        return_overflowing_tokens=True, return_offsets_mapping=True, return_tensors="pt",
+    )  # fmt: skip
+    output = model(**{key: encoded[key] for key in ("input_ids", "attention_mask", "token_type_ids")})
+    passage = (encoded["token_type_ids"] == 1) & (encoded["attention_mask"] == 1)
+    start, end = (
+        logits.masked_fill(~passage, -1e4).softmax(-1).numpy() for logits in (output.start_logits, output.end_logits)
+    )
+    offsets = encoded["offset_mapping"].where(passage[..., None], 0).numpy()
+    spans = [best_spans(start[i], end[i], offsets[i], example.passages[0]) for i in range(len(start))]
+    merged = merge_windows(spans, top_k=1)
+    return merged[0].text if merged else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", nargs="+", required=True, help="the reader's training questions, in its order")
+    parser.add_argument("--validation", required=True)
+    parser.add_argument("--learning_rate", type=float, default=1e-3)
+    parser.add_argument("--seconds", type=float, nargs=2, help="of the two stages; default: the reader's CPU seconds")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--save", type=Path, help="folder for the trained BERT")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    reader: dict[str, Any] = json.loads((REPOSITORY / "model_cards" / "results" / "dgcnn-qa-zh.json").read_text())
+    seconds = args.seconds or [stage["cpu_seconds"] for stage in reader["stages"]]
+
+    tokenizer = DGCNNTokenizer.from_pretrained(READER)
+    examples = [e for source in args.train for e in read_qa(source) if any(e.answers)]
+    texts = list(dict.fromkeys(passage for example in examples for passage in example.passages))
+    held_out = read_qa(args.validation, split="validation")
+    model = bert(tokenizer)
+    stages = [
+        ReadingDataset(examples, 128, source=ClozeQuestions(texts, tokenizer.segment), from_source=1.0),
+        ReadingDataset(examples, 256),
+    ]
+    collator = ReadingCollator(tokenizer, zero_ids=0.05)
+    steps = [learn(model, epochs(data, collator), time_, args.learning_rate) for data, time_ in zip(stages, seconds)]
+    model.eval()
+    predictions = {e.id: answer(model, tokenizer, e) for e in tqdm(held_out, desc="validation")}
+    scores = cmrc2018_scores(predictions, {e.id: e.answers[0] for e in held_out})
+    if args.save:
+        model.save_pretrained(args.save)
+    rows = [
+        {"model": "DGCNN reader", **{key: round(reader["validation"][key], 2) for key in ("exact_match", "f1")}},
+        {"model": "BERT, 4 layers, 128 wide", **{key: round(scores[key], 2) for key in ("exact_match", "f1")}},
+    ]
+    for row in rows:
+        print(row)
+    figures = {
+        "rows": rows, "f1_ahead": round(rows[0]["f1"] - rows[1]["f1"], 2), "cpu_seconds": seconds, "bert_steps": steps,
+        "bert_parameters": model.num_parameters(), "learning_rate": args.learning_rate, "threads": args.threads,
+    }  # fmt: skip
+    write_results("reader_against_bert", figures)
+
+
+if __name__ == "__main__":
+    main()

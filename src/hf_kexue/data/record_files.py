@@ -1,0 +1,164 @@
+"""Records of JSON files, folders and Hub ids, each with the place it stands at, so that a fault can be found again.
+
+    for place, record in located_records("train.jsonl.gz"):
+        ...                                                  # ("train.jsonl.gz, line 1", {"id": ...})
+
+A .json file holds one JSON value: a list of records, {"data": such a list}, or one record. A .jsonl file holds one
+record a line, and a .json file of lines is read too. Either name may be followed by .gz. What a record must hold is
+the business of the caller, for whom `field`, `text_field` and `as_object` say in a sentence what is wrong.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
+_KIND_NAMES = {dict: "an object", list: "a list", str: "a string", type(None): "null"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Located = tuple[str, Any]  # a place ("train.jsonl, line 3"), and the record there, or a ValueError instead of it
+
+
+def located_records(source: str | Path, split: str = "train", config: str | None = None) -> Iterator[Located]:
+    """Walk through the records of a data set from front to back.
+
+    Args:
+        source: a file; a folder; or a Hub id. In a folder `<split>.jsonl` (or another of the suffixes) is read as it
+            is, other folders and the Hub through `datasets`.
+        split: name of the split; a file has none and is read whole.
+        config: configuration of a Hub data set that has several.
+
+    Yields:
+        (place, record): a record is whatever stands there, and a `ValueError` where that is no JSON.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: a file that cannot be read to its end, that is not JSON as a whole, or that holds no record; a
+            suffix or a split that is not known.
+    """
+    place = None
+    for place, record in _walk(source, split, config):
+        yield place, record
+    if place is None:
+        raise ValueError(f"{source} is empty: it holds no record.")
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """`value`, or a `ValueError` if it is no JSON object."""
+    if not isinstance(value, dict):
+        raise ValueError(f"there is {kind_of(value)} in the place of an object")
+    return value
+
+
+def field(record: dict[str, Any], name: str, kind: type) -> Any:
+    """`record[name]`, or a `ValueError` if that is missing or is no `kind` (dict, list or str)."""
+    if name not in record:
+        raise ValueError(f"the column {name!r} is missing; there are {sorted(record)}")
+    if not isinstance(record[name], kind):
+        raise ValueError(f"{name} is {kind_of(record[name])}, not {_KIND_NAMES[kind]}")
+    return record[name]
+
+
+def text_field(record: dict[str, Any], name: str) -> str:
+    """`record[name]`, or a `ValueError` if that is missing, is no string, or is one that no file can hold."""
+    text = field(record, name, str)
+    bad = _SURROGATE.search(text)
+    if bad:
+        raise ValueError(f"{name} holds half a character, the lone surrogate U+{ord(bad[0]):04X} at {bad.start()}")
+    return text
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is, in words; a number or a boolean is itself."""
+    return _KIND_NAMES.get(type(value), repr(value))
+
+
+def _walk(source: str | Path, split: str, config: str | None) -> Iterator[Located]:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        files = [path / f"{split}{suffix}" for suffix in SUFFIXES if (path / f"{split}{suffix}").is_file()]
+        if not files:
+            yield from _rows(path, split, config)
+        for file in files:
+            yield from _file(file)
+    elif path.is_file():
+        yield from _file(path)
+    elif isinstance(source, Path) or source.startswith((".", "/", "~")) or source.endswith(SUFFIXES):
+        raise FileNotFoundError(f"There is no file or folder {source}.")
+    else:
+        yield from _rows(source, split, config)
+
+
+def _rows(source: str | Path, split: str, config: str | None) -> Iterator[Located]:
+    """Of a folder or Hub id that `datasets` reads."""
+    from datasets import get_dataset_split_names, load_dataset
+    from datasets.exceptions import DatasetGenerationError
+
+    name = str(source)
+    first = re.split(r"[\[+]", split)[0]  # of "train[:100]" and "train+validation"
+    try:
+        splits = get_dataset_split_names(name, config)  # before the whole set is prepared in vain
+        if first in splits:
+            rows = load_dataset(name, config, split=split)
+    except (ValueError, DatasetGenerationError) as error:
+        raise ValueError(f"{name} cannot be read as a data set: {error}") from error
+    if first not in splits:
+        files = Path(name).glob("*.json*")
+        splits = sorted({*splits, *(file.name.partition(".")[0] for file in files if file.name.endswith(SUFFIXES))})
+        raise ValueError(f"{name} has no split {first!r}; it has {', '.join(splits)}.")
+    for number, row in enumerate(rows, 1):
+        yield f"{name}, row {number} of {split}", row
+
+
+def _file(path: Path) -> Iterator[Located]:
+    if not path.name.endswith(SUFFIXES):
+        raise ValueError(f"{path} is of no known kind: the name of a file of records ends in {', '.join(SUFFIXES)}.")
+    lines = lines_of(path)
+    if ".jsonl" not in path.suffixes:
+        whole = b"".join(lines)
+        try:
+            document = json.loads(whole.decode("utf-8-sig")) if whole.strip() else []
+        except (ValueError, RecursionError) as error:
+            if not str(error).startswith("Extra data"):  # which says: a whole JSON value, and then more
+                raise ValueError(f"{path} is no JSON: {error}.") from error
+            lines = iter(whole.split(b"\n"))
+        else:
+            yield from _items(document, path.name)
+            return
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield f"{path.name}, line {number}", _record(line)
+
+
+def _record(line: bytes) -> Any:
+    try:
+        return json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        return ValueError(f"the line is no JSON ({error})")
+
+
+def _items(document: Any, name: str) -> Iterator[Located]:
+    if isinstance(document, dict):
+        document = document.get("data", [document])
+    if not isinstance(document, list):
+        raise ValueError(f"{name} holds {kind_of(document)} in the place of a list of records.")
+    for number, record in enumerate(document, 1):
+        yield f"{name}, record {number}", record
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """Lines of a file, gzip or not."""
+    number = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for line in file:
+                number += 1
+                yield line
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path} cannot be read past line {number}: the gzip data are cut off or damaged.") from error

@@ -1,0 +1,117 @@
+"""Makes `Auto*` classes and `pipeline(task)` of transformers know the models of this package.
+
+Registering needs the classes, and they need torch and transformers, seconds of import. So `import hf_kexue` registers
+nothing: it leaves word that as soon as transformers has loaded its `Auto` classes or its pipelines, which happens when
+someone first asks for one, ours are added to them. Where transformers has loaded them already, that is at once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+
+def _configurations(auto: Any) -> None:
+    from .dgcnn.configuration_dgcnn import DGCNNConfig
+
+    auto.AutoConfig.register("dgcnn", DGCNNConfig, exist_ok=True)
+
+
+def _models(auto: Any) -> None:
+    from .dgcnn import modeling_dgcnn as dgcnn
+
+    for auto_class, model in (
+        (auto.AutoModel, dgcnn.DGCNNModel),
+        (auto.AutoModelForMaskedLM, dgcnn.DGCNNForMaskedLM),
+        (auto.AutoModelForQuestionAnswering, dgcnn.DGCNNForQuestionAnswering),
+    ):
+        auto_class.register(dgcnn.DGCNNConfig, model, exist_ok=True)
+
+
+def _tokenizers(auto: Any) -> None:
+    from .dgcnn.configuration_dgcnn import DGCNNConfig
+    from .dgcnn.tokenization_dgcnn import DGCNNTokenizer
+
+    auto.AutoTokenizer.register(DGCNNConfig, tokenizer_class=DGCNNTokenizer, exist_ok=True)
+
+
+def _pipelines(pipelines: Any) -> None:
+    from .dgcnn.modeling_dgcnn import DGCNNForQuestionAnswering
+    from .dgcnn.pipeline_dgcnn_qa import ReadingComprehensionPipeline
+
+    pipelines.PIPELINE_REGISTRY.register_pipeline(
+        "kexue-question-answering", ReadingComprehensionPipeline, pt_model=DGCNNForQuestionAnswering, type="text"
+    )
+
+
+STEPS: dict[str, Callable[[Any], None]] = {
+    "transformers.models.auto.configuration_auto": _configurations,
+    "transformers.models.auto.modeling_auto": _models,
+    "transformers.models.auto.tokenization_auto": _tokenizers,
+    "transformers.pipelines": _pipelines,
+}
+FAMILIES = ("hf_kexue.dgcnn.",)
+
+
+class _Registrar(MetaPathFinder):
+    """Takes a step when its module of transformers has run, but never while a module of ours is running: that one may
+    be what had transformers loaded, and what the step needs. The usual finders find the modules."""
+
+    def __init__(self) -> None:
+        self.steps = dict(STEPS)
+        self.loaded = {name for name in STEPS if name in sys.modules}
+        self.found: set[str] = set()
+        self.running = 0
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        ours = fullname.startswith(FAMILIES)
+        if not (ours or fullname in STEPS) or fullname in self.found:
+            return None
+        self.found.add(fullname)  # the call below comes back here
+        spec = importlib.util.find_spec(fullname)
+        self.found.discard(fullname)
+        if spec is None or spec.loader is None:
+            return spec
+        run = spec.loader.exec_module
+
+        def run_and_register(module: ModuleType) -> None:
+            self.running += ours
+            try:
+                run(module)
+            finally:
+                self.running -= ours
+            if not ours:
+                self.loaded.add(fullname)
+            try:
+                self.register()
+            except BaseException:
+                self.loaded.discard(fullname)  # its import fails, and may be tried again
+                raise
+
+        spec.loader.exec_module = run_and_register  # type: ignore[method-assign]
+        return spec
+
+    def register(self) -> None:
+        """Take the steps that can be taken. A step loads modules, and so comes back here before it has ended."""
+        for name in list(self.steps):
+            if name in self.loaded and name in self.steps and not self.running:
+                step = self.steps.pop(name)
+                try:
+                    step(sys.modules[name])
+                except BaseException:
+                    self.steps[name] = step  # with the next import that gets this far
+                    raise
+
+
+def register_when_loaded() -> None:
+    """Register now with what transformers has loaded, and with the rest as soon as it has."""
+    registrar = _Registrar()
+    sys.meta_path.insert(0, registrar)
+    registrar.register()
