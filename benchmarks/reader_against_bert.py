@@ -39,7 +39,10 @@ BATCH = 32
 
 def bert(tokenizer: DGCNNTokenizer) -> BertForQuestionAnswering:
     """4 layers, 128 wide, random weights."""
-    config = BertConfig(len(tokenizer), 128, 4, 2, 512, max_position_embeddings=512, pad_token_id=0)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=128, num_hidden_layers=4, num_attention_heads=2, intermediate_size=512,
+        max_position_embeddings=512, pad_token_id=0,
+    )  # fmt: skip
     return BertForQuestionAnswering(config)
 
 

@@ -29,8 +29,10 @@ PEERS = {"BERT, 4 layers, 128 wide": (4, 128), "BERT, 3 layers, 768 wide (RBT3)"
 
 def bert(layers: int, width: int) -> BertForQuestionAnswering:
     """Random weights, the vocabulary of Chinese BERTs."""
-    heads = width // 64
-    config = BertConfig(21128, width, layers, heads, 4 * width)
+    config = BertConfig(
+        hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 64, intermediate_size=4 * width,
+        vocab_size=21128,
+    )  # fmt: skip
     return BertForQuestionAnswering(config).eval()
 
 

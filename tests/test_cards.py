@@ -1,8 +1,11 @@
 """Model cards: figures go in from results, and a card in the checkout is what its figures say."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,6 +93,14 @@ def test_the_head_is_metadata_of_the_hub(folder):
     assert card_metadata(TEXT, RESULTS).to_dict() == data.to_dict()
 
 
+def test_a_metric_of_two_words_and_a_split(folder):
+    row = {"metric": "Exact match", "value": 47.5, "dataset": "cmrc2018", "split": "validation"}
+    write(folder, results=RESULTS | {"evaluation": [row]})
+    (found,) = ModelCard(render_card(folder, "tiny")).data.eval_results
+    assert (found.metric_type, found.metric_name) == ("exact_match", "Exact match")
+    assert (found.dataset_type, found.dataset_name, found.dataset_split) == ("cmrc2018", "cmrc2018", "validation")
+
+
 def test_text_of_any_script(folder):
     write(folder, TEXT | {"title": "苏剑林 – 生成扩散模型漫谈"})
     assert ModelCard(render_card(folder, "tiny")).data.model_name == "苏剑林 – 生成扩散模型漫谈"
@@ -128,6 +139,84 @@ def test_every_model_with_results_gets_its_card(folder):
     assert not (folder / "planned").exists()
 
 
+# ---- the template of the checkout
+
+READER_TEXT = TEXT | {
+    "snippet": "print(1)\n",
+    "measure": "Of {{ results.validation.questions }} questions.",
+    "limits": "Many.",
+    "licence": "Any.",
+}
+CHINESE = {
+    "summary": "共 {{ results.parameters }} 个参数。",
+    "measure": "共 {{ results.validation.questions }} 题。",
+    "limits": "很多。",
+    "licence": "不限。",
+}
+READER_RESULTS = RESULTS | {
+    "training": [{"what": "seed", "value": 7}],
+    "counted": "questions",
+    "stages": [
+        {"what": "made up", "command": "train --first", "questions_seen": 57600, "minutes": 24},
+        {"what": "real", "command": "train --second", "questions_seen": 1234, "minutes": 3},
+    ],
+    "validation": {"questions": 3219},
+    "tables": [
+        {"columns": ["CMRC 2018", "EM", "F1"], "rows": [["this model", 47.5, 71.25]], "command": None},
+        {"columns": ["WebQA", "accuracy"], "rows": [["vote", 0.5], ["best", 0.25]], "command": "python measure.py"},
+    ],
+}
+
+
+@pytest.fixture
+def real_folder(folder):
+    if not CARDS.is_dir():
+        pytest.skip("model_cards/ is part of the repository, not of the package")
+    shutil.copy(CARDS / "_template.md", folder)
+    return folder
+
+
+def section(card, title):
+    """What stands under a heading, up to the next one of its level."""
+    return re.split(r"^## ", card.split(f"\n## {title}\n", 1)[1], flags=re.MULTILINE)[0].strip()
+
+
+def test_stages_count_what_the_results_say(real_folder):
+    write(real_folder, READER_TEXT, READER_RESULTS)
+    training = section(render_card(real_folder, "tiny"), "Training")
+    assert training == (
+        "| | |\n|---|---|\n| seed | 7 |\n\n"
+        "Stage 1: made up, 57600 questions, 24 minutes.\n\n```bash\ntrain --first\n```\n\n"
+        "Stage 2: real, 1234 questions, 3 minutes.\n\n```bash\ntrain --second\n```"
+    )
+    write(real_folder, READER_TEXT, READER_RESULTS | {"counted": "images"})
+    with pytest.raises(ValueError, match="images_seen"):
+        render_card(real_folder, "tiny")
+
+
+def test_tables_bring_their_columns(real_folder):
+    write(real_folder, READER_TEXT, READER_RESULTS)
+    assert section(render_card(real_folder, "tiny"), "Evaluation") == (
+        "Of 3219 questions.\n\n"
+        "| CMRC 2018 | EM | F1 |\n|---|---|---|\n| this model | 47.5 | 71.25 |\n\n"
+        "| WebQA | accuracy |\n|---|---|\n| vote | 0.5 |\n| best | 0.25 |\n\n```bash\npython measure.py\n```"
+    )
+
+
+def test_a_section_in_chinese_quotes_the_same_figures(real_folder):
+    write(real_folder, READER_TEXT, READER_RESULTS)
+    assert "中文" not in render_card(real_folder, "tiny")
+    write(real_folder, READER_TEXT | {"chinese": CHINESE}, READER_RESULTS)
+    card = render_card(real_folder, "tiny")
+    assert "[中文](#中文)" in card
+    assert section(card, "中文") == (
+        "共 6200000 个参数。\n\n### 评测\n\n共 3219 题。\n\n### 局限\n\n很多。\n\n### 许可\n\n不限。"
+    )
+    write(real_folder, READER_TEXT | {"chinese": without(CHINESE, "limits")}, READER_RESULTS)
+    with pytest.raises(ValueError, match="limits"):
+        render_card(real_folder, "tiny")
+
+
 # ---- the cards of the checkout
 
 
@@ -148,6 +237,9 @@ def test_texts_can_be_read(name):
     assert {"title", "metadata", "summary", "snippet", "limits", "licence"} <= text.keys()
     assert {"license", "library_name", "pipeline_tag"} <= text["metadata"].keys()
     compile(text["snippet"], name, "exec")
+    compile(text.get("remote_snippet", ""), name, "exec")
+    if "zh" in text["metadata"].get("language", []):
+        assert text["chinese"].keys() == {"summary", "measure", "limits", "licence"}
 
 
 @in_checkout
@@ -162,15 +254,42 @@ def test_a_published_card_is_its_rendering(name):
 
 @in_checkout
 @pytest.mark.parametrize("name", published() or [None])
-def test_the_snippet_of_a_published_card_runs(name, tmp_path, monkeypatch):
+def test_the_snippet_of_a_published_card_runs(name, tmp_path, monkeypatch, capsys):
     folder = CARDS / need(name)
     if not list(folder.glob("**/*.safetensors")):
         pytest.skip(f"the weights of {name} are not in this checkout")
     card = (folder / "README.md").read_text(encoding="utf-8")
-    (snippet,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    snippet = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)[0]
     # A handful of steps runs the same lines.
     snippet = re.sub(r"num_inference_steps=\d+", "num_inference_steps=2", snippet)
     (tmp_path / "model_cards").symlink_to(CARDS, target_is_directory=True)
     monkeypatch.chdir(tmp_path)
     exec(compile(snippet, f"{name}/README.md", "exec"), {"__name__": "__main__"})
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()], "the snippet saves a picture"
+    shown = [path.name for path in tmp_path.iterdir() if path.is_file()] or capsys.readouterr().out
+    assert shown, "the snippet saves or prints something"
+
+
+@in_checkout
+@pytest.mark.parametrize("name", published() or [None])
+def test_the_code_beside_published_weights_is_that_of_the_package(name):
+    for copy in (CARDS / need(name)).glob("*.py"):
+        (source,) = (ROOT / "src" / "hf_kexue").glob(f"*/{copy.name}")
+        assert copy.read_bytes() == source.read_bytes(), f"copy it anew: cp {source.relative_to(ROOT)} {copy.parent}"
+
+
+@in_checkout
+@pytest.mark.parametrize("name", published() or [None])
+def test_the_snippet_without_the_package_runs_without_it(name, tmp_path):
+    text = yaml.safe_load((CARDS / "texts" / f"{need(name)}.yaml").read_text(encoding="utf-8"))
+    if "remote_snippet" not in text:
+        pytest.skip(f"{name} has no snippet without the package")
+    if not list((CARDS / name).glob("*.safetensors")):
+        pytest.skip(f"the weights of {name} are not in this checkout")
+    (tmp_path / "model_cards").symlink_to(CARDS, target_is_directory=True)
+    finished = subprocess.run(
+        [sys.executable, "-c", "import sys\nsys.modules['hf_kexue'] = None\n" + text["remote_snippet"]],
+        cwd=tmp_path, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+        env={**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.strip(), "the snippet prints something"

@@ -58,7 +58,7 @@ def figures(runs: list[Path], quality: Path) -> dict[str, Any]:
         what = row["what"]
         if what == "samples":
             what = f"samples, {row['sampler']}, {row['steps']} steps, guidance {row['guidance_scale']}"
-        table.append({"what": what, "value": row["kid_efflite0"], "standard_error": row["standard_error"]})
+        table.append([what, row["kid_efflite0"], row["standard_error"]])
     best = min((row for row in measured["rows"] if row["what"] == "samples"), key=lambda row: row["kid_efflite0"])
     device = environment["device"] + (f", {environment['threads']} threads" if environment["threads"] else "")
     versions = ", ".join(f"{name} {environment[name]}" for name in ("torch", "diffusers", "accelerate"))
@@ -76,12 +76,18 @@ def figures(runs: list[Path], quality: Path) -> dict[str, Any]:
             {"what": "seed", "value": last["arguments"]["seed"]},
             {"what": "versions", "value": versions},
         ],
+        "counted": "images",
         "stages": stages,
         "evaluation": [
             {"metric": "KID-EffLite0", "value": best["kid_efflite0"], "dataset": "clothing-64, validation"},
         ],
-        "evaluation_table": table,
-        "evaluation_command": f"python benchmarks/{measured['environment']['command']}",
+        "tables": [
+            {
+                "columns": ["", "KID-EffLite0", "standard error"],
+                "rows": table,
+                "command": f"python benchmarks/{measured['environment']['command']}",
+            }
+        ],
     }
 
 

@@ -7,6 +7,10 @@
         results/<name>.json     what commands measured: training run and evaluation
         <name>/README.md        the card, rendered; a test renders it again and compares
 
+What a text may leave out: pictures, remote_snippet (use without the package), training (a word on the commands),
+chinese (summary, measure, limits and licence once more). Results say what their stages count (`counted`: "images",
+with `images_seen` in each stage) and bring their tables whole: columns, rows, and the command behind them or null.
+
     python -m hf_kexue.cards model_cards
 """
 
@@ -23,7 +27,8 @@ def card_metadata(text: dict[str, Any], results: dict[str, Any]) -> Any:
 
     Args:
         text: of `texts/<name>.yaml`; its `metadata` entry holds the keys of the Hub (license, library_name, ...).
-        results: of `results/<name>.json`; its `evaluation` entry holds rows with metric, value, name and data set.
+        results: of `results/<name>.json`; its `evaluation` entry holds rows with metric, value, dataset, and split
+            where the data set has several.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -33,7 +38,8 @@ def card_metadata(text: dict[str, Any], results: dict[str, Any]) -> Any:
             task_type=metadata["pipeline_tag"],
             dataset_type=row["dataset"],
             dataset_name=row["dataset"],
-            metric_type=row["metric"].lower(),
+            dataset_split=row.get("split"),
+            metric_type=row["metric"].lower().replace(" ", "_"),
             metric_name=row["metric"],
             metric_value=row["value"],
         )
@@ -70,7 +76,7 @@ def render_card(folder: Path, name: str) -> str:
     environment = jinja2.Environment(undefined=Missing, keep_trailing_newline=True, trim_blocks=True)
     try:
         body = environment.from_string(template).render(name=name, text=text, results=results)
-        # The summary may quote figures too.
+        # The texts may quote figures too.
         body = environment.from_string(body).render(name=name, text=text, results=results)
         head = card_metadata(text, results).to_yaml()
     except (jinja2.UndefinedError, KeyError) as error:

@@ -41,12 +41,18 @@ def _tokenizers(auto: Any) -> None:
 
 
 def _pipelines(pipelines: Any) -> None:
-    from .dgcnn.modeling_dgcnn import DGCNNForQuestionAnswering
+    from transformers import AutoModelForQuestionAnswering
+
     from .dgcnn.pipeline_dgcnn_qa import ReadingComprehensionPipeline
 
     pipelines.PIPELINE_REGISTRY.register_pipeline(
-        "kexue-question-answering", ReadingComprehensionPipeline, pt_model=DGCNNForQuestionAnswering, type="text"
+        "kexue-question-answering",
+        ReadingComprehensionPipeline,
+        pt_model=AutoModelForQuestionAnswering,
+        type="text",
     )
+    # What it leaves on the class would have every save_pretrained write the pipeline's code files beside the model.
+    del ReadingComprehensionPipeline._registered_impl
 
 
 STEPS: dict[str, Callable[[Any], None]] = {

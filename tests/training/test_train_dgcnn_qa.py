@@ -20,6 +20,7 @@ pytest.importorskip("rjieba", reason="rjieba is not installed")
 pytest.importorskip("nltk", reason="the extra hf-kexue[metrics] is not installed")
 
 from accelerate.state import AcceleratorState, GradientState
+from huggingface_hub.errors import StrictDataclassError
 
 from hf_kexue import (
     DGCNNConfig,
@@ -36,7 +37,12 @@ TRAINING = Path(__file__).resolve().parent.parent.parent / "training"
 if not (TRAINING / "train_dgcnn_qa.py").is_file():
     pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)
 
-RIVERS = {"多瑙河": ("黑森林", "黑海"), "莱茵河": ("阿尔卑斯山", "北海"), "长江": ("唐古拉山", "东海"), "黄河": ("巴颜喀拉山", "渤海")}  # fmt: skip
+RIVERS = {
+    "多瑙河": ("黑森林", "黑海"),
+    "莱茵河": ("阿尔卑斯山", "北海"),
+    "长江": ("唐古拉山", "东海"),
+    "黄河": ("巴颜喀拉山", "渤海"),
+}
 # Four batches an epoch; rates and decay that change every weight visibly within seven steps.
 RUN = [
     "--mixed_precision", "no", "--tracker", "none", "--train_batch_size", "3", "--max_train_steps", "7",
@@ -96,7 +102,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     rows = list(records())
     write(folder / "train.jsonl", rows)
-    write(folder / "few.jsonl", [row for row in rows if not row["question"].startswith("这")])
+    write(folder / "few.jsonl", [row for row in rows if "发源" not in row["question"]])
     passages = [{"passage": rows[0]["context"], "answer": ["Q"]}, {"passage": rows[3]["context"], "answer": []}]
     write(folder / "hopeless.jsonl", [{"id": "0", "question": "为什么？", "passages": passages}])
     return folder
@@ -166,8 +172,8 @@ def test_what_a_run_leaves(script, data, finished):
     assert json.loads((output / "results.json").read_text()) == results
     assert (results["steps"], results["questions"], results["questions_seen"]) == (7, 12, 21)
     assert (results["texts"], results["validation_questions"]) == (4, 12)
-    assert 0 < results["cpu_seconds"]
-    assert 0 < results["seconds"]
+    assert results["cpu_seconds"] > 0
+    assert results["seconds"] > 0
     lines = history(output)
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6, 7]
     assert [line["samples"] for line in lines if "loss" in line] == [3, 6, 9, 12, 15, 18, 21]
@@ -265,15 +271,20 @@ def test_the_span_loss_starts_where_it_must(script, data, tmp_path):
 LEARN = [
     *LEAN, "--train_batch_size", "8", "--zero_ids", "0", "--lr_scheduler", "constant_with_warmup", "--drop_after",
     "0", "--validation_steps", "999", "--ema_decay", "0.9", "--hidden_size", "32", "--without_answer", "0",
+    "--learning_rate", "3e-3",
 ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def learned(script, data, tmp_path_factory):
-    """Each preset with enough steps to know eight questions by heart."""
+    """Each preset with enough steps to know eight questions by heart, two on each passage.
+
+    With the four about sources in place of those about names, reader-2019 stays where both places of a passage have
+    a probability near 1 and the answerability splits the difference: sigmoids that are 1 pass no gradient on.
+    """
     few = ["--train", data / "few.jsonl", "--validation", data / "few.jsonl"]
     runs = {}
-    for preset, steps in (("reader", 60), ("reader-2019", 300)):
+    for preset, steps in (("reader", 60), ("reader-2019", 150)):
         output = tmp_path_factory.mktemp("learned") / preset
         options = ["--preset", preset, *few, *LEARN, "--max_train_steps", steps]
         runs[preset] = output, train(script, data, output, *options)
@@ -488,7 +499,7 @@ def test_questions_without_an_answer(script, data, tmp_path):
     ],
 )
 def test_mistakes_are_sentences(script, data, tmp_path, options, sentence):
-    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+    with pytest.raises((ValueError, FileNotFoundError, StrictDataclassError), match=sentence):
         train(script, data, tmp_path / "run", *options)
     assert not (tmp_path / "run").exists()
 

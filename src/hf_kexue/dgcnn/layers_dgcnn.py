@@ -56,14 +56,15 @@ class DGCNNBlock(GradientCheckpointingLayer):
         self.dropout = nn.Dropout(config.gate_dropout)
         self.noise = config.gate_noise
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """(B, D, L), mask (B, 1, L) -> (B, D, L)."""
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, D, L), mask (B, 1, L), None where nothing is padding -> (B, D, L)."""
         value, gate = self.convolution(hidden).chunk(2, dim=1)  # (B, D, L) each
         gate = self.dropout(gate)
         if self.training and self.noise:
             gate = gate * (1 + torch.empty_like(gate).uniform_(-self.noise, self.noise))  # 5409 eq. 9
         value, gate = value.to(hidden.dtype), torch.sigmoid(gate).to(hidden.dtype)  # autocast: the sum stays float32
-        return torch.lerp(hidden, value, gate) * mask
+        mixed = torch.lerp(hidden, value, gate)
+        return mixed if mask is None else mixed * mask
 
 
 class DGCNNStack(nn.Module):
@@ -73,7 +74,7 @@ class DGCNNStack(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(DGCNNBlock(config, dilation) for dilation in dilations)
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         for block in self.blocks:
             hidden = block(hidden, mask)
         return hidden

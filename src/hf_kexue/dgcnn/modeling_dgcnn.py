@@ -110,7 +110,8 @@ class DGCNNModel(DGCNNPreTrainedModel):
             `last_hidden_state` (B, L, D), zero at padding, and `pooler_output` (B, D), None without pooling.
         """
         mask = _mask_of(input_ids, attention_mask, self.dtype)
-        hidden = self.encoder(self.embeddings(input_ids, mask, word_input_ids), mask)
+        padding = None if attention_mask is None else mask
+        hidden = self.encoder(self.embeddings(input_ids, mask, word_input_ids), padding)
         pooled = None if self.pooler is None else self.pooler(hidden, mask)
         return BaseModelOutputWithPooling(last_hidden_state=hidden.transpose(1, 2), pooler_output=pooled)
 
@@ -215,7 +216,8 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             `question_states` (B, Q, D) and `question_mask` (B, Q), arguments of `forward`.
         """
         mask = _mask_of(input_ids, attention_mask, self.dtype)
-        states = self.question_encoder(self.dgcnn.embeddings(input_ids, mask, word_input_ids), mask)
+        padding = None if attention_mask is None else mask
+        states = self.question_encoder(self.dgcnn.embeddings(input_ids, mask, word_input_ids), padding)
         return states.transpose(1, 2), mask[:, 0]
 
     @can_return_tuple
@@ -263,11 +265,12 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             raise ValueError("question_states come with question_mask: pass both that encode_question returns.")
         mask = _mask_of(input_ids, attention_mask, self.dtype)
         embedded = self.dgcnn.embeddings(input_ids, mask, word_input_ids)
+        padding = None if attention_mask is None else mask  # the blocks are faster where they need not look
         if question_states is not None and question_mask is not None:
             states, states_mask = question_states.transpose(1, 2), question_mask[:, None].to(self.dtype)
         elif token_type_ids is not None:
             states_mask = mask * (token_type_ids == 0)[:, None]
-            mask = mask * (token_type_ids == 1)[:, None]
+            padding = mask = mask * (token_type_ids == 1)[:, None]
             longest = _longest(states_mask)
             states_mask = states_mask[..., :longest]
             states = self.question_encoder(embedded[..., :longest] * states_mask, states_mask)
@@ -277,9 +280,9 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
 
         hidden = embedded * mask
         for block in self.question_encoder.blocks[: len(self.config.context_dilations)]:
-            hidden = block(hidden, mask)
+            hidden = block(hidden, padding)
         fused = self.fusion(hidden, mask, vector, states, states_mask, match_features)
-        hidden = self.dgcnn.encoder(fused, mask)
+        hidden = self.dgcnn.encoder(fused, padding)
         pooled = self.dgcnn.pooler(hidden, mask)  # type: ignore[misc]  # this trunk has one
         whole = self.answerability(torch.cat([pooled, vector], dim=-1))  # (B, 1)
         if self.pointer_hidden is not None:

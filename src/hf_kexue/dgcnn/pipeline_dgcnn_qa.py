@@ -235,9 +235,12 @@ def _answer(text: str, score: float, start: int, end: int) -> dict[str, Any]:
 
 
 def _padded(rows: list[Columns]) -> dict[str, Tensor]:
-    """Columns of several texts as tensors (B, L), with their attention mask; zeros after the end of each."""
+    """Columns of several texts as tensors (B, L), zeros after the end of each, and an attention mask unless all are of
+    one length."""
     lengths = [len(row["input_ids"]) for row in rows]
-    padded = {"attention_mask": pad_sequence([torch.ones(size, dtype=torch.long) for size in lengths], True)}
+    padded = {}
+    if len(set(lengths)) > 1:
+        padded["attention_mask"] = pad_sequence([torch.ones(size, dtype=torch.long) for size in lengths], True)
     for name in rows[0]:
         padded[name] = pad_sequence([torch.from_numpy(row[name]) for row in rows], batch_first=True)
     return padded

@@ -1,0 +1,174 @@
+"""Turn the finished runs of a reader into a published model: its Hub folder, its figures, its card.
+
+    python training/publish_dgcnn_qa.py --name dgcnn-qa-zh --runs outputs/reader-cloze outputs/reader
+    python benchmarks/reader_passages.py --data WEBQA_SAMPLE
+    python training/publish_dgcnn_qa.py --name dgcnn-qa-zh --runs outputs/reader-cloze outputs/reader \\
+        --passages benchmarks/results/reader_passages.json
+
+`--runs` are the output folders of the training in their order; the last one's model is published. The first call gives
+the benchmarks a model to measure, with a card that lacks their table; the last one writes the same model again, and
+the card with the table. `data/NAME` in the card's commands stands for a folder with a data set; where it lay is
+nobody's business.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from hf_kexue import DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
+from hf_kexue.cards import write_cards
+from hf_kexue.hub import export_repository
+
+HERE = Path(__file__).resolve().parent
+CARDS = HERE.parent / "model_cards"
+LARGEST = 25_000_000  # bytes of weights
+
+
+def command(run: Path, results: dict[str, Any]) -> str:
+    """The command line of a run, with the places that it named told as they are in a checkout."""
+    arguments = results["arguments"]
+    script, *words = results["environment"]["command"].split()
+    option, told = "", []
+    for word in words:
+        if word.startswith("--"):
+            option = word.removeprefix("--")
+        elif option == "output_dir":
+            word = f"outputs/{run.name}"
+        elif option == "init_from":
+            donor = Path(arguments["init_from"])
+            word = f"outputs/{donor.parent.name}/{donor.name}"
+        elif option in ("train", "validation", "texts", "word_vectors"):
+            given = arguments[option] if isinstance(arguments[option], list) else [arguments[option]]
+            if any(Path(place).name == Path(word).name and place.startswith((".", "/")) for place in given):
+                word = f"data/{Path(word).name}"  # a Hub id stays as it is
+        told.append(word)
+    return " ".join(["accelerate launch", f"training/{script}", *told])
+
+
+def stage(run: Path) -> dict[str, Any]:
+    """What the card tells of one run."""
+    results = json.loads((run / "results.json").read_text())
+    share = results["arguments"]["cloze_share"]
+    mixed = f"real questions, {share:.0%} of them made of plain text" if share else "real questions"
+    return {
+        "what": "questions made of plain text" if share == 1 else mixed,
+        "command": command(run, results),
+        "questions_seen": results["questions_seen"],
+        "steps": results["steps"],
+        "minutes": round(results["seconds"] / 60),
+        "cpu_seconds": results["cpu_seconds"],
+    }
+
+
+def passages_table(measured: dict[str, Any]) -> dict[str, Any]:
+    """What benchmarks/reader_passages.py measured, as a table of the card."""
+    what = f"WebQA sample: {measured['questions']} questions, {measured['passages']} passages each"
+    keys = ("what", "accuracy", "standard_error", "f1", "right_where_best_is_wrong", "wrong_where_best_is_right")
+    rows = [[row[key] for key in keys] for row in measured["rows"]]
+    return {
+        "columns": [what, "accuracy", "standard error", "F1", "right where the best passage is wrong", "the reverse"],
+        "rows": rows,
+        "command": f"python benchmarks/{measured['environment']['command']}",
+    }
+
+
+def figures(runs: list[Path], measured: dict[str, Any] | None) -> dict[str, Any]:
+    """Everything that the card quotes."""
+    last = json.loads((runs[-1] / "results.json").read_text())
+    if "validation/f1" not in last:
+        raise ValueError(f"{runs[-1]} has no scores: run its training with --validation.")
+    stages = [stage(run) for run in runs]
+    environment, threads = last["environment"], last["environment"]["threads"]
+    scores = {key: round(last[f"validation/{key}"], 2) for key in ("exact_match", "f1")}
+    versions = ", ".join(f"{name} {environment[name]}" for name in ("torch", "transformers", "accelerate"))
+    validation: dict[str, Any] = {
+        "columns": [f"CMRC 2018, validation: {last['validation_questions']} questions", "EM", "F1"],
+        "rows": [["this model", *scores.values()]],
+        "command": None,
+    }
+    dataset = {"dataset": "cmrc2018", "split": "validation"}
+    return {
+        "parameters": last["parameters"],
+        "parameters_without_embeddings": last["parameters_without_embeddings"],
+        "questions": last["questions"],
+        "training": [
+            {"what": "parameters", "value": last["parameters"]},
+            {"what": "of them not in embeddings", "value": last["parameters_without_embeddings"]},
+            {"what": "questions", "value": last["questions"]},
+            {"what": "passages", "value": last["texts"]},
+            {"what": "device", "value": environment["device"] + (f", threads: {threads}" if threads else "")},
+            {"what": "precision", "value": "float32" if last["precision"] == "no" else last["precision"]},
+            {"what": "minutes in training steps", "value": sum(row["minutes"] for row in stages)},
+            {"what": "seed", "value": last["arguments"]["seed"]},
+            {"what": "versions", "value": versions},
+        ],
+        "counted": "questions",
+        "stages": stages,
+        "validation": {**scores, "questions": last["validation_questions"]},
+        "passages": measured and {row["vote"]: row["accuracy"] for row in measured["rows"]},
+        "evaluation": [
+            {"metric": "Exact match", "value": scores["exact_match"], **dataset},
+            {"metric": "F1", "value": scores["f1"], **dataset},
+        ],
+        "tables": [validation, *([passages_table(measured)] if measured else [])],
+    }
+
+
+def check_size(model: Path) -> None:
+    """Refuse a folder without weights, or with more than the project's own repository should hold."""
+    size = sum(file.stat().st_size for file in model.glob("*.safetensors"))
+    if not size:
+        raise ValueError(f"{model} holds no weights; the run has to come to its end before it is published.")
+    if size > LARGEST:
+        raise ValueError(
+            f"{model} holds {size / 1e6:.1f} MB of weights; at most {LARGEST / 1e6:.0f} MB are published. Train with "
+            "fewer words (--max_words) or a smaller --hidden_size."
+        )
+
+
+def publish(name: str, runs: list[Path], passages: Path | None = None, cards: Path = CARDS) -> Path:
+    """Write folder, figures and card of a model.
+
+    Args:
+        name: of the model; `texts/<name>.yaml` of the cards must be there.
+        runs: output folders of the training in their order.
+        passages: results of benchmarks/reader_passages.py on the published folder, if it has been measured.
+        cards: the folder of all cards.
+
+    Returns:
+        The model's folder.
+
+    Raises:
+        ValueError: no text for the card, no weights or more than 25 MB, or a last run without scores; nothing has
+            been written then.
+    """
+    saved, folder = runs[-1] / "model", cards / name
+    if not (text := cards / "texts" / f"{name}.yaml").is_file():
+        raise ValueError(f"There is no {text}: write what the card of {name} says first.")
+    check_size(saved)
+    found = figures(runs, json.loads(passages.read_text()) if passages else None)
+    model, tokenizer = DGCNNForQuestionAnswering.from_pretrained(saved), DGCNNTokenizer.from_pretrained(saved)
+    reader = ReadingComprehensionPipeline(model=model, tokenizer=tokenizer)
+    shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
+    export_repository(reader, folder)
+    results = cards / "results" / f"{name}.json"
+    results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(*write_cards(cards), sep="\n")
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--runs", required=True, nargs="+", type=Path)
+    parser.add_argument("--passages", type=Path, help="results of benchmarks/reader_passages.py")
+    args = parser.parse_args()
+    publish(args.name, args.runs, args.passages)
+
+
+if __name__ == "__main__":
+    main()
