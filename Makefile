@@ -42,15 +42,17 @@ types: $(STAMP) ## mypy over src, training and benchmarks
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: $(STAMP) ## every script of benchmarks/ in turn; CLOTHING_128=folder PEER=file for all of it
+bench: $(STAMP) ## every script of benchmarks/ in turn; CLOTHING_128=, CMRC2018=, WEBQA=folder or Hub id, PEER=file for all of it
 	@set -e; for script in $(filter-out benchmarks/results.py,$(sort $(wildcard benchmarks/*.py))); do \
 		arguments=; \
 		case $$script in \
 			*/ablation_shift.py) arguments="$(if $(CLOTHING_128),--dataset $(CLOTHING_128),missing)" ;; \
 			*/training_speed.py) arguments="$(if $(PEER),--peer $(PEER))" ;; \
+			*/reader_ablation.py|*/reader_against_bert.py) arguments="$(if $(CMRC2018),--train $(CMRC2018) --validation $(CMRC2018),missing)" ;; \
+			*/reader_passages.py) arguments="$(if $(WEBQA),--data $(WEBQA),missing)" ;; \
 		esac; \
 		if [ "$$arguments" = missing ]; then \
-			echo "==> $$script left out: it needs the photographs at 128 px, CLOTHING_128=FOLDER_OR_HUB_ID"; \
+			echo "==> $$script left out: it needs data; give CLOTHING_128=, CMRC2018= or WEBQA=FOLDER_OR_HUB_ID"; \
 			continue; \
 		fi; \
 		echo "==> $$script $$arguments"; \

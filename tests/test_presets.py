@@ -10,7 +10,7 @@ pytest.importorskip("yaml", reason="the extra hf-kexue[train] is not installed")
 import torch
 import yaml
 
-from hf_kexue.presets import parse_arguments
+from hf_kexue.presets import option, parse_arguments
 from hf_kexue.simple_diffusion import SimpleDiffusionUViT2DModel
 from hf_kexue.simple_diffusion.complexity import count_flops, count_parameters
 
@@ -30,6 +30,13 @@ class Arguments:
     compile: bool = False
     flip: bool = True
     label: str | None = None
+
+
+@dataclass
+class WithHelp:
+    preset: str = option("64", "Name.")
+    rate: float = option(0.5, "Speed of 100 kinds.")
+    channels: list[int] = option([1, 2], "Widths.")
 
 
 @pytest.fixture
@@ -75,6 +82,24 @@ def test_a_preset_may_be_a_file(folder, tmp_path):
 def test_the_default_list_is_not_shared(folder):
     parse(folder, "--preset", "empty").channels.append(99)
     assert parse(folder, "--preset", "empty").channels == [1, 2]
+
+
+def test_options_have_a_default_of_their_own_and_a_help_text(folder, capsys):
+    one, other = WithHelp(), WithHelp()
+    assert (one.rate, one.channels) == (0.5, [1, 2])
+    one.channels.append(99)
+    assert other.channels == WithHelp().channels == [1, 2]
+    assert parse_arguments(WithHelp, folder, []) == WithHelp("64", 1e-4, [8])
+    with pytest.raises(SystemExit):
+        parse_arguments(WithHelp, folder, ["--help"])
+    assert "Speed of 100 kinds." in capsys.readouterr().out
+
+
+def test_presets_of_other_scripts_are_not_named(folder, capsys):
+    (folder / "reader-a.yaml").write_text("rate: 2\n")
+    with pytest.raises(SystemExit):
+        parse_arguments(Arguments, folder, ["--preset", "rader"], pattern="reader*")
+    assert "there is no preset 'rader'; the presets are reader-a, or" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -126,7 +151,8 @@ def script(monkeypatch):
 
 
 def names():
-    return sorted((path.stem for path in PRESETS.glob("*.yaml")), key=int)
+    """Those of the diffusion models; the others have names, not numbers."""
+    return sorted((path.stem for path in PRESETS.glob("[0-9]*.yaml")), key=int)
 
 
 @in_checkout
@@ -185,3 +211,45 @@ def test_every_preset_has_the_classes_own_name():
     for name in names():
         keys = set(yaml.safe_load((PRESETS / f"{name}.yaml").read_text()))
         assert {"patch_size", "block_out_channels", "hidden_size", "skip"} <= keys & known
+
+
+# ---- the readers
+
+
+@pytest.fixture
+def reader(monkeypatch):
+    pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
+    monkeypatch.syspath_prepend(str(TRAINING))
+    import train_dgcnn_qa
+
+    return train_dgcnn_qa
+
+
+@in_checkout
+def test_there_is_a_preset_for_each_article_and_the_published_reader():
+    assert sorted(path.stem for path in PRESETS.glob("reader*.yaml")) == ["reader", "reader-2018", "reader-2019"]
+
+
+@in_checkout
+@pytest.mark.parametrize("name", ["reader", "reader-2018", "reader-2019"])
+def test_reader_presets_parse_and_build(reader, name):
+    """Every key is known and reaches the arguments, and the network where it is one of its."""
+    args = parse_arguments(reader.Arguments, PRESETS, ["--preset", name])
+    values = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    for key, value in values.items():
+        assert getattr(args, key) == value, key
+    tokenizer = reader.build_tokenizer(args, ["谁发现了镭？居里夫妇。"] * 3)
+    config = reader.build_model(args, tokenizer).config
+    for key in values.keys() & set(config.to_dict()):
+        assert getattr(config, key) == values[key], key
+    assert config.num_match_features == 8 * (name == "reader-2018")
+    assert tokenizer.match_features == (name == "reader-2018")
+    assert (config.output == "span") == (name == "reader")
+    assert (config.position_embedding == "sinusoidal") == (config.gate_noise > 0) == (name == "reader-2018")
+
+
+@in_checkout
+def test_the_default_preset_of_the_reader_is_the_published_one(reader):
+    assert parse_arguments(reader.Arguments, PRESETS, []) == parse_arguments(
+        reader.Arguments, PRESETS, ["--preset", "reader"]
+    )
