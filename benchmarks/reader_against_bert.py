@@ -4,9 +4,9 @@
 
 `BertForQuestionAnswering` with 4 layers of width 128 and random weights learns what the reader learned: the two
 stages that `model_cards/results/dgcnn-qa-zh.json` names, from the same made-up and real questions, with the reader's
-tokenizer, for as many seconds of CPU time in training steps as the reader had. Learning rate and warm-up are its own
-(--learning_rate); the schedule ends with the time. Run it with as many threads as the reader was trained with. Writes
-benchmarks/results/reader_against_bert.json.
+tokenizer, for as many seconds of CPU time in training steps (the making of batches does not count) as the reader had.
+Learning rate and warm-up are its own (--learning_rate); the schedule ends with the time. Run it with as many threads
+as the reader was trained with. Writes benchmarks/results/reader_against_bert.json.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ from hf_kexue.training_runs import (
     ema_weights,
     environment,
     fastest_precision,
+    set_learning_rate,
 )
 
 HERE = Path(__file__).resolve().parent
@@ -200,6 +201,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if resumed := checkpoints.resume():
         logger.info("Resumed from %s", resumed)
         ema.to(accelerator.device)  # comes back on the CPU
+        set_learning_rate(optimizer, lr_scheduler, args.learning_rate)
     if args.tracker != "none":
         accelerator.init_trackers("dgcnn_pretraining", {key: str(value) for key, value in asdict(args).items()})
     network = accelerator.unwrap_model(model)

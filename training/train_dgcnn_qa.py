@@ -46,6 +46,7 @@ from hf_kexue.training_runs import (
     ema_weights,
     environment,
     fastest_precision,
+    set_learning_rate,
 )
 
 HERE = Path(__file__).resolve().parent
@@ -193,14 +194,6 @@ def score(pipeline: ReadingComprehensionPipeline, examples: list[QAExample]) -> 
     return cmrc2018_scores(predictions, references)
 
 
-def set_rate(optimizer: Any, lr_scheduler: Any, rate: float) -> None:
-    """A new peak for the schedule, from the next step on."""
-    lr_scheduler.scheduler.base_lrs = [rate] * len(optimizer.param_groups)
-    for group in optimizer.param_groups:
-        group["lr"] *= rate / group["initial_lr"]
-        group["initial_lr"] = rate
-
-
 @dataclass
 class Best:
     """The best validation so far, and how long ago it was; saved with each checkpoint."""
@@ -291,7 +284,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         logger.info("Resumed from %s", resumed)
         ema.to(accelerator.device)  # comes back on the CPU
         # A checkpoint brings its learning rate along; what counts is the one asked for now.
-        set_rate(optimizer, lr_scheduler, args.learning_rate / 10**best.drops)
+        set_learning_rate(optimizer, lr_scheduler, args.learning_rate / 10**best.drops)
     if args.tracker != "none":
         accelerator.init_trackers("dgcnn_qa", {key: str(value) for key, value in asdict(args).items()})
     network = accelerator.unwrap_model(model)
@@ -322,7 +315,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             ema.shadow_params = [parameter.detach().clone() for parameter in network.parameters()]
             ema.optimization_step = 0
             optimizer.optimizer.state.clear()
-            set_rate(optimizer, lr_scheduler, args.learning_rate / 10**best.drops)
+            set_learning_rate(optimizer, lr_scheduler, args.learning_rate / 10**best.drops)
             logger.info("step %d: back to the best, average %.1f, with a tenth of the rate", state.step, best.score)
 
     # 4. The loop

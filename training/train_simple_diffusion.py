@@ -45,6 +45,7 @@ from hf_kexue.training_runs import (
     environment,
     fastest_precision,
     image_grid,
+    set_learning_rate,
 )  # fmt: skip
 
 HERE = Path(__file__).resolve().parent
@@ -273,11 +274,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if resumed := checkpoints.resume():
         logger.info("Resumed from %s", resumed)
         ema.to(accelerator.device)  # comes back on the CPU
-        # A checkpoint brings its learning rate along; what counts is the one asked for now.
-        lr_scheduler.scheduler.base_lrs = [args.learning_rate] * len(optimizer.param_groups)
-        for group in optimizer.param_groups:
-            group["lr"] *= args.learning_rate / group["initial_lr"]
-            group["initial_lr"] = args.learning_rate
+        set_learning_rate(optimizer, lr_scheduler, args.learning_rate)
     if args.tracker != "none":
         accelerator.init_trackers("simple_diffusion", {key: str(value) for key, value in asdict(args).items()})
     network = accelerator.unwrap_model(model)

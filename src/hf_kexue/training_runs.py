@@ -141,6 +141,21 @@ def ema_weights(ema: EMAModel, model: nn.Module) -> Iterator[nn.Module]:
         ema.restore(model.parameters())
 
 
+def set_learning_rate(optimizer: Any, lr_scheduler: Any, rate: float) -> None:
+    """A new peak for the schedule, from the next step on. A checkpoint brings its own; what counts after resuming
+    is the one asked for now.
+
+    Args:
+        optimizer: prepared by Accelerate.
+        lr_scheduler: prepared by Accelerate.
+        rate: above 0.
+    """
+    lr_scheduler.scheduler.base_lrs = [rate] * len(optimizer.param_groups)
+    for group in optimizer.param_groups:
+        group["lr"] *= rate / group["initial_lr"]
+        group["initial_lr"] = rate
+
+
 def check_finite(
     value: float, what: str, step: int, checkpoints: Checkpoints, precision: str, learning_rate: float
 ) -> None:
