@@ -38,7 +38,7 @@ class QuarticGaussian(Distribution):
     Args:
         a: Quadratic coefficient, any real number or tensor.
         eps: Quartic coefficient, > 0, broadcast with `a`.
-        validate_args: As in every torch distribution.
+        validate_args: As in every torch distribution: on, until torch.compile has been used in the process.
 
     Relations: tends to `Normal(0, 1 / sqrt(2 a))` as eps -> 0 for a > 0.
 
