@@ -15,6 +15,8 @@ the layer under their scores (5409 has one each).
 
 Shapes: B batch, L characters, Q characters of the question, D hidden size. Inside the trunk the channels come before
 the characters, (B, D, L): no block transposes.
+
+A few lines longer than its siblings should be: a third is the docstrings of three models.
 """
 
 from dataclasses import dataclass
