@@ -1,4 +1,5 @@
-"""What saved models and repositories depend on: module paths, class names, config keys and defaults, state-dict keys.
+"""What saved models and repositories depend on: module paths, class names, config keys and defaults, state-dict keys,
+files of a tokenizer.
 
 A change here breaks every file that someone has saved. If it is meant, and CHANGELOG.md says so:
 
@@ -11,15 +12,27 @@ import importlib
 import inspect
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 from diffusers.pipelines.pipeline_loading_utils import ALL_IMPORTABLE_CLASSES
+from safetensors.torch import load_file
 
+from hf_kexue.dgcnn import (
+    DGCNNConfig,
+    DGCNNForMaskedLM,
+    DGCNNForQuestionAnswering,
+    DGCNNModel,
+    DGCNNTokenizer,
+    ReadingComprehensionPipeline,
+)
+from hf_kexue.hub import export_repository
 from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
-OF_THE_VERSION = {"_diffusers_version", "_use_default_values"}  # not ours
+OF_THE_VERSION = {"_diffusers_version", "_use_default_values", "backend"}  # not ours
 
 
 def tiny_unet(skip="concat", **options):
@@ -64,7 +77,78 @@ def state_dicts():
     }
 
 
+def tiny_tokenizer():
+    """Every file that a tokenizer can have."""
+    pytest.importorskip("rjieba", reason="the extra hf-kexue[chinese] is not installed")
+    return DGCNNTokenizer.from_texts(
+        ["赵州桥在哪里？", "赵州桥在河北。"], min_count=1, word_min_count=1, dictionary=["赵州桥"], match_features=True
+    )
+
+
+def tiny_dgcnn_config(**options):
+    """Every part that can hold a weight: words, features, positions, shared blocks, attention, a pointer layer."""
+    return DGCNNConfig(
+        vocab_size=12, hidden_size=8, dilations=[1, 2], question_dilations=[1, 2], context_dilations=[1],
+        word_vocab_size=6, word_embedding_size=4, num_match_features=8, pointer_hidden_size=5,
+        question_attention=True, position_embedding="sinusoidal", **options,
+    )  # fmt: skip
+
+
+def dgcnn_config():
+    own = list(DGCNNConfig.__annotations__)
+    saved = json.loads(DGCNNConfig().to_json_string())
+    return {
+        "model_type": DGCNNConfig.model_type,
+        "module": DGCNNConfig.__module__,
+        "defaults": {name: plain(getattr(DGCNNConfig, name)) for name in own},
+        "saved_keys": sorted(saved.keys() & set(own)),
+    }
+
+
+def dgcnn_state_dicts():
+    """As the files hold them: a tied weight is written once."""
+    found = {}
+    for model_class in (DGCNNModel, DGCNNForMaskedLM, DGCNNForQuestionAnswering):
+        with tempfile.TemporaryDirectory() as folder:
+            model_class(tiny_dgcnn_config()).save_pretrained(folder)
+            weights = load_file(Path(folder, "model.safetensors"))
+        found[model_class.__name__] = {name: shape(tensor) for name, tensor in sorted(weights.items())}
+    return found
+
+
+def dgcnn_tokenizer():
+    """What a saved tokenizer consists of, text for text."""
+    with tempfile.TemporaryDirectory() as folder:
+        tiny_tokenizer().save_pretrained(folder)
+        texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(folder).iterdir())}
+    found = {name: json.loads(text) if name.endswith(".json") else text.splitlines() for name, text in texts.items()}
+    for key in OF_THE_VERSION & found["tokenizer_config.json"].keys():
+        del found["tokenizer_config.json"][key]
+    return found
+
+
+def dgcnn_repository():
+    """Where a Hub repository says that its code is."""
+    tokenizer = tiny_tokenizer()
+    sizes = {"vocab_size": len(tokenizer), "word_vocab_size": tokenizer.word_vocab_size}
+    model = DGCNNForQuestionAnswering(DGCNNConfig(hidden_size=4, num_match_features=8, **sizes))
+    with tempfile.TemporaryDirectory() as folder:
+        export_repository(ReadingComprehensionPipeline(model=model, tokenizer=tokenizer), folder)
+        config = json.loads(Path(folder, "config.json").read_text())
+        of_the_tokenizer = json.loads(Path(folder, "tokenizer_config.json").read_text())
+    return {
+        "architectures": config["architectures"],
+        "auto_map": config["auto_map"],
+        "custom_pipelines": config["custom_pipelines"],
+        "auto_map of the tokenizer": of_the_tokenizer["auto_map"],
+    }
+
+
 FACTS = {
+    "dgcnn_config": dgcnn_config,
+    "dgcnn_repository": dgcnn_repository,
+    "dgcnn_state_dict": dgcnn_state_dicts,
+    "dgcnn_tokenizer": dgcnn_tokenizer,
     "simple_diffusion_model_index": model_index,
     "shifted_cosine_scheduler_config": lambda: {
         "defaults": defaults(ShiftedCosineScheduler), "saved_keys": saved_keys(ShiftedCosineScheduler()),
@@ -110,11 +194,26 @@ def test_classes_and_text_only_add_keys():
     assert {name.split(".")[0] for name in golden.keys() - shapes.keys()} == {"class_embedding", "transformer_blocks"}
 
 
+def test_a_reader_takes_over_what_pretraining_saved(tmp_path):
+    """The trunk of the masked LM has the names that the reader looks for."""
+    donor = DGCNNForMaskedLM(tiny_dgcnn_config())
+    donor.save_pretrained(tmp_path)
+    reader = DGCNNForQuestionAnswering.from_pretrained(tmp_path, config=tiny_dgcnn_config())
+    golden = json.loads((GOLDEN / "dgcnn_state_dict.json").read_text())
+    shared = golden["DGCNNForMaskedLM"].keys() & golden["DGCNNForQuestionAnswering"].keys()
+    assert {name.removeprefix("dgcnn.") for name in shared} == golden["DGCNNModel"].keys() - {
+        name for name in golden["DGCNNModel"] if name.startswith("pooler.")
+    }
+    given, taken = donor.state_dict(), reader.state_dict()
+    for name in shared:
+        torch.testing.assert_close(taken[name], given[name], rtol=0, atol=0)
+
+
 def write_golden_copies():
     GOLDEN.mkdir(exist_ok=True)
     for name, fact in FACTS.items():
         path = GOLDEN / f"{name}.json"
-        path.write_text(json.dumps(fact(), indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(fact(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"written: {path.relative_to(GOLDEN.parent.parent)}")
 
 
