@@ -31,6 +31,7 @@ from hf_kexue import DGCNNTokenizer, cmrc2018_scores
 from hf_kexue.data.cloze_questions import ClozeQuestions
 from hf_kexue.data.reading_comprehension import QAExample, read_qa
 from hf_kexue.data.reading_samples import ReadingCollator, ReadingDataset
+from hf_kexue.data.simplified_characters import simplified_question
 from hf_kexue.dgcnn.decoding_dgcnn import best_spans, merge_windows
 
 READER = REPOSITORY / "model_cards" / "dgcnn-qa-zh"
@@ -122,12 +123,15 @@ def main() -> None:
 
     tokenizer = DGCNNTokenizer.from_pretrained(READER)
     examples = [e for source in args.train for e in read_qa(source) if any(e.answers)]
+    if any(stage["simplify"] for stage in reader["stages"]):
+        examples = [simplified_question(example) for example in examples]
     texts = list(dict.fromkeys(passage for example in examples for passage in example.passages))
     held_out = read_qa(args.validation, split="validation")
     model = bert(tokenizer)
+    source = ClozeQuestions(texts, tokenizer.segment)
     stages = [
-        ReadingDataset(examples, 128, source=ClozeQuestions(texts, tokenizer.segment), from_source=1.0),
-        ReadingDataset(examples, 256),
+        ReadingDataset(examples, stage["max_characters"], source=source, from_source=stage["cloze_share"])
+        for stage in reader["stages"]
     ]
     collator = ReadingCollator(tokenizer, zero_ids=0.05)
     steps = [learn(model, epochs(data, collator), time_, args.learning_rate) for data, time_ in zip(stages, seconds)]

@@ -17,8 +17,10 @@ from hf_kexue import (
     DGCNNConfig,
     DGCNNForMaskedLM,
     DGCNNForQuestionAnswering,
+    DGCNNForTripleExtraction,
     DGCNNTokenizer,
     ReadingComprehensionPipeline,
+    TripleExtractionPipeline,
 )
 from hf_kexue.hub import export_repository
 
@@ -146,6 +148,44 @@ def test_the_class_decides_under_which_name_a_model_is_found(tmp_path):
     }  # fmt: skip
 
 
+TRIPLES_ELSEWHERE = """
+import json, sys
+sys.modules["hf_kexue"] = None
+from transformers import pipeline
+extract = pipeline("triple-extraction", model=sys.argv[1], device="cpu", trust_remote_code=True)
+page = extract.to_html(sys.argv[2], found := extract(sys.argv[2]))
+print(json.dumps({"found": found, "module": type(extract.model).__module__, "page": page[:15]}))
+"""
+
+
+def test_triples_without_the_package(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    tokenizer = DGCNNTokenizer.from_texts([CONTEXT], 1, 1, triple_prior=[("居里夫妇", 0, "镭")])
+    config = DGCNNConfig(
+        vocab_size=len(tokenizer), word_vocab_size=tokenizer.word_vocab_size, hidden_size=8, word_embedding_size=8,
+        triple_schema=[{"predicate": "发现", "subject_types": ["人物"], "object_types": []}], triple_prior=True,
+        triple_thresholds=[0.4, 0.4, 0.4, 0.4],
+    )  # fmt: skip
+    extract = TripleExtractionPipeline(model=DGCNNForTripleExtraction(config), tokenizer=tokenizer, device="cpu")
+    folder = export_repository(extract, tmp_path / "triples")
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    finished = subprocess.run(
+        [sys.executable, "-c", TRIPLES_ELSEWHERE, str(folder), CONTEXT],
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    elsewhere = json.loads(finished.stdout)
+    assert elsewhere["module"].startswith("transformers_modules.")
+    assert elsewhere["page"] == "<!DOCTYPE html>"
+    expected = extract(CONTEXT)
+    assert expected
+    assert elsewhere["found"] == [{**t, "score": pytest.approx(t["score"], rel=1e-5)} for t in expected]
+    named = pipeline("kexue-triple-extraction", model=str(folder), device="cpu")
+    assert type(named) is TripleExtractionPipeline
+    assert named(CONTEXT) == expected
+
+
 class Unregistered(DGCNNForQuestionAnswering):
     pass
 
@@ -165,15 +205,17 @@ def test_mistakes(reader, tmp_path):
 
 RESULTS = {
     "arguments": {
-        "train": ["../far/away/cmrc2018", "/far/away/squad2-zh", "owner/name"], "validation": "./far/cmrc2018",
+        "train": ["../far/away/cmrc2018", "/far/away/squad2-zh", "owner/name", "../far/drcd/dev.jsonl"],
+        "validation": "./far/cmrc2018",
         "texts": [], "output_dir": "/far/away/final", "init_from": "/far/away/first/model", "cloze_share": 0.0,
-        "seed": 3,
+        "seed": 3, "simplify": True, "max_characters": 256,
     },
     "parameters": 1234, "parameters_without_embeddings": 234, "questions": 60, "texts": 16,
     "validation_questions": 12, "precision": "no", "steps": 9, "questions_seen": 288, "seconds": 181.0,
     "cpu_seconds": 170.5, "validation/exact_match": 47.512, "validation/f1": 71.999,
     "environment": {
-        "command": "train_dgcnn_qa.py --train ../far/away/cmrc2018 squad2-zh owner/name --validation ./far/cmrc2018 "
+        "command": "train_dgcnn_qa.py --train ../far/away/cmrc2018 squad2-zh owner/name ../far/drcd/dev.jsonl "
+        "--validation ./far/cmrc2018 "
         "--init_from model --max_train_steps 9 --output_dir final",
         "device": "A machine", "threads": 1, "torch": "2", "transformers": "5", "accelerate": "1",
     },
@@ -248,8 +290,10 @@ def test_figures_of_a_run(script, run):
     (stage,) = found["stages"]
     assert stage == {
         "what": "real questions", "questions_seen": 288, "steps": 9, "minutes": 3, "cpu_seconds": 170.5,
+        "cloze_share": 0.0, "simplify": True, "max_characters": 256,
         "command": "accelerate launch training/train_dgcnn_qa.py --train data/cmrc2018 data/squad2-zh owner/name "
-        "--validation data/cmrc2018 --init_from outputs/first/model --max_train_steps 9 --output_dir outputs/final",
+        "data/drcd/dev.jsonl --validation data/cmrc2018 --init_from outputs/first/model --max_train_steps 9 "
+        "--output_dir outputs/final",
     }  # fmt: skip
     assert found["validation"] == {"exact_match": 47.51, "f1": 72.0, "questions": 12}
     assert [(row["metric"], row["value"]) for row in found["evaluation"]] == [("Exact match", 47.51), ("F1", 72.0)]

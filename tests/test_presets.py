@@ -10,6 +10,7 @@ pytest.importorskip("yaml", reason="the extra hf-kexue[train] is not installed")
 import torch
 import yaml
 
+from hf_kexue.data.triples import Triple, TripleExample
 from hf_kexue.presets import option, parse_arguments
 from hf_kexue.simple_diffusion import SimpleDiffusionUViT2DModel
 from hf_kexue.simple_diffusion.complexity import count_flops, count_parameters
@@ -242,8 +243,8 @@ def test_reader_presets_parse_and_build(reader, name):
     config = reader.build_model(args, tokenizer).config
     for key in values.keys() & set(config.to_dict()):
         assert getattr(config, key) == values[key], key
-    assert config.num_match_features == 8 * (name == "reader-2018")
-    assert tokenizer.match_features == (name == "reader-2018")
+    assert config.num_match_features == 8 * (name != "reader-2019")
+    assert tokenizer.match_features == (name != "reader-2019")
     assert (config.output == "span") == (name == "reader")
     assert (config.position_embedding == "sinusoidal") == (config.gate_noise > 0) == (name == "reader-2018")
 
@@ -253,3 +254,48 @@ def test_the_default_preset_of_the_reader_is_the_published_one(reader):
     assert parse_arguments(reader.Arguments, PRESETS, []) == parse_arguments(
         reader.Arguments, PRESETS, ["--preset", "reader"]
     )
+
+
+# ---- triples
+
+
+@pytest.fixture
+def triples(monkeypatch):
+    pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
+    monkeypatch.syspath_prepend(str(TRAINING))
+    import train_dgcnn_triples
+
+    return train_dgcnn_triples
+
+
+TRIPLES = ["triples", "triples-2019", "triples-fast"]
+
+
+@in_checkout
+def test_there_is_a_preset_for_the_article_its_fast_variant_and_the_published_triples():
+    assert sorted(path.stem for path in PRESETS.glob("triples*.yaml")) == TRIPLES
+
+
+@in_checkout
+@pytest.mark.parametrize("name", TRIPLES)
+def test_presets_of_triples_parse_and_build(triples, name):
+    """Every key is known and reaches the arguments, and the network where it is one of its."""
+    args = parse_arguments(triples.Arguments, PRESETS, ["--preset", name])
+    values = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    for key, value in values.items():
+        assert getattr(args, key) == value, key
+    schema = [{"predicate": "作者", "subject_types": ["图书"], "object_types": ["人物"]}]
+    example = TripleExample("0", "《三体》的作者是刘慈欣。", [Triple("三体", "作者", "刘慈欣")])
+    tokenizer = triples.build_tokenizer(args, [example] * 3, schema)
+    model = triples.build_model(args, tokenizer, schema)
+    for key in values.keys() & set(model.config.to_dict()):
+        assert getattr(model.config, key) == values[key], key
+    article = name != "triples"
+    assert (args.sampling == "one") == (not args.all_occurrences) == (args.swap_mentions == 0.5) == article
+    assert (model.head.recurrence is not None) == (len(args.dilations) == 12) == (name == "triples-2019")
+
+
+@in_checkout
+def test_the_default_preset_of_triples_is_the_published_one(triples):
+    default = parse_arguments(triples.Arguments, PRESETS, [])
+    assert default == parse_arguments(triples.Arguments, PRESETS, ["--preset", "triples"])

@@ -44,7 +44,8 @@ def command(run: Path, results: dict[str, Any]) -> str:
         elif option in ("train", "validation", "texts", "word_vectors"):
             given = arguments[option] if isinstance(arguments[option], list) else [arguments[option]]
             if any(Path(place).name == Path(word).name and place.startswith((".", "/")) for place in given):
-                word = f"data/{Path(word).name}"  # a Hub id stays as it is
+                place = Path(word)  # a Hub id stays as it is; a file is told with its folder
+                word = f"data/{place.parent.name}/{place.name}" if place.suffix else f"data/{place.name}"
         told.append(word)
     return " ".join(["accelerate launch", f"training/{script}", *told])
 
@@ -61,6 +62,9 @@ def stage(run: Path) -> dict[str, Any]:
         "steps": results["steps"],
         "minutes": round(results["seconds"] / 60),
         "cpu_seconds": results["cpu_seconds"],
+        "cloze_share": share,
+        "max_characters": results["arguments"]["max_characters"],
+        "simplify": results["arguments"].get("simplify", False),
     }
 
 

@@ -1,0 +1,199 @@
+"""The loop around a training step: batches that a resumed run sees again, the bookkeeping after each step, and the
+articles' way to end (back to the best weights with a tenth of the rate).
+
+    accelerator = start(args)
+    run = TrainingRun(args, accelerator, model, loader, manifest, validate)
+    for batch in run.batches():
+        with accelerator.accumulate(run.model):
+            ...  # loss, backward, clipping, optimizer, schedule: in the script, in sight
+        run.after_step(len(batch["input_ids"]), loss, norm)
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from diffusers.training_utils import EMAModel
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from .training_runs import Checkpoints, History, TrainingState, check_finite, ema_weights, set_learning_rate
+from .training_setup import RunArguments, optimizer_and_schedule
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Best:
+    """The best validation so far, and how long ago it was; saved with each checkpoint."""
+
+    score: float = -1.0
+    misses: int = 0
+    drops: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+class TrainingRun:
+    """Everything of a run but its step.
+
+    Args:
+        args: of the run.
+        accelerator: of `training_setup.start`.
+        model: what is trained; `run.model` is the prepared one, `run.network` the one below it.
+        loader: of `training_setup.training_loader`.
+        manifest: of `training_setup.run_manifest`; written to the output folder.
+        tracker: project name for the trackers.
+        validate: figures during training, and the one number of them that decides which weights are the best, larger
+            is better; called with the averaged weights in place. None: no validation.
+    """
+
+    def __init__(
+        self,
+        args: RunArguments,
+        accelerator: Any,
+        model: nn.Module,
+        loader: Any,
+        manifest: dict[str, Any],
+        tracker: str,
+        validate: Callable[[], tuple[dict[str, float], float]] | None,
+    ) -> None:
+        from tqdm.auto import tqdm
+
+        self.args, self.accelerator, self.validate = args, accelerator, validate
+        self.folder, self.dataset = Path(args.output_dir), loader.dataset
+        optimizer, lr_scheduler = optimizer_and_schedule(args, model, accelerator.num_processes)
+        self.ema = EMAModel(model.parameters(), decay=args.ema_decay, foreach=True)
+        self.ema.to(accelerator.device)
+        if accelerator.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False))
+        self.state, self.best = TrainingState(), Best()
+        prepared = accelerator.prepare(model, optimizer, lr_scheduler, loader)
+        self.model, self.optimizer, self.lr_scheduler, self.loader = prepared
+        accelerator.register_for_checkpointing(self.ema, self.state, self.best)
+        self.checkpoints = Checkpoints(accelerator, self.folder / "checkpoints", args.checkpoints_total_limit)
+        if resumed := self.checkpoints.resume():
+            logger.info("Resumed from %s", resumed)
+            self.ema.to(accelerator.device)  # comes back on the CPU
+            # A checkpoint brings its learning rate along; what counts is the one asked for now.
+            set_learning_rate(self.optimizer, self.lr_scheduler, args.learning_rate / 10**self.best.drops)
+        if args.tracker != "none":
+            accelerator.init_trackers(tracker, {key: str(value) for key, value in asdict(args).items()})
+        self.network = accelerator.unwrap_model(self.model)
+        self.history = History(accelerator, self.folder / "history.jsonl", resumed_at=self.state.step)
+        self._running: list[float] = []
+        bar: Any = tqdm(initial=self.state.step, total=args.max_train_steps, desc="training",
+                        disable=not accelerator.is_main_process)  # fmt: skip
+        self._bar = bar
+        self._started = self._busy = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """All steps are done, or the best weights have returned twice."""
+        return self.state.step >= self.args.max_train_steps or self.best.drops == 2
+
+    def batches(self) -> Iterator[dict[str, Tensor]]:
+        """The batches of the steps still to do. What is drawn in a step is seeded by its place in the run, so that
+        resuming repeats it."""
+        from accelerate.utils import set_seed
+
+        accelerator, state = self.accelerator, self.state
+        while not self.finished:
+            self.dataset.set_epoch(state.epoch)
+            self.loader.set_epoch(state.epoch)
+            for batch in accelerator.skip_first_batches(self.loader, state.batch) if state.batch else self.loader:
+                self._started, self._busy = time.perf_counter(), time.process_time()
+                set_seed(hash((self.args.seed, accelerator.process_index, state.epoch, state.batch)) % 2**32)
+                yield batch
+                if self.finished:
+                    break
+            else:
+                state.epoch, state.batch = state.epoch + 1, 0
+        self._bar.close()
+
+    def after_step(self, samples: int, loss: Tensor, norm: Any) -> None:
+        """Count, check, average, log, validate, save.
+
+        Args:
+            samples: of this process's batch.
+            loss: of the batch.
+            norm: of the gradient before clipping; None where only a part of it has been summed.
+
+        Raises:
+            FloatingPointError: if loss or gradient has left the numbers.
+        """
+        args, state = self.args, self.state
+        state.batch += 1
+        state.samples += samples * self.accelerator.num_processes
+        state.seconds += time.perf_counter() - self._started
+        state.cpu_seconds += time.process_time() - self._busy
+        self._running.append(loss.item())
+        good = (self.checkpoints, self.accelerator.mixed_precision, args.learning_rate)
+        check_finite(self._running[-1], "The loss", state.step + 1, *good)
+        if norm is None:
+            return
+        if not self.optimizer.step_was_skipped:
+            check_finite(float(norm), "The gradient", state.step + 1, *good)
+        self.ema.step(self.network.parameters())
+        state.step += 1
+        self._bar.update()
+        last = state.step == args.max_train_steps
+        if state.step % args.logging_steps == 0 or last:
+            mean = sum(self._running) / len(self._running)
+            self._bar.set_postfix(loss=f"{mean:.4f}")
+            self.history.log(
+                state.step, loss=mean, gradient_norm=float(norm), samples=state.samples,
+                learning_rate=self.lr_scheduler.get_last_lr()[0], seconds=round(state.seconds, 2),
+            )  # fmt: skip
+            self._running.clear()
+        if self.validate and state.step % args.validation_steps == 0 and not last:
+            with ema_weights(self.ema, self.network):
+                figures, score = self.validate()
+            logger.info("step %d: %s", state.step, ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
+            self.history.log(state.step, **figures)
+            if args.drop_after:
+                self._after_validation(score)
+        if state.step % args.checkpointing_steps == 0 or last:
+            self.checkpoints.save(state.step)
+
+    def _after_validation(self, score: float) -> None:
+        """Keep the best weights; where they have been the best for too long, go back to them with a lower rate."""
+        best, path = self.best, self.folder / "best.safetensors"
+        if score > best.score:
+            best.score, best.misses = score, 0
+            with ema_weights(self.ema, self.network):
+                self.accelerator.save(self.network.state_dict(), str(path), safe_serialization=True)
+            return
+        best.misses += 1
+        if best.misses >= self.args.drop_after:
+            best.drops, best.misses = best.drops + 1, 0
+            self.network.load_state_dict(load_file(path, device=str(self.accelerator.device)))
+            self.ema.shadow_params = [parameter.detach().clone() for parameter in self.network.parameters()]
+            self.ema.optimization_step = 0
+            self.optimizer.optimizer.state.clear()
+            set_learning_rate(self.optimizer, self.lr_scheduler, self.args.learning_rate / 10**best.drops)
+            logger.info("step %d: back to the best, %.4g, with a tenth of the rate", self.state.step, best.score)
+
+    def averaged(self) -> AbstractContextManager[nn.Module]:
+        """The network in evaluation mode with its averaged weights, as a context."""
+        return ema_weights(self.ema, self.network)
+
+    def costs(self) -> dict[str, Any]:
+        """Steps and seconds so far, for `results.json`."""
+        return {
+            "steps": self.state.step,
+            "seconds": round(self.state.seconds, 1),
+            "cpu_seconds": round(self.state.cpu_seconds, 1),
+        }

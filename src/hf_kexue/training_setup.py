@@ -1,0 +1,144 @@
+"""What a training run is set up from: arguments that every one has, `Accelerator`, manifest, loader, optimizer."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.optimization import get_scheduler
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from .data.length_groups import LengthGroupedSampler
+from .presets import option
+from .training_runs import environment, fastest_precision
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class RunArguments:
+    """What every run takes; a script's arguments inherit from it and add data and network."""
+
+    output_dir: str = option("outputs/run", "Everything the run leaves: checkpoints, figures, the model.")
+    # optimisation
+    max_train_steps: int = option(6000, "Optimizer steps.")
+    train_batch_size: int = option(32, "Samples per process and micro step.")
+    gradient_accumulation_steps: int = option(1, "Micro steps per optimizer step.")
+    learning_rate: float = option(1e-3, "Peak of the schedule.")
+    lr_scheduler: str = option("cosine", "Name in diffusers.optimization.")
+    lr_warmup_steps: int = option(100, "Optimizer steps.")
+    drop_after: int = option(0, "Validations without a new best after which the best weights return with a tenth of "
+                             "the learning rate (the articles); the second time the run ends. 0: never.")  # fmt: skip
+    weight_decay: float = option(0.01, "Of AdamW.")
+    max_grad_norm: float = option(1.0, "Clip of the gradient norm.")
+    ema_decay: float = option(0.998, "Final decay; it ramps up as (1 + step) / (10 + step).")
+    mixed_precision: str = option("auto", "'no', 'bf16', 'fp16', or 'auto': bf16 where this device is faster with it.")
+    seed: int = option(0, "Of everything.")
+    # once in a while
+    checkpointing_steps: int = option(500, "Optimizer steps between checkpoints.")
+    checkpoints_total_limit: int = option(2, "Checkpoints kept.")
+    validation_steps: int = option(500, "Optimizer steps between validations.")
+    logging_steps: int = option(20, "Optimizer steps between log lines.")
+    tracker: str = option("tensorboard", "Any tracker that Accelerate knows, or 'none'.")
+    dry_run: bool = option(False, "Print the manifest and the size of the network, then stop.")
+
+
+def start(args: RunArguments) -> Any:
+    """The run's `Accelerator`; logging and chance are set up on the way."""
+    from accelerate import Accelerator
+    from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, set_seed
+
+    folder = Path(args.output_dir)
+    accelerator = Accelerator(
+        gradient_accumulation_steps=args.gradient_accumulation_steps,
+        mixed_precision=fastest_precision() if args.mixed_precision == "auto" else args.mixed_precision,
+        log_with=None if args.tracker == "none" else args.tracker,
+        project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "logs")),
+        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
+    )
+    logging.basicConfig(level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s")
+    set_seed(args.seed)
+    return accelerator
+
+
+def run_manifest(args: RunArguments, accelerator: Any, model: nn.Module, **counts: int) -> dict[str, Any]:
+    """What a run is made of, for `manifest.json`; logged too.
+
+    Args:
+        args: of the run.
+        accelerator: of `start`.
+        model: its parameters are counted, with and without embeddings.
+        counts: of the data, by name.
+    """
+    manifest = {
+        "arguments": asdict(args),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters_without_embeddings": sum(
+            p.numel() for n, p in model.named_parameters() if ".embeddings." not in n or "projection" in n
+        ),
+        **counts,
+        "processes": accelerator.num_processes,
+        "precision": accelerator.mixed_precision,
+        "environment": environment(accelerator.device),
+    }
+    logger.info(json.dumps(manifest, indent=1, ensure_ascii=False))
+    return manifest
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices, none for biases and scales."""
+    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def training_loader(
+    args: RunArguments,
+    dataset: Any,
+    collator: Callable[[Any], dict[str, Tensor]],
+    samples: str,
+    lengths: Sequence[int] | None = None,
+) -> DataLoader:
+    """Whole batches in an order that the seed decides.
+
+    Args:
+        args: of the run.
+        dataset: with `set_epoch`; what it gives depends on epoch and index alone.
+        collator: samples -> batch.
+        samples: what they are called in a complaint.
+        lengths: of the samples, for batches of samples of like lengths.
+
+    Raises:
+        ValueError: if the data set is smaller than one batch.
+    """
+    sampler = None if lengths is None else LengthGroupedSampler(lengths, args.train_batch_size, args.seed)
+    loader = DataLoader(
+        dataset, args.train_batch_size, shuffle=sampler is None, sampler=sampler, drop_last=True, collate_fn=collator,
+        generator=torch.Generator().manual_seed(args.seed),
+    )  # fmt: skip
+    if not len(loader):
+        raise ValueError(f"{len(dataset)} {samples} are not one whole batch: lower --train_batch_size.")
+    return loader
+
+
+def optimizer_and_schedule(args: RunArguments, model: nn.Module, processes: int) -> tuple[Any, Any]:
+    """AdamW and its learning rate over the steps.
+
+    Args:
+        args: of the run; its numbers count optimizer steps.
+        model: what is trained.
+        processes: Accelerate steps the schedule once for each of them.
+    """
+    groups = parameter_groups(model, args.weight_decay)
+    optimizer = torch.optim.AdamW(groups, args.learning_rate, betas=(0.9, 0.98), fused=True)
+    schedule = get_scheduler(
+        args.lr_scheduler, optimizer, num_warmup_steps=args.lr_warmup_steps * processes,
+        num_training_steps=args.max_train_steps * processes,
+    )  # fmt: skip
+    return optimizer, schedule
