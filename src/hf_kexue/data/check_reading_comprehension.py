@@ -18,17 +18,16 @@ are usable unless
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from .data_reports import DataReport
 from .reading_comprehension import QAExample, find_occurrences, is_at
 
 MAX_QUESTION = 64
 MAX_LOST_SHARE = 0.05
-EXAMPLES = 5
 
 # Name of a finding -> how the table calls it, and of what it is a share; in the order of the table.
 FINDINGS = {
@@ -49,73 +48,32 @@ FINDINGS = {
 FAULTS = ("broken_records", "empty_questions", "empty_passages", "misplaced_answers")
 
 
-@dataclass
-class QAReport:
+class QAReport(DataReport):
     """What `check_qa` found.
 
     Args:
         settings: `max_length`, `stride`, `max_answer_len`, `max_question`, and the `unit` of the windows.
         totals: number of `records`, `questions`, `passages`, `answers`, and of `answerable` questions.
-        counts: for each of `FINDINGS` how often.
-        examples: for each of them the ids of the first five questions; of broken records the places.
-        broken: a sentence on each broken record.
+        counts, examples, broken: as of `DataReport`, for each of `FINDINGS`.
     """
 
-    settings: dict[str, Any]
-    totals: dict[str, int]
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FINDINGS, 0))
-    examples: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in FINDINGS})
-    broken: list[str] = field(default_factory=list)
+    findings = FINDINGS
+    faults = FAULTS
+    head = (
+        "{questions} questions, {passages} passages, {answers} answers; "
+        "windows of {max_length} {unit}, stride {stride}"
+    )
 
     @property
     def problems(self) -> list[str]:
         """Why the data are not usable, in words; empty if they are."""
-        found = [f"{self.counts[name]} {self._label(name)}" for name in FAULTS if self.counts[name]]
+        found = super().problems
         lost, answerable = self.counts["lost_questions"], self.totals["answerable"]
         if not answerable:
             found.append("no question has an answer")
         elif lost > MAX_LOST_SHARE * answerable:
             found.append(f"{lost} of {answerable} answerable questions have no answer that can be learned")
         return found
-
-    @property
-    def usable(self) -> bool:
-        """Whether nothing has to be mended before training."""
-        return not self.problems
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same for programs: only strings, numbers, booleans, lists and dictionaries."""
-        findings = {
-            name: {"count": self.counts[name], "of": self.totals[total], "examples": self.examples[name]}
-            for name, (_, total) in FINDINGS.items()
-        }
-        head = {"usable": self.usable, "problems": self.problems, "settings": self.settings, "totals": self.totals}
-        return {**head, "findings": findings, "broken": self.broken}
-
-    def __str__(self) -> str:
-        rows = [("finding", "count", "of", "share", "for example")]
-        for name, (_, total) in FINDINGS.items():
-            count, of = self.counts[name], self.totals[total]
-            share = f"{100 * count / max(of, 1):.1f} %"
-            rows.append((self._label(name), str(count), str(of), share, ", ".join(self.examples[name][:2])))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        head = "{questions} questions, {passages} passages, {answers} answers; "
-        head += "windows of {max_length} {unit}, stride {stride}"
-        lines = [head.format(**self.totals, **self.settings), ""]
-        for label, *figures, examples in rows:
-            right = [figure.rjust(width) for figure, width in zip(figures, widths[1:])]
-            lines.append("  ".join([label.ljust(widths[0]), *right, examples]).rstrip())
-        lines += ["", "Usable." if self.usable else f"Not usable: {'; '.join(self.problems)}."]
-        return "\n".join(lines)
-
-    def _label(self, name: str) -> str:
-        return FINDINGS[name][0].format(**self.settings)
-
-    def _add(self, name: str, example: str) -> None:
-        self.counts[name] += 1
-        shown = self.examples[name]
-        if len(shown) < EXAMPLES and example not in shown:
-            shown.append(example)
 
 
 def check_qa(
@@ -155,42 +113,42 @@ def check_qa(
         asked, named = ("question", example.question, *example.passages), ("id", example.id)
         for name, key in (("duplicated_questions", asked), ("repeated_ids", named)):
             if key in seen:
-                report._add(name, example.id)
+                report.add(name, example.id)
             seen.add(key)
         _check_question(example, windows, report)
     totals["records"] = totals["questions"] + len(broken)
     for sentence in broken:
-        report._add("broken_records", sentence.partition(": ")[0])
+        report.add("broken_records", sentence.partition(": ")[0])
     return report
 
 
 def _check_question(example: QAExample, windows: _Windows, report: QAReport) -> None:
     report.totals["questions"] += 1
     if not example.question.strip():
-        report._add("empty_questions", example.id)
+        report.add("empty_questions", example.id)
     length = windows.question_length(example.question)
     if length > MAX_QUESTION:
-        report._add("long_questions", example.id)
+        report.add("long_questions", example.id)
     fates = []
     for passage, answers, starts in zip(example.passages, example.answers, example.answer_starts):
         report.totals["passages"] += 1
         if not passage.strip():
-            report._add("empty_passages", example.id)
+            report.add("empty_passages", example.id)
         if windows.is_long(passage, length):
-            report._add("long_passages", example.id)
+            report.add("long_passages", example.id)
         for answer, start in zip(answers, starts):
             if answer_length(answer) > report.settings["max_answer_len"]:
-                report._add("long_answers", example.id)
+                report.add("long_answers", example.id)
             fates.append(_fate(answer, start, passage, windows, length))
             if fates[-1] is not None:
-                report._add(fates[-1], example.id)
+                report.add(fates[-1], example.id)
     report.totals["answers"] += len(fates)
     if not fates:
-        report._add("unanswerable_questions", example.id)
+        report.add("unanswerable_questions", example.id)
         return
     report.totals["answerable"] += 1
     if None not in fates:
-        report._add("lost_questions", example.id)
+        report.add("lost_questions", example.id)
 
 
 def _fate(answer: str, start: int, passage: str, windows: _Windows, question_length: int) -> str | None:
