@@ -11,7 +11,14 @@ from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
 from hf_kexue.cli import app, check_data, main
-from hf_kexue.dgcnn import DGCNNConfig, DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
+from hf_kexue.dgcnn import (
+    DGCNNConfig,
+    DGCNNForQuestionAnswering,
+    DGCNNForTripleExtraction,
+    DGCNNTokenizer,
+    ReadingComprehensionPipeline,
+    TripleExtractionPipeline,
+)
 from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.simple_diffusion.complexity import count_flops, count_parameters
 
@@ -189,6 +196,84 @@ def test_ask_passages(reader, tmp_path, name):
 
 
 @pytest.fixture(scope="module")
+def extractor(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("triples")
+    torch.manual_seed(0)
+    tokenizer = DGCNNTokenizer.from_texts([RADIUM], min_count=1, segmenter="none")
+    tokenizer.save_pretrained(folder)
+    config = DGCNNConfig(
+        vocab_size=len(tokenizer), hidden_size=16, triple_thresholds=[0.5, 0.45, 0.5, 0.45],
+        triple_schema=[{"predicate": name, "subject_types": [], "object_types": []} for name in ("发现", "别名")],
+    )  # fmt: skip
+    model = DGCNNForTripleExtraction(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    model.save_pretrained(folder)
+    return folder
+
+
+def extraction(folder, *args, **kwargs):
+    extract = TripleExtractionPipeline(
+        model=DGCNNForTripleExtraction.from_pretrained(folder), tokenizer=DGCNNTokenizer.from_pretrained(folder)
+    )
+    return extract(*args, **kwargs)
+
+
+def shown_lines(found, place=""):
+    return [
+        f"{t['score']:.4f}  {' '.join(t['subject']['text'].split())}  {t['predicate']}  "
+        f"{' '.join(t['object']['text'].split())}  {place}characters "
+        f"{t['subject']['start']} to {t['subject']['end']}, {t['object']['start']} to {t['object']['end']}"
+        for t in found
+    ]
+
+
+def test_extract_for_people(extractor):
+    result = invoke("extract", "--model", extractor, RADIUM)
+    assert result.exit_code == 0, result.output
+    found = extraction(extractor, RADIUM)
+    assert found
+    assert result.stdout.splitlines() == shown_lines(found)
+    few = invoke("extract", "--model", extractor, RADIUM * 2, "--occurrences", "best")
+    best = extraction(extractor, RADIUM * 2, occurrences="best")
+    assert few.stdout.splitlines() == shown_lines(best)
+    assert len(best) < len(extraction(extractor, RADIUM * 2))
+    chosen = [triple for triple in found if triple["predicate"] == "发现"]
+    some = invoke("extract", "--model", extractor, RADIUM, "--predicate", "发现")
+    assert some.stdout.splitlines() == (shown_lines(chosen) or ["no triples"])
+
+
+def test_extract_from_a_file_counts_its_characters(extractor, tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes((RADIUM * 2).encode())
+    result = invoke("extract", "--model", extractor, "--input", path, "--output", "json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == extraction(extractor, RADIUM * 2)
+
+
+@pytest.mark.parametrize("name", ["texts.jsonl", "texts.txt"])
+def test_extract_from_lines(extractor, tmp_path, name):
+    texts = ["居里夫妇发现了镭。", "镭"]
+    records = [texts[0], {"id": 3, "text": texts[1]}]
+    lines = [json.dumps(r, ensure_ascii=False) for r in records] if name.endswith("l") else texts
+    path = tmp_path / name
+    path.write_bytes("\r\n\n".join(lines).encode())
+    options = ("--input", path, *(["--lines"] if name.endswith("t") else []))
+    expected = extraction(extractor, texts)
+    result = invoke("extract", "--model", extractor, *options, "--output", "json")
+    assert result.exit_code == 0, result.output
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [
+        {"line": number, "text": text, "triples": found} for number, text, found in zip((1, 3), texts, expected)
+    ]
+    shown = invoke("extract", "--model", extractor, *options).stdout.splitlines()
+    of_each = [shown_lines(found, f"line {n}, ") or [f"line {n}, no triples"] for n, found in zip((1, 3), expected)]
+    assert shown == [line for lines in of_each for line in lines]
+    page = invoke("extract", "--model", extractor, *options, "--output", "html").stdout
+    assert page == TripleExtractionPipeline.to_html(texts, expected)
+
+
+@pytest.fixture(scope="module")
 def passages(tmp_path_factory):
     """Files that hold no passages, each for another reason."""
     folder = tmp_path_factory.mktemp("passages")
@@ -269,6 +354,69 @@ def test_check_of_a_split(tmp_path):
     assert "Not usable: 1 empty questions." in result.stdout
 
 
+def write_triples(path, *changes):
+    """Sentences with one triple each, some of them changed."""
+    records = []
+    for number, change in enumerate(changes):
+        triple = {"subject": f"书{number}", "predicate": "作者", "object": "张三"}
+        records.append({"text": f"《书{number}》是张三写的", "spo_list": [triple], **change})
+    return write_questions(path, *records)
+
+
+def test_check_of_triples(tmp_path):
+    for source in (write_triples(tmp_path / "train.jsonl", *[{}] * 5), tmp_path):
+        result = invoke("check-data", "triples", source)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("5 texts, 5 triples, 1 predicates; pieces of 256 characters\n")
+        assert result.stdout.endswith("\nUsable.\n")
+        assert result.stderr == ""
+
+
+def test_check_of_triples_with_a_tokenizer(tmp_path):
+    """Whitespace makes the whole text one token, so no mention is whole tokens."""
+    backend = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(tmp_path / "words")
+    result = invoke(
+        "check-data", "triples", write_triples(tmp_path / "a.jsonl", {}), "--tokenizer", tmp_path / "words"
+    )
+    assert result.exit_code == 1
+    assert "1 of 1 triples cannot be learned" in result.stdout
+
+
+def test_check_of_broken_triples_for_programs(tmp_path):
+    path = write_triples(tmp_path / "a.jsonl", {}, *[{"text": 3}] * 22)
+    (tmp_path / "schema.json").write_text(json.dumps(["作者们", "歌手"]))
+    result = invoke("check-data", "triples", path, "--json", "--schema", tmp_path / "schema.json", "--max-length", 4)
+    assert result.exit_code == 1
+    facts = json.loads(result.stdout)
+    assert facts["usable"] is False
+    assert facts["problems"][1:] == ["no triple has a predicate of the schema", "1 of 1 triples cannot be learned"]
+    assert facts["findings"]["broken_records"]["count"] == 22
+    assert facts["findings"]["cut_triples"]["count"] == 1
+    assert "overfit" not in facts
+    sentences = result.stderr.splitlines()
+    assert sentences[0].startswith("The predicate '作者' of 1 triple(s) is not in the schema (first: a.jsonl, line 1)")
+    assert sentences[1] == "a.jsonl, line 2: text is 3, not a string."
+    assert len(sentences) == 22
+    assert sentences[-1] == "... and 2 more."
+
+
+def test_check_of_triples_that_learns_them_by_heart(tmp_path):
+    result = invoke("check-data", "triples", write_triples(tmp_path / "a.jsonl", {}, {}), "--overfit")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("\nUsable.\nOverfit: F1 1.000; these sentences can be learned.\n")
+    assert json.loads(invoke("check-data", "triples", tmp_path / "a.jsonl", "--overfit", "--json").stdout)[
+        "overfit"
+    ] == {"f1": 1.0}
+    hidden = {"text": "书0由张三李四写成", "spo_list": [
+        {"subject": "书0", "predicate": "作者", "object": name} for name in ("张三", "张三李四")
+    ]}  # fmt: skip
+    result = invoke("check-data", "triples", write_triples(tmp_path / "b.jsonl", hidden), "--overfit")
+    assert result.exit_code == 1
+    assert "\nUsable.\nOverfit: F1 0.667 in the place of 1; these sentences cannot be learned" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
@@ -294,11 +442,26 @@ def test_check_of_a_split(tmp_path):
         (["ask", "{reader}", *WHO, "--passages", "{blank}"], "blank.txt holds no passage"),
         (["ask", "{reader}", *WHO, "--context", " "], "The context is empty or only white space"),
         (["ask", "{reader}", *WHO, "--context", "镭", "--top-k", "0"], "--top-k"),
+        (["extract", "镭"], "Missing option '--model'"),
+        (["extract", "--model", "{reader}", "镭"], "DGCNNForQuestionAnswering, not a DGCNNForTripleExtraction"),
+        (["extract", "--model", "{empty}", "镭"], "is not the folder of a saved model for triples: it has no config"),
+        (["extract", "--model", "{extractor}"], "Give the text as an argument, or a file in --input"),
+        (["extract", "--model", "{extractor}", "镭", "--input", "a.txt"], "Give the text as an argument, or a file"),
+        (["extract", "--model", "{extractor}", "镭", "--lines"], "--lines is for a file"),
+        (["extract", "--model", "{extractor}", "镭", "--output", "xml"], "must be table, json or html, got 'xml'"),
+        (["extract", "--model", "{extractor}", " "], "is empty or only white space"),
+        (["extract", "--model", "{extractor}", "--input", "{blank}", "--lines"], "blank.txt holds no text"),
+        (["extract", "--model", "{extractor}", "--input", "{nameless}"], "neither a string nor an object with a text"),
+        (["extract", "--model", "{extractor}", "镭", "--predicate", "别号"], "not know the predicate '别号'; near"),
         (["check-data", "qa", "{empty}/a.jsonl"], "There is no file or folder"),
         (["check-data", "qa", "{clothes}/model_index.csv"], "There is no file or folder"),
         (["check-data", "qa", "{questions}", "--tokenizer", "{empty}"], "saved tokenizer: it has no tokenizer.json"),
         (["check-data", "qa", "{questions}", "--stride", "512"], "stride 512, max_length 512"),
         (["check-data", "qa"], "Missing argument"),
+        (["check-data", "triples", "{empty}/a.jsonl"], "There is no file or folder"),
+        (["check-data", "triples", "{questions}", "--schema", "{empty}/s.json"], "There is no file or folder"),
+        (["check-data", "triples", "{questions}", "--tokenizer", "{empty}"], "saved tokenizer: it has no tokenizer"),
+        (["check-data", "triples", "{questions}", "--max-length", "0"], "max_length must be at least 1, got 0"),
         (["check-data", "pictures"], "No such command"),
     ],
     ids=[
@@ -307,14 +470,19 @@ def test_check_of_a_split(tmp_path):
         "ask: empty folder", "ask: another model", "ask: no question", "ask: no text", "ask: two texts",
         "ask: no file", "ask: no text file", "ask: broken JSON", "ask: no passage in a line", "ask: no passages",
         "ask: blank", "ask: no answers",
+        "extract: no model", "extract: another model", "extract: empty folder", "extract: no text",
+        "extract: two texts", "extract: lines of no file", "extract: unknown form", "extract: blank",
+        "extract: no lines", "extract: no text in a line", "extract: unknown predicate",
         "check-data: no file", "check-data: no folder", "check-data: no tokenizer", "check-data: no windows",
-        "check-data: nothing given", "check-data: unknown kind",
+        "check-data: nothing given", "check-data: no triples", "check-data: no schema",
+        "check-data: no tokenizer for triples", "check-data: no pieces", "check-data: unknown kind",
     ],
 )  # fmt: skip
 def test_mistakes_end_in_a_sentence(
-    argv, sentence, clothes, plain, questions, reader, passages, tmp_path, monkeypatch, capsys
+    argv, sentence, clothes, plain, questions, reader, extractor, passages, tmp_path, monkeypatch, capsys
 ):
     places = {"empty": tmp_path, "clothes": clothes, "plain": plain, "questions": questions, "reader": reader}
+    places["extractor"] = extractor
     places |= passages
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["hf-kexue", *(argument.format(**places) for argument in argv)])

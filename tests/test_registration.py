@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
-from hf_kexue import DGCNNConfig, DGCNNForQuestionAnswering, DGCNNTokenizer
+from hf_kexue import DGCNNConfig, DGCNNForQuestionAnswering, DGCNNForTripleExtraction, DGCNNTokenizer
 
 ANSWERS = """
 from transformers import (
-    AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForQuestionAnswering, AutoTokenizer, pipeline,
+    AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForQuestionAnswering, AutoModelForTokenClassification,
+    AutoTokenizer, pipeline,
 )
 names = [type(auto.from_pretrained(FOLDER)).__name__ for auto in (
     AutoConfig, AutoTokenizer, AutoModel, AutoModelForMaskedLM, AutoModelForQuestionAnswering,
@@ -23,6 +24,11 @@ assert names == [
 qa = pipeline("kexue-question-answering", model=FOLDER)
 assert type(qa).__name__ == "ReadingComprehensionPipeline", qa
 assert qa(question="谁？", context="居里夫妇")["answer"] in "居里夫妇"
+model = AutoModelForTokenClassification.from_pretrained(FOLDER + "/triples")
+assert type(model).__name__ == "DGCNNForTripleExtraction", model
+extract = pipeline("kexue-triple-extraction", model=model, tokenizer=FOLDER)
+assert type(extract).__name__ == "TripleExtractionPipeline", extract
+assert isinstance(extract("居里夫妇"), list)
 """
 
 FIRST = {
@@ -83,11 +89,13 @@ def run(code, folder=None):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A saved reader of nothing but characters."""
+    """A saved reader of nothing but characters, and beside it a model for triples."""
     folder = tmp_path_factory.mktemp("reader")
     tokenizer = DGCNNTokenizer.from_texts(["居里夫妇，谁？"], min_count=1, segmenter="none")
     config = DGCNNConfig(vocab_size=len(tokenizer), hidden_size=8, dilations=[1], question_dilations=[1])
     DGCNNForQuestionAnswering(config).save_pretrained(folder)
+    config.triple_schema = [{"predicate": "别名", "subject_types": [], "object_types": []}]
+    DGCNNForTripleExtraction(config).save_pretrained(folder / "triples")
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -24,6 +24,7 @@ from hf_kexue.dgcnn import (
     DGCNNConfig,
     DGCNNForMaskedLM,
     DGCNNForQuestionAnswering,
+    DGCNNForTripleExtraction,
     DGCNNModel,
     DGCNNTokenizer,
     ReadingComprehensionPipeline,
@@ -81,7 +82,12 @@ def tiny_tokenizer():
     """Every file that a tokenizer can have."""
     pytest.importorskip("rjieba", reason="the extra hf-kexue[chinese] is not installed")
     return DGCNNTokenizer.from_texts(
-        ["赵州桥在哪里？", "赵州桥在河北。"], min_count=1, word_min_count=1, dictionary=["赵州桥"], match_features=True
+        ["赵州桥在哪里？", "赵州桥在河北。"],
+        min_count=1,
+        word_min_count=1,
+        dictionary=["赵州桥"],
+        match_features=True,
+        triple_prior=[("赵州桥", 0, "河北")],
     )
 
 
@@ -91,6 +97,17 @@ def tiny_dgcnn_config(**options):
         vocab_size=12, hidden_size=8, dilations=[1, 2], question_dilations=[1, 2], context_dilations=[1],
         word_vocab_size=6, word_embedding_size=4, num_match_features=8, pointer_hidden_size=5,
         question_attention=True, position_embedding="sinusoidal", **options,
+    )  # fmt: skip
+
+
+def tiny_triples_config():
+    """The same for triple extraction."""
+    schema = [{"predicate": "作者", "subject_types": ["图书"], "object_types": ["人物"]}]
+    return DGCNNConfig(
+        vocab_size=12, hidden_size=8, dilations=[1, 2], word_vocab_size=6, word_embedding_size=4,
+        triple_schema=schema, position_embedding="learned", max_position_embeddings=7, subject_encoder="gru",
+        num_attention_heads=2, predicate_gate=True, character_gate=True, triple_prior=True, object_dilations=[1],
+        max_relative_position=3,
     )  # fmt: skip
 
 
@@ -108,9 +125,10 @@ def dgcnn_config():
 def dgcnn_state_dicts():
     """As the files hold them: a tied weight is written once."""
     found = {}
-    for model_class in (DGCNNModel, DGCNNForMaskedLM, DGCNNForQuestionAnswering):
+    configs = {name: tiny_dgcnn_config() for name in (DGCNNModel, DGCNNForMaskedLM, DGCNNForQuestionAnswering)}
+    for model_class, config in (configs | {DGCNNForTripleExtraction: tiny_triples_config()}).items():
         with tempfile.TemporaryDirectory() as folder:
-            model_class(tiny_dgcnn_config()).save_pretrained(folder)
+            model_class(config).save_pretrained(folder)
             weights = load_file(Path(folder, "model.safetensors"))
         found[model_class.__name__] = {name: shape(tensor) for name, tensor in sorted(weights.items())}
     return found

@@ -18,9 +18,12 @@ _PUBLIC = {
         "DGCNNConfig",
         "DGCNNForMaskedLM",
         "DGCNNForQuestionAnswering",
+        "DGCNNForTripleExtraction",
         "DGCNNModel",
         "DGCNNTokenizer",
         "ReadingComprehensionPipeline",
+        "TripleExtractionPipeline",
+        "TriplePrior",
     ],
     "hf_kexue.simple_diffusion": [
         "ShiftedCosineScheduler",

@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from .cli_check_data import check_data
+from .cli_files import check_model, read_lines, read_text, triple_line
+
 app = typer.Typer(
     name="hf-kexue",
     help="The articles of kexue.fm as Hugging Face models.",
@@ -17,7 +20,6 @@ app = typer.Typer(
     add_completion=False,
 )
 
-check_data = typer.Typer(help="What is wrong with data, before a training on them.", no_args_is_help=True)
 app.add_typer(check_data, name="check-data")
 
 ModelFolder = Annotated[
@@ -105,15 +107,15 @@ def ask(
     """
     if (context is not None) + (file is not None) + (passages is not None) != 1:
         raise ValueError("Give the text in one of --context, --file and --passages.")
-    _check_reader(model)
-    lines = [] if passages is None else _read_passages(passages)
+    check_model(model, "DGCNNForQuestionAnswering", "reader")
+    lines = [] if passages is None else read_lines(passages, ("passage", "context", "text"))
     from .dgcnn import DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
 
     reader = ReadingComprehensionPipeline(
         model=DGCNNForQuestionAnswering.from_pretrained(model), tokenizer=DGCNNTokenizer.from_pretrained(model)
     )
     if passages is None:
-        texts: dict[str, Any] = {"context": _read_text(file) if file is not None else context}
+        texts: dict[str, Any] = {"context": read_text(file) if file is not None else context}
     else:
         texts = {"passages": [text for _, text in lines]}
     found = reader(question=question, **texts, top_k=top_k, handle_impossible_answer=impossible)
@@ -131,6 +133,52 @@ def ask(
 
 
 @app.command()
+def extract(
+    model: Annotated[Path, typer.Option(help="Folder of a saved model for triples.")],
+    text: Annotated[str | None, typer.Argument(help="Text to read.")] = None,
+    file: Annotated[Path | None, typer.Option("--input", help="The text in a file, of any length.")] = None,
+    lines: Annotated[bool, typer.Option(help="Every line of the file is a text; always so in a .jsonl file.")] = False,
+    predicate: Annotated[list[str] | None, typer.Option(help="Look for this one only; may be repeated.")] = None,
+    occurrences: Annotated[str, typer.Option(help="found, best (one for equal words) or all places.")] = "found",
+    output: Annotated[str, typer.Option(help="table, json or html.")] = "table",
+) -> None:
+    """Extract subject, predicate and object from a text, or from the lines of a file, with a saved model.
+
+    A line of a .jsonl file is a string, or an object with the text under "text". Positions count characters from 0,
+    lines from 1. As json one text gives a list, lines give an object each, on a line of its own. A page is written
+    with `--output html > page.html`.
+    """
+    if (text is None) == (file is None) or (lines and file is None):
+        raise ValueError("Give the text as an argument, or a file in --input; --lines is for a file.")
+    if output not in ("table", "json", "html"):
+        raise ValueError(f"--output must be table, json or html, got {output!r}.")
+    check_model(model, "DGCNNForTripleExtraction", "model for triples")
+    of_lines = file is not None and (lines or file.suffix == ".jsonl")
+    if file is None:
+        texts = [(1, str(text))]
+    else:
+        texts = read_lines(file, ("text",)) if of_lines else [(1, read_text(file))]
+    from .dgcnn import DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline
+
+    pipeline = TripleExtractionPipeline(
+        model=DGCNNForTripleExtraction.from_pretrained(model), tokenizer=DGCNNTokenizer.from_pretrained(model)
+    )
+    found = pipeline([one for _, one in texts], predicates=predicate, occurrences=occurrences)
+    if output == "html":
+        typer.echo(pipeline.to_html([one for _, one in texts], found), nl=False)
+    for (number, one), triples in zip(texts, found):
+        if output == "json":
+            whole = {"line": number, "text": one, "triples": triples} if of_lines else triples
+            typer.echo(json.dumps(whole, ensure_ascii=False))
+        elif output == "table":
+            place = f"line {number}, " if of_lines else ""
+            for triple in triples:
+                typer.echo(triple_line(triple, place))
+            if not triples:
+                typer.echo(f"{place}no triples")
+
+
+@app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("demo"),
     repository: Annotated[Path, typer.Option(help="Checkout of hf_kexue.")] = Path("."),
@@ -141,86 +189,6 @@ def demo(
 
     page = run_demo(repository.resolve(), output, steps)
     typer.echo(f"Open {page} in a browser.")
-
-
-@check_data.command()
-def qa(
-    source: Annotated[str, typer.Argument(metavar="FILE_OR_FOLDER", help=".json, .jsonl, .gz of them; or a Hub id.")],
-    split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "train",
-    tokenizer: Annotated[Path | None, typer.Option(help="Saved tokenizer; default: count characters.")] = None,
-    max_length: Annotated[int, typer.Option(help="Tokens of a window, question and all.")] = 512,
-    stride: Annotated[int, typer.Option(help="Tokens that neighbouring windows share.")] = 128,
-    max_answer_len: Annotated[float, typer.Option(help="Longest answer; ASCII letters and digits are 0.5.")] = 30,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
-    """Count answers that are not in their passage, too long or cut by the window, and questions that are broken.
-
-    Ends with 0 if the data are usable; with 1 if a record is broken, a question or passage empty, an answer not at
-    its offset, or if more than 5 % of the questions with answers have none that can be learned; with 2 if there is
-    nothing to check.
-    """
-    from .data.check_reading_comprehension import check_qa
-    from .data.reading_comprehension import scan_qa
-
-    examples, broken = scan_qa(source, split)
-    report = check_qa(examples, _load_tokenizer(tokenizer), max_length, stride, max_answer_len, broken)
-    typer.echo(json.dumps(report.to_dict(), ensure_ascii=False) if as_json else str(report))
-    for sentence in broken[:20]:
-        typer.echo(sentence, err=True)
-    if len(broken) > 20:
-        typer.echo(f"... and {len(broken) - 20} more.", err=True)
-    if not report.usable:
-        raise typer.Exit(1)
-
-
-def _load_tokenizer(folder: Path | None) -> Any:
-    """What cuts a text into tokens, of whatever class: word ids and features of a family do not matter here."""
-    if folder is None:
-        return None
-    if not (folder / "tokenizer.json").is_file():
-        raise ValueError(f"{folder} is not the folder of a saved tokenizer: it has no tokenizer.json.")
-    from transformers import PreTrainedTokenizerFast
-
-    return PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
-
-
-def _check_reader(model: Path) -> None:
-    config = model / "config.json"
-    if not config.is_file():
-        raise ValueError(f"{model} is not the folder of a saved reader: it has no config.json.")
-    names = json.loads(_read_text(config)).get("architectures")
-    if names != ["DGCNNForQuestionAnswering"]:
-        raise ValueError(f"{model} holds {', '.join(names or ['no model'])}, not a DGCNNForQuestionAnswering.")
-
-
-def _read_text(path: Path) -> str:
-    """As it stands in the file, so that positions are those of the file."""
-    try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8: byte {error.start} cannot be read.") from error
-
-
-def _read_passages(path: Path) -> list[tuple[int, str]]:
-    """The texts of a file of one a line, with the numbers of their lines; blank lines are left out."""
-    passages = []
-    for number, line in enumerate(_read_text(path).split("\n"), 1):
-        text: Any = line.removesuffix("\r")
-        if not text.strip():
-            continue
-        if path.suffix == ".jsonl":
-            try:
-                text = json.loads(text)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path.name}, line {number}: broken JSON, {error}.") from error
-            if isinstance(text, dict):
-                text = next((text[key] for key in ("passage", "context", "text") if key in text), None)
-            if not isinstance(text, str):
-                raise ValueError(f"{path.name}, line {number}: neither a string nor an object with a passage.")
-        passages.append((number, text))
-    if not passages:
-        raise ValueError(f"{path} holds no passage.")
-    return passages
 
 
 def _check_folder(model: Path) -> None:

@@ -20,17 +20,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-USUAL_TASK = {
-    "AutoModelForQuestionAnswering": "question-answering"
-}  # transformers itself has a pipeline for it no more
+TASK = {  # transformers itself has a pipeline for the first no more, and never had one for the second
+    "AutoModelForQuestionAnswering": "question-answering",
+    "AutoModelForTokenClassification": "triple-extraction",
+}
 LEFT_BY_LOADING = ("is_local", "local_files_only")  # how a tokenizer was loaded here; transformers saves it with it
 
 
 def export_repository(source: Any, folder: str | Path) -> Path:
     """Write a pipeline or a model as a Hub repository, with the code that loads it where the package is not installed.
 
-    A pipeline is found there under the usual name of its task: for `AutoModelForQuestionAnswering` that is
-    `pipeline("question-answering", model=folder, trust_remote_code=True)`.
+    A pipeline is found there under the name of its task: `pipeline("question-answering", model=folder,
+    trust_remote_code=True)` for a reader, `"triple-extraction"` for a model that extracts triples.
     The classes are marked as remote code for the time of saving only; what is saved later is saved as ever.
 
     Args:
@@ -43,7 +44,7 @@ def export_repository(source: Any, folder: str | Path) -> Path:
     Raises:
         TypeError: for anything else.
         ValueError: for a model of a class that no `Auto` class of transformers knows, a pipeline around a model
-            without a usual task, or a folder that is a file.
+            without a task, or a folder that is a file.
     """
     from transformers import Pipeline, PreTrainedModel
 
@@ -55,8 +56,8 @@ def export_repository(source: Any, folder: str | Path) -> Path:
     if folder.is_file():
         raise ValueError(f"A repository is a folder, and {folder} is a file.")
     auto_class = _auto_class(model)
-    if is_pipeline and auto_class.__name__ not in USUAL_TASK:
-        raise ValueError(f"A pipeline needs one of {sorted(USUAL_TASK)} to be exported, got {auto_class.__name__}.")
+    if is_pipeline and auto_class.__name__ not in TASK:
+        raise ValueError(f"A pipeline needs one of {sorted(TASK)} to be exported, got {auto_class.__name__}.")
     marks = {type(model.config): "AutoConfig", type(model): auto_class.__name__}
     if is_pipeline and source.tokenizer is not None:
         marks[type(source.tokenizer)] = "AutoTokenizer"
@@ -68,7 +69,7 @@ def export_repository(source: Any, folder: str | Path) -> Path:
             part.register_for_auto_class(name)
         if is_pipeline:
             own = {"impl": type(source), "pt": (auto_class,), "type": "text"}
-            source._registered_impl = {USUAL_TASK[auto_class.__name__]: own}
+            source._registered_impl = {TASK[auto_class.__name__]: own}
         source.save_pretrained(folder)
     finally:
         model.config = config

@@ -24,11 +24,13 @@ def _configurations(auto: Any) -> None:
 
 def _models(auto: Any) -> None:
     from .dgcnn import modeling_dgcnn as dgcnn
+    from .dgcnn.modeling_dgcnn_triples import DGCNNForTripleExtraction
 
     for auto_class, model in (
         (auto.AutoModel, dgcnn.DGCNNModel),
         (auto.AutoModelForMaskedLM, dgcnn.DGCNNForMaskedLM),
         (auto.AutoModelForQuestionAnswering, dgcnn.DGCNNForQuestionAnswering),
+        (auto.AutoModelForTokenClassification, DGCNNForTripleExtraction),
     ):
         auto_class.register(dgcnn.DGCNNConfig, model, exist_ok=True)
 
@@ -41,18 +43,18 @@ def _tokenizers(auto: Any) -> None:
 
 
 def _pipelines(pipelines: Any) -> None:
-    from transformers import AutoModelForQuestionAnswering
+    from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification
 
     from .dgcnn.pipeline_dgcnn_qa import ReadingComprehensionPipeline
+    from .dgcnn.pipeline_dgcnn_triples import TripleExtractionPipeline
 
-    pipelines.PIPELINE_REGISTRY.register_pipeline(
-        "kexue-question-answering",
-        ReadingComprehensionPipeline,
-        pt_model=AutoModelForQuestionAnswering,
-        type="text",
-    )
-    # What it leaves on the class would have every save_pretrained write the pipeline's code files beside the model.
-    del ReadingComprehensionPipeline._registered_impl
+    for task, pipeline, auto_model in (
+        ("kexue-question-answering", ReadingComprehensionPipeline, AutoModelForQuestionAnswering),
+        ("kexue-triple-extraction", TripleExtractionPipeline, AutoModelForTokenClassification),
+    ):
+        pipelines.PIPELINE_REGISTRY.register_pipeline(task, pipeline, pt_model=auto_model, type="text")
+        # What it leaves on the class would have every save_pretrained write the pipeline's code files too.
+        del pipeline._registered_impl
 
 
 STEPS: dict[str, Callable[[Any], None]] = {

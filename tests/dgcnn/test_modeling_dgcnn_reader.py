@@ -243,3 +243,8 @@ def test_the_loss_of_windows_without_an_answer_is_small_where_the_model_knows(sh
 def test_what_is_missing_is_named(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         make_model(SHAPES["attentive"])(**(pair_inputs() | change))
+
+
+def test_positions_of_another_head_are_refused():
+    with pytest.raises(ValueError, match='the reader takes "none" or "sinusoidal"'):
+        make_model({"position_embedding": "learned"})

@@ -95,6 +95,10 @@ class AttentionPooling(nn.Module):
         return (hidden * weight).sum(dim=-1)
 
 
+class ZeroEmbedding(nn.Embedding):
+    """Begins at zero."""
+
+
 class IdentityLinear(nn.Linear):
     """Begins as the identity on as many inputs as it has outputs."""
 

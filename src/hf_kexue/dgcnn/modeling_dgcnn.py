@@ -38,6 +38,7 @@ from .layers_dgcnn import (
     IdentityConv1d,
     IdentityLinear,
     QuestionFusion,
+    ZeroEmbedding,
     identity_first,
 )
 from .losses_dgcnn import MASKED_LOGIT, single, span_loss, tagging_loss
@@ -60,7 +61,9 @@ class DGCNNPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Embedding):
+        if isinstance(module, ZeroEmbedding):
+            init.zeros_(module.weight)
+        elif isinstance(module, nn.Embedding):
             init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
             # A slice does not know that its tensor was loaded from a file.
             if module.padding_idx is not None and not getattr(module.weight, "_is_hf_initialized", False):
@@ -71,6 +74,9 @@ class DGCNNPreTrainedModel(PreTrainedModel):
                 init.zeros_(module.bias)
             if isinstance(module, IdentityLinear | IdentityConv1d):
                 init.copy_(module.weight, identity_first(module.weight))
+        elif isinstance(module, nn.GRU):
+            for name, parameter in module.named_parameters():
+                init.zeros_(parameter) if name.startswith("bias") else init.xavier_uniform_(parameter)
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
@@ -111,7 +117,7 @@ class DGCNNModel(DGCNNPreTrainedModel):
         Returns:
             `last_hidden_state` (B, L, D), zero at padding, and `pooler_output` (B, D), None without pooling.
         """
-        mask = _mask_of(input_ids, attention_mask, self.dtype)
+        mask = mask_of(input_ids, attention_mask, self.dtype)
         padding = None if attention_mask is None else mask
         hidden = self.encoder(self.embeddings(input_ids, mask, word_input_ids), padding)
         pooled = None if self.pooler is None else self.pooler(hidden, mask)
@@ -186,6 +192,8 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
 
     def __init__(self, config: DGCNNConfig) -> None:
         super().__init__(config)
+        if config.position_embedding == "learned":
+            raise ValueError('position_embedding="learned" is for triples; the reader takes "none" or "sinusoidal".')
         size = config.hidden_size
         self.dgcnn = DGCNNModel(config)
         self.question_encoder = DGCNNStack(config, config.question_dilations)
@@ -217,7 +225,7 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         Returns:
             `question_states` (B, Q, D) and `question_mask` (B, Q), arguments of `forward`.
         """
-        mask = _mask_of(input_ids, attention_mask, self.dtype)
+        mask = mask_of(input_ids, attention_mask, self.dtype)
         padding = None if attention_mask is None else mask
         states = self.question_encoder(self.dgcnn.embeddings(input_ids, mask, word_input_ids), padding)
         return states.transpose(1, 2), mask[:, 0]
@@ -265,7 +273,7 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         """
         if (question_states is None) != (question_mask is None):
             raise ValueError("question_states come with question_mask: pass both that encode_question returns.")
-        mask = _mask_of(input_ids, attention_mask, self.dtype)
+        mask = mask_of(input_ids, attention_mask, self.dtype)
         embedded = self.dgcnn.embeddings(input_ids, mask, word_input_ids)
         padding = None if attention_mask is None else mask  # the blocks are faster where they need not look
         if question_states is not None and question_mask is not None:
@@ -324,9 +332,10 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         return output.start_logits.float().softmax(-1) * root, output.end_logits.float().softmax(-1) * root
 
 
-def _mask_of(input_ids: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> Tensor:
+def mask_of(input_ids: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """(B, L) -> (B, 1, L), ones where nothing is said."""
     mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-    return mask[:, None].to(dtype)  # (B, 1, L)
+    return mask[:, None].to(dtype)
 
 
 def _longest(states_mask: Tensor) -> int:

@@ -26,12 +26,10 @@ from transformers import Pipeline
 from transformers.utils import logging
 
 from .decoding_dgcnn import Span, best_per_string, best_spans, no_answer_score, vote
+from .inputs_dgcnn import CHARACTERS_WITH_PROGRESS, Columns, check_names, padded
 from .qa_inputs_dgcnn import QASettings, Record, check_fit, read_records
 
-CHARACTERS_WITH_PROGRESS = 50_000
 SPANS_FOR_VOTE = 20  # of each passage: a string gets only the votes of the passages that list it
-
-Columns = dict[str, NDArray]
 
 
 class _Window(NamedTuple):
@@ -124,9 +122,7 @@ class ReadingComprehensionPipeline(Pipeline):
         return QASettings(**{**own, **self._preprocess_params, **settings})
 
     def _sanitize_parameters(self, **settings: Any) -> tuple[dict, dict, dict]:
-        known = [field.name for field in fields(QASettings)]
-        for name in sorted(settings.keys() - set(known)):
-            raise TypeError(f"There is no setting {name!r}; there are {', '.join(known)}.")
+        check_names(settings, [field.name for field in fields(QASettings)])
         return settings, {}, {}
 
     def preprocess(self, input_: Record, **_: Any) -> tuple[Columns, list[tuple[Columns, NDArray]]]:
@@ -220,11 +216,11 @@ class ReadingComprehensionPipeline(Pipeline):
             del questions[number]
         new = [number for number in wanted if number not in questions]
         if new:
-            columns = self._ensure_tensor_on_device(_padded([wanted[number] for number in new]), self.device)
+            columns = self._ensure_tensor_on_device(padded([wanted[number] for number in new]), self.device)
             with self.device_placement(), torch.no_grad():
                 questions.update(zip(new, zip(*self.model.encode_question(**columns))))
         states, masks = zip(*(questions[window.record] for window in batch))
-        inputs = _padded([window.columns for window in batch])
+        inputs = padded([window.columns for window in batch])
         inputs["question_states"] = pad_sequence(list(states), batch_first=True)
         inputs["question_mask"] = pad_sequence(list(masks), batch_first=True)
         return self.forward(inputs)
@@ -232,15 +228,3 @@ class ReadingComprehensionPipeline(Pipeline):
 
 def _answer(text: str, score: float, start: int, end: int) -> dict[str, Any]:
     return {"answer": text, "score": score, "start": start, "end": end}
-
-
-def _padded(rows: list[Columns]) -> dict[str, Tensor]:
-    """Columns of several texts as tensors (B, L), zeros after the end of each, and an attention mask unless all are of
-    one length."""
-    lengths = [len(row["input_ids"]) for row in rows]
-    padded = {}
-    if len(set(lengths)) > 1:
-        padded["attention_mask"] = pad_sequence([torch.ones(size, dtype=torch.long) for size in lengths], True)
-    for name in rows[0]:
-        padded[name] = pad_sequence([torch.from_numpy(row[name]) for row in rows], batch_first=True)
-    return padded

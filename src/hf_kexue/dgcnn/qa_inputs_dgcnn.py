@@ -1,11 +1,11 @@
 """What a user hands to the reading pipeline: records, settings, model and tokenizer; and what is wrong with them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .decoding_dgcnn import vote
-from .text_checks_dgcnn import check_text, is_blank
+from .inputs_dgcnn import check_content, check_integer, check_vocabularies, is_sequence
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,7 @@ class QASettings:
 
     def __post_init__(self) -> None:
         for name, least in (("top_k", 1), ("max_seq_len", 1), ("doc_stride", 0), ("batch_size", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"{name} must be an integer, got {value!r}.")
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}.")
+            check_integer(name, getattr(self, name), least)
         length = self.max_answer_len
         if isinstance(length, bool) or not isinstance(length, int | float):
             raise TypeError(f"max_answer_len must be a number, got {length!r}.")
@@ -82,13 +78,13 @@ def read_records(inputs: Any, question: Any, context: Any, passages: Any) -> tup
         return [_record(record, f"Record {number} (from 0): ") for number, record in enumerate(inputs)], True
     given = {"question": question, "context": context, "passages": passages}
     given = {name: value for name, value in given.items() if value is not None}
-    if not _is_sequence(question):
+    if not is_sequence(question):
         return [_record(given, "")], False
     columns = {"question": question}
     for name, values in given.items():
         if name == "context" and isinstance(context, str):
             values = [context] * len(question)
-        if not _is_sequence(values):
+        if not is_sequence(values):
             raise TypeError(f"Several questions need a list of as many in {name}, got {type(values).__name__}.")
         if len(values) != len(question):
             raise ValueError(f"There must be as many {name} as questions, got {len(values)} for {len(question)}.")
@@ -109,30 +105,19 @@ def _record(fields: Any, where: str) -> Record:
     if (context is None) == (passages is None):
         found = "neither" if context is None else "both"
         raise ValueError(f"{where}a question needs one context or a list of passages, got {found}.")
-    _check(question, f"{where}the question")
+    check_content(question, f"{where}the question")
     if context is not None:
-        if _is_sequence(context):
+        if is_sequence(context):
             raise TypeError(f"{where}the context must be one string, got a list; a list of texts goes into passages.")
-        _check(context, f"{where}the context")
+        check_content(context, f"{where}the context")
         return Record(question, [context], is_voted=False)
-    if not _is_sequence(passages):
+    if not is_sequence(passages):
         raise TypeError(f"{where}the passages must be a list of strings, got {type(passages).__name__}.")
     if not len(passages):
         raise ValueError(f"{where}there must be at least one passage, the list is empty.")
     for number, passage in enumerate(passages):
-        _check(passage, f"{where}passage {number} (from 0)")
+        check_content(passage, f"{where}passage {number} (from 0)")
     return Record(question, list(passages), is_voted=True)
-
-
-def _check(text: Any, where: str) -> None:
-    where = where[0].upper() + where[1:]
-    check_text(text, where)
-    if is_blank(text):
-        raise ValueError(f"{where} is empty or only white space: {text[:20]!r}.")
-
-
-def _is_sequence(values: Any) -> bool:
-    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
 
 
 def check_fit(model: Any, tokenizer: Any) -> list[str]:
@@ -143,15 +128,8 @@ def check_fit(model: Any, tokenizer: Any) -> list[str]:
     """
     if not hasattr(model, "encode_question"):
         raise TypeError(f"The model must be a DGCNNForQuestionAnswering, got {type(model).__name__}.")
-    if not hasattr(tokenizer, "segment"):
-        raise TypeError(f"The tokenizer must be a DGCNNTokenizer, got {type(tokenizer).__name__}.")
+    check_vocabularies(model, tokenizer)
     config = model.config
-    for kind, size, room in (
-        ("characters", len(tokenizer), config.vocab_size),
-        ("words", tokenizer.word_vocab_size, config.word_vocab_size),
-    ):
-        if room and not 0 < size <= room:
-            raise ValueError(f"The tokenizer knows {size} {kind}, the model {room}: they do not belong together.")
     if config.num_match_features and not tokenizer.match_features:
         raise ValueError("The model wants match features: make the tokenizer with match_features=True.")
     columns = {"word_input_ids": config.word_vocab_size, "match_features": config.num_match_features}

@@ -4,6 +4,8 @@ Characters and words go in together (kexue.fm/archives/5409, and the mixed embed
 gets the vector of its word beside its own. Tokens are made by the `tokenizers` library from the text in NFKC and lower
 case; words are cut from the text as it is. Character offsets into that text connect the two, so that windows,
 truncation and padding are the library's own.
+
+The file has more than 250 lines: it is one class, its arguments and what it keeps of them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +16,7 @@ from tokenizers import Tokenizer, decoders, processors
 from tokenizers.models import WordLevel
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
+from .prior_dgcnn import KnownTriple, check_prior, prior_lines, read_prior
 from .segmentation_dgcnn import Segmenter, WordSegmenter, read_words, write_words
 from .text_checks_dgcnn import (
     check_groups,
@@ -63,7 +66,8 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
         dictionary: words added to the segmenter, saved with the tokenizer.
         match_features: whether pairs get `match_features`.
         model_max_length: tokens, for `truncation` without `max_length`.
-        word_vocab_file, dictionary_file: files in place of the lists, one word a line.
+        triple_prior: (subject, predicate number, object) of known triples, which `TriplePrior` takes. None: none.
+        word_vocab_file, dictionary_file, triple_prior_file: files in place of the lists, one word or triple a line.
         **kwargs: of `PreTrainedTokenizerFast`.
 
     Raises:
@@ -78,6 +82,7 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
         "tokenizer_file": "tokenizer.json",
         "word_vocab_file": "word_vocab.txt",
         "dictionary_file": "dictionary.txt",
+        "triple_prior_file": "triple_prior.txt",
     }
     model_input_names: list[str] = ["input_ids", "token_type_ids", "attention_mask", "word_input_ids"]  # noqa: RUF012
     model = WordLevel
@@ -90,15 +95,20 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
         dictionary: Sequence[str] | None = None,
         match_features: bool = False,
         model_max_length: int = 512,
+        triple_prior: Sequence[KnownTriple] | None = None,
         word_vocab_file: str | None = None,
         dictionary_file: str | None = None,
+        triple_prior_file: str | None = None,
         **kwargs: Any,
     ) -> None:
-        word_vocab_size, dictionary_size = (kwargs.pop(name, None) for name in ("word_vocab_size", "dictionary_size"))
+        sizes = {name: kwargs.pop(name, None) for name in ("word_vocab_size", "dictionary_size", "triple_prior_size")}
         if word_vocab is None:
-            word_vocab = read_words(word_vocab_file, word_vocab_size, "word_vocab.txt")
+            word_vocab = read_words(word_vocab_file, sizes["word_vocab_size"], "word_vocab.txt")
         if dictionary is None:
-            dictionary = read_words(dictionary_file, dictionary_size, "dictionary.txt")
+            dictionary = read_words(dictionary_file, sizes["dictionary_size"], "dictionary.txt")
+        if triple_prior is None:
+            triple_prior = read_prior(triple_prior_file, sizes["triple_prior_size"])
+        self._triple_prior = check_prior(triple_prior or ())
         self._word_vocab = None if word_vocab is None else check_word_vocab(word_vocab, SPECIAL_TOKENS[:2])
         self._word_rows = {word: row for row, word in enumerate(self._word_vocab or ())}
         self._segmenter = WordSegmenter(segmenter, check_words(dictionary or (), "dictionary", spaces=False))
@@ -112,7 +122,7 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
         self._tokenizer.decoder = decoders.Fuse()
         for name, token in zip(("pad_token", "unk_token", "sep_token", "mask_token"), SPECIAL_TOKENS):
             kwargs.setdefault(name, token)
-        for name in ("segmenter", "match_features", "segmentation_fingerprint", "word_vocab_size", "dictionary_size"):
+        for name in ("segmenter", "match_features", "segmentation_fingerprint", *sizes):
             kwargs[name] = getattr(self, name)
         super().__init__(model_max_length=model_max_length, **kwargs)
         self._tokenizer.post_processor = processors.TemplateProcessing(
@@ -178,6 +188,16 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
         """Number of words added to the segmenter."""
         return len(self._segmenter.dictionary)
 
+    @property
+    def triple_prior(self) -> list[KnownTriple] | None:
+        """Known triples, or None for none."""
+        return list(self._triple_prior) or None
+
+    @property
+    def triple_prior_size(self) -> int:
+        """Number of known triples."""
+        return len(self._triple_prior)
+
     def segment(self, text: str) -> list[tuple[str, int, int]]:
         """The words of a text.
 
@@ -241,10 +261,11 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         written = super()._save_pretrained(save_directory, file_names, legacy_format, filename_prefix)
-        for key, words in (("word_vocab_file", self._word_vocab), ("dictionary_file", self.dictionary)):
-            if words:
+        lists = (self._word_vocab, self.dictionary, prior_lines(self._triple_prior))
+        for key, lines in zip(("word_vocab_file", "dictionary_file", "triple_prior_file"), lists):
+            if lines:
                 prefix = f"{filename_prefix}-" if filename_prefix else ""
                 path = Path(save_directory, prefix + self.vocab_files_names[key])
-                write_words(path, words)
+                write_words(path, lines)
                 written += (str(path),)
         return written

@@ -1,0 +1,150 @@
+"""The prior of known triples against plain search, and its way through the tokenizer's files."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hf_kexue.dgcnn import DGCNNTokenizer, TriplePrior
+
+KNOWN = [("居里夫人", 0, "镭"), ("居里夫人", 1, "居里"), ("Radium", 0, "镭"), ("镭", 2, "镭"), ("居里夫人", 0, "镭")]
+TEXT = "居里夫人发现镭，镭即RADIUM。"
+
+
+def spans_by_search(triples, text):
+    """Every pair of places of both mentions, by comparing at each place."""
+    low = text.lower()
+
+    def places(mention):
+        return [(i, i + len(mention)) for i in range(len(text)) if low.startswith(mention.lower(), i)]
+
+    return sorted({(*s, p, *o) for subject, p, found in triples for s in places(subject) for o in places(found)})
+
+
+def test_spans_by_hand():
+    prior = TriplePrior(KNOWN, 3)
+    assert prior.spans(TEXT) == [
+        (0, 4, 0, 6, 7), (0, 4, 0, 8, 9), (0, 4, 1, 0, 2), (6, 7, 2, 6, 7), (6, 7, 2, 8, 9), (8, 9, 2, 6, 7),
+        (8, 9, 2, 8, 9), (10, 16, 0, 6, 7), (10, 16, 0, 8, 9),
+    ]  # fmt: skip
+    assert prior.spans("居里夫人") == [(0, 4, 1, 0, 2)]
+    assert prior.spans("") == []
+    assert TriplePrior([("ab", 0, "ab"), ("abc", 0, "c")], 1).spans("ab") == [(0, 2, 0, 0, 2)], "the text ends first"
+    assert prior.spans("发现ＲａＤＩＵＭ与镭")[:1] == [(2, 8, 0, 9, 10)]  # full width is half width
+
+
+def test_the_own_triples_of_a_sample_do_not_count():
+    prior = TriplePrior(KNOWN, 3)
+    of_predicate_0 = [span for span in prior.spans(TEXT) if span[2] == 0 and span[0] == 0]
+    once, twice = [("居里夫人", 0, "镭")], [("居里夫人", 0, "镭")] * 2
+    assert of_predicate_0 == [s for s in prior.spans(TEXT, once) if s[2] == 0 and s[0] == 0], "another supports it"
+    assert not [span for span in prior.spans(TEXT, twice) if span[2] == 0 and span[0] == 0]
+    assert not [span for span in prior.spans(TEXT, [("RADIUM", 0, "镭")]) if span[0] == 10]
+    assert prior.spans(TEXT, [("镭", 0, "镭"), ("甲", 0, "乙")]) == prior.spans(TEXT)
+
+
+MENTIONS = st.text("abABc ", min_size=1, max_size=3)
+TRIPLES = st.lists(st.tuples(MENTIONS, st.integers(0, 2), MENTIONS), max_size=8)
+
+
+def low(triples):
+    return Counter((subject.lower(), predicate, found.lower()) for subject, predicate, found in triples)
+
+
+@given(TRIPLES, st.text("abABc ", max_size=12))
+def test_spans_against_search(triples, text):
+    prior = TriplePrior(triples, 3)
+    assert prior.spans(text) == spans_by_search(triples, text)
+    own = triples[: len(triples) // 2]
+    assert prior.spans(text, own) == spans_by_search(low(triples) - low(own), text)
+    assert prior.spans(text, triples) == []
+
+
+@given(TRIPLES, st.text("abABc ", max_size=12))
+def test_features_mark_the_ends_of_spans(triples, text):
+    """Tokens are the characters that are no space, with two of padding, as the tokenizer makes them."""
+    prior = TriplePrior(triples, 3)
+    tokens = [i for i, character in enumerate(text) if character != " "]
+    offsets = [(i, i + 1) for i in tokens] + [(0, 0)] * 2
+    expected = np.zeros((len(offsets), 8), dtype=np.float32)
+    for s0, s1, p, o0, o1 in spans_by_search(triples, text):
+        for start, end, column, width in ((s0, s1, 0, 1), (o0, o1, 2 + p, 3)):
+            inside = [row for row, i in enumerate(tokens) if start <= i < end]
+            if inside:
+                expected[inside[0], column] = expected[inside[-1], column + width] = 1
+    features = prior.features(text, offsets)
+    assert features.dtype == np.float32
+    np.testing.assert_array_equal(features, expected)
+
+
+def test_features_of_tokens_of_several_characters_and_none():
+    """The mention lies inside its tokens; offsets that are no text stand anywhere."""
+    prior = TriplePrior([("b", 1, "cd")], 2)
+    found = prior.features("abcde", [(0, 0), (0, 2), (2, 3), (3, 5), (0, 0)])
+    assert np.argwhere(found).tolist() == [[1, 0], [1, 1], [2, 3], [3, 5]]
+    assert prior.features("abcde", np.zeros((0, 2), dtype=int)).shape == (0, 6)
+    assert not prior.features("abcde", [(0, 2)], exclude=[("B", 1, "CD")]).any()
+
+
+ODD = [("a\nb", 0, "\u2028"), (' "\\', 1, "𠮷"), ("a\nb", 0, "\u2028")]
+
+
+def test_the_tokenizer_keeps_it(tmp_path):
+    tokenizer = DGCNNTokenizer(triple_prior=ODD)
+    tokenizer.save_pretrained(tmp_path)
+    again = DGCNNTokenizer.from_pretrained(tmp_path)
+    assert again.triple_prior == tokenizer.triple_prior == ODD
+    assert len((tmp_path / "triple_prior.txt").read_bytes().split(b"\n")) == 4
+    again.save_pretrained(tmp_path / "copy")
+    assert DGCNNTokenizer.from_pretrained(tmp_path / "copy").triple_prior == ODD
+
+    DGCNNTokenizer().save_pretrained(tmp_path)  # leaves the file, which is not its own
+    assert (tmp_path / "triple_prior.txt").is_file()
+    assert DGCNNTokenizer.from_pretrained(tmp_path).triple_prior is None
+    assert DGCNNTokenizer(triple_prior_file=tmp_path / "triple_prior.txt").triple_prior == ODD
+
+
+def test_its_file_must_fit(tmp_path):
+    DGCNNTokenizer(triple_prior=ODD).save_pretrained(tmp_path)
+    path = tmp_path / "triple_prior.txt"
+    lines = path.read_text(encoding="utf-8").split("\n")
+    path.write_text("\n".join(lines[1:]), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"triple_prior\.txt .*must hold 3 .*it holds 2"):
+        DGCNNTokenizer.from_pretrained(tmp_path)
+    for line, message in (("{", "cannot be read"), (json.dumps(["a", "b", "c"]), "number of a predicate, got 'b'")):
+        path.write_text("\n".join([line, *lines[1:]]), encoding="utf-8")
+        with pytest.raises(ValueError, match=rf"triple_prior\.txt .*{message}"):
+            DGCNNTokenizer.from_pretrained(tmp_path)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"triple_prior\.txt .*must hold 3 .*it is missing"):
+        DGCNNTokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("triples", "error", "message"),
+    [
+        ("abc", TypeError, "must be a list of triples, got str"),
+        ([("a", 0)], TypeError, r"Triple 0 \(from 0\) of the prior must be \(subject, number"),
+        (["abc"], TypeError, "got 'abc'"),
+        ([("a", 0, "b"), (3, 0, "b")], TypeError, r"A mention of triple 1 \(from 0\) of the prior must be a string"),
+        ([("a", 0, "")], ValueError, "has an empty mention"),
+        ([("a", 0, "\ud800")], ValueError, "surrogate"),
+        ([("a", True, "b")], TypeError, "number of a predicate, got True"),
+        ([("a", -1, "b")], ValueError, "predicate -1, which must be below 2"),
+        ([("a", 2, "b")], ValueError, "predicate 2, which must be below 2, the number of predicates"),
+    ],
+)
+def test_what_is_refused(triples, error, message):
+    with pytest.raises(error, match=message):
+        TriplePrior(triples, 2)
+    if "below 2" not in message:
+        with pytest.raises(error, match=message):
+            DGCNNTokenizer(triple_prior=triples)
+
+
+def test_offsets_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"shape \(tokens, 2\), got \(3,\)"):
+        TriplePrior(KNOWN, 3).features(TEXT, [0, 1, 2])
