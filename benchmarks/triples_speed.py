@@ -1,0 +1,129 @@
+"""Sentences per second of the published triple extraction against the same cascade on BERTs.
+
+    python benchmarks/triples_speed.py --validation DUIE2
+
+Batches of 32 sentences from the validation data: encoder, decoding of subjects, all their objects in one pass,
+decoding of objects; tokenising is left out. All models have the same precision and threads and take turns in one
+process; the best round of each counts, since a shared machine only ever makes a pass slower. The BERTs have random
+weights, so each decodes what the published model scored: all have the same subjects to look for objects of. Writes
+benchmarks/results/triples_speed.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from bert_cascade import BertForTripleExtraction
+from results import REPOSITORY, write_results
+from torch import Tensor
+
+from hf_kexue import DGCNNForTripleExtraction, DGCNNTokenizer, TriplePrior
+from hf_kexue.data.triples import read_triples
+from hf_kexue.dgcnn.decoding_dgcnn_triples import allowed_predicates, decode_objects, decode_subjects
+from hf_kexue.training_runs import fastest_precision
+
+BATCH = 32
+OURS = "DGCNN triples"
+PEERS = {"BERT, 4 layers, 128 wide": (4, 128), "BERT, 12 layers, 768 wide (BERT-base)": (12, 768)}
+
+
+def batches(tokenizer: DGCNNTokenizer, model: DGCNNForTripleExtraction, texts: list[str]) -> list[dict[str, Tensor]]:
+    """Texts of like lengths together, as the pipeline does."""
+    texts = sorted(texts, key=len)
+    prior = TriplePrior(tokenizer.triple_prior, len(model.schema)) if model.config.triple_prior else None
+    found = []
+    for begin in range(0, len(texts), BATCH):
+        rows = texts[begin : begin + BATCH]
+        encoded = tokenizer(
+            rows, add_special_tokens=False, truncation=True, max_length=256, padding=True, return_offsets_mapping=True,
+            return_tensors="pt",
+        )  # fmt: skip
+        batch = {name: encoded[name] for name in ("input_ids", "attention_mask", "word_input_ids") if name in encoded}
+        if prior is not None:
+            offsets = encoded["offset_mapping"].numpy()
+            batch["prior"] = torch.from_numpy(np.stack([prior.features(*row) for row in zip(rows, offsets)]))
+        found.append(batch)
+    return found
+
+
+def extract(
+    model: DGCNNForTripleExtraction, batch: dict[str, Tensor], scored: dict[str, Any] | None
+) -> dict[str, Any]:
+    """All that one batch costs. What is decoded is what `scored` holds, where it is given, else what was found.
+
+    Returns:
+        `subjects` (B, L, 2T) and `objects` (N, L, 2C) probabilities, and `count`, the number of triples.
+    """
+    start, end, object_start, object_end = model.config.triple_thresholds
+    logits, states = model.extract_subjects(**batch)
+    subject_scores = logits.float().sigmoid().numpy()
+    places, allowed = [], []
+    for row, table in enumerate(subject_scores if scored is None else scored["subjects"]):
+        for subject in decode_subjects(table, start, end):
+            places.append((row, subject.first, subject.last))
+            allowed.append(allowed_predicates(model.schema, model.subject_types, subject.types))
+    if not places:
+        return {"subjects": subject_scores, "objects": np.zeros((0, 0, 0)), "count": 0}
+    object_scores = model.extract_objects(states, torch.tensor(places)).float().sigmoid().numpy()
+    tables = object_scores if scored is None else scored["objects"]
+    count = sum(len(decode_objects(table, object_start, object_end, some)) for table, some in zip(tables, allowed))
+    return {"subjects": subject_scores, "objects": object_scores, "count": count}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--validation", required=True, help="file, folder or Hub id with sentences")
+    parser.add_argument("--model", type=Path, default=REPOSITORY / "model_cards" / "dgcnn-triples-zh")
+    parser.add_argument("--batches", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    dtype = torch.bfloat16 if fastest_precision(torch.device("cpu")) == "bf16" else torch.float32
+
+    ours = DGCNNForTripleExtraction.from_pretrained(args.model).eval()
+    everything = read_triples(args.validation, split="validation")
+    texts = [example.text for example in everything[:: max(1, len(everything) // (args.batches * BATCH))]]
+    data = batches(DGCNNTokenizer.from_pretrained(args.model), ours, texts[: args.batches * BATCH])
+    models = {OURS: ours} | {
+        name: BertForTripleExtraction(ours.config, *shape, 21128) for name, shape in PEERS.items()
+    }
+    models = {name: model.to(dtype).eval() for name, model in models.items()}
+    best = dict.fromkeys(models, float("inf"))
+    with torch.inference_mode():
+        scored = [extract(models[OURS], batch, None) for batch in data]
+        for number in range(args.rounds + 1):
+            for name, model in models.items():
+                started = time.perf_counter()
+                for batch, found in zip(data, scored):
+                    extract(model, batch, found)
+                if number:  # the first round warms up
+                    best[name] = min(best[name], time.perf_counter() - started)
+    sentences = sum(len(batch["input_ids"]) for batch in data)
+    rows = [
+        {
+            "model": name,
+            "parameters": sum(p.numel() for p in models[name].parameters()),
+            "sentences_per_second": round(sentences / seconds, 1),
+            "ours_over_this": round(seconds / best[OURS], 2),
+        }
+        for name, seconds in best.items()
+    ]
+    for row in rows:
+        print(row)
+    figures = {
+        "precision": str(dtype).removeprefix("torch."), "threads": args.threads, "batch": BATCH,
+        "sentences": sentences, "characters_per_sentence": round(sum(map(len, texts)) / len(texts), 1),
+        "triples_decoded": sum(found["count"] for found in scored), "rounds": args.rounds, "rows": rows,
+    }  # fmt: skip
+    write_results("triples_speed", figures)
+
+
+if __name__ == "__main__":
+    main()

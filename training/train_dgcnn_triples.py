@@ -1,0 +1,249 @@
+"""Train a DGCNN for triple extraction: (subject, predicate, object) from Chinese sentences, overlaps included.
+
+Articles  kexue.fm archives/6671 (2019) and archives/7161 (powers of sigmoids); presets `triples-2019`, `triples-fast`
+          (its author's faster variant), and `triples`, the published one
+Data      DuIE form {text, spo_list: [{subject, predicate, object, subject_type, object_type}]}: files, a folder or a
+          Hub id; look at it first with `hf-kexue check-data triples DATA`
+Command   accelerate launch training/train_dgcnn_triples.py --train DATA --validation DATA
+          (again resumes; training/README.md has the commands, hours and scores of the published model)
+Traps     An F1 of 0 at first is no fault: below 0.1 nothing counts, and scores fall before they rise. An EMA of 0.9999
+          needs 5,000 steps and more. Thresholds are searched on the validation sentences; `f1_of_crossed_thresholds`
+          is what they are worth on sentences that they were not searched on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from hf_kexue import DGCNNConfig, DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline, TriplePrior
+from hf_kexue.data.triple_samples import TripleCollator, TripleDataset
+from hf_kexue.data.triple_schemas import build_schema, check_schema, read_schema
+from hf_kexue.data.triples import TripleExample, add_inverses, read_triples
+from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
+    Candidate,
+    ThresholdSearch,
+    Triple,
+    crossed_counts,
+    triple_candidates,
+    triple_figures,
+)
+from hf_kexue.metrics import triple_scores
+from hf_kexue.presets import option, parse_arguments
+from hf_kexue.training_loop import TrainingRun
+from hf_kexue.training_setup import RunArguments, run_manifest, start, training_loader
+
+HERE = Path(__file__).resolve().parent
+logger = logging.getLogger("train_dgcnn_triples")
+
+
+@dataclass
+class Arguments(RunArguments):
+    output_dir: str = option("outputs/dgcnn-triples", "Everything the run leaves: checkpoints, figures, the model.")
+    preset: str = option("triples", "Name in training/presets or path of a YAML file.")
+    # data
+    train: list[str] = option([], "Files, folders or Hub ids with training sentences; their split is 'train'.")
+    train_share: float = option(1.0, "Share of them, drawn once, that is used.")
+    validation: str | None = option(None, "File, folder or Hub id with validation sentences.")
+    validation_split: str = option("validation", "Its split.")
+    validation_sentences: int = option(500, "Sentences scored while it trains; at the end all are.")
+    schema: str | None = option(None, "JSON file with predicates and types; default: those of the training sentences.")
+    inverse: list[str] = option([], "Pairs such as 丈夫=妻子: each triple says the other one the other way round.")
+    symmetric: list[str] = option([], "Predicates that hold the other way round too.")
+    swap_mentions: float = option(0.0, "Chance of a sentence to get mentions of another triple of its predicate.")
+    sampling: Literal["one", "all"] = option("all", "Subjects of a sentence that a step learns the objects of.")
+    negatives: bool = option(True, "Subjects with a wrong end among them, which have no objects.")
+    all_occurrences: bool = option(True, "Label every occurrence of a mention; the article labels the first.")
+    max_characters: int = option(256, "Sentences are cut to this many.")
+    zero_ids: float = option(0.05, "Share of ids set to zero.")
+    prior: bool = option(False, "Tell the network which training triples have both mentions in the sentence.")
+    # tokenizer
+    segmenter: str = option("rjieba", "'rjieba', 'jieba' or 'none'.")
+    mixed_embedding: bool = option(True, "Words beside characters.")
+    min_count: int = option(2, "Rarer characters are unknown.")
+    max_words: int = option(20_000, "Words with a vector of their own.")
+    # network
+    hidden_size: int = option(128, "Width.")
+    dilations: list[int] = option([1, 2, 5, 1, 2, 5], "Of the blocks of the trunk.")
+    object_dilations: list[int] = option([], "Of blocks between the subject's code and the object scores.")
+    position_embedding: str = option("none", "'none' or 'learned'.")
+    num_attention_heads: int = option(0, "Of the self-attention beside the convolutions; 0: none.")
+    subject_encoder: str = option("ends", "'ends' or 'gru'.")
+    typed_subjects: bool = option(False, "Tag the subjects of each type apart.")
+    predicate_gate: bool = option(False, "Multiply by the probability that the sentence has the predicate.")
+    character_gate: bool = option(False, "Multiply by probabilities of a character to belong to any triple.")
+    subject_power: int = option(1, "n of sigmoid(x) ** n for subjects.")
+    object_power: int = option(1, "The same for objects.")
+    gate_dropout: float = option(0.1, "On the gates of the convolutions.")
+    hidden_dropout: float = option(0.1, "On the embeddings.")
+    initializer_range: float = option(0.02, "Standard deviation of embeddings at the start.")
+    init_from: str | None = option(None, "Folder of a saved model (reader, masked LM, triples); brings its tokenizer.")
+
+
+SHAPE = (
+    "hidden_size", "dilations", "object_dilations", "position_embedding", "num_attention_heads", "subject_encoder",
+    "typed_subjects", "predicate_gate", "character_gate", "subject_power", "object_power", "gate_dropout",
+    "hidden_dropout", "initializer_range",
+)  # fmt: skip
+
+
+def training_examples(args: Arguments) -> list[TripleExample]:
+    """All files of --train, or a share of them, with what their triples say the other way round."""
+    examples = [example for source in args.train for example in read_triples(source, split="train")]
+    if not examples:
+        raise ValueError("--train names no sentence: give files, folders or Hub ids.")
+    if not 0 < args.train_share <= 1:
+        raise ValueError(f"--train_share must be above 0 and at most 1, got {args.train_share}.")
+    kept = np.random.default_rng(args.seed).permutation(len(examples))[: round(args.train_share * len(examples))]
+    return with_inverses(args, [examples[number] for number in sorted(kept)])
+
+
+def with_inverses(args: Arguments, examples: list[TripleExample]) -> list[TripleExample]:
+    """The examples with what --inverse and --symmetric add."""
+    pairs = dict(pair.split("=", 1) for pair in args.inverse if "=" in pair)
+    if len(pairs) < len(args.inverse):
+        raise ValueError(f"--inverse takes pairs of predicates such as 丈夫=妻子, got {' '.join(args.inverse)}.")
+    return add_inverses(examples, pairs, args.symmetric) if pairs or args.symmetric else examples
+
+
+def build_tokenizer(
+    args: Arguments, examples: Sequence[TripleExample], schema: list[dict[str, Any]]
+) -> DGCNNTokenizer:
+    """That of --init_from, or a new one over the sentences; it keeps the known triples for the prior."""
+    known: dict[str, Any] = {"triple_prior": None}
+    if args.prior:
+        numbers = {entry["predicate"]: number for number, entry in enumerate(schema)}
+        triples = [triple for example in examples for triple in example.triples if triple.predicate in numbers]
+        known["triple_prior"] = [(triple.subject, numbers[triple.predicate], triple.object) for triple in triples]
+    if args.init_from:
+        return DGCNNTokenizer.from_pretrained(args.init_from, match_features=False, **known)
+    return DGCNNTokenizer.from_texts(
+        [example.text for example in examples], min_count=args.min_count,
+        segmenter=args.segmenter if args.mixed_embedding else "none",
+        max_words=args.max_words if args.mixed_embedding else 0, **known,
+    )  # fmt: skip
+
+
+def build_model(args: Arguments, tokenizer: DGCNNTokenizer, schema: list[dict[str, Any]]) -> DGCNNForTripleExtraction:
+    """The network of the arguments; with --init_from its weights where names and shapes agree, the others afresh."""
+    config = DGCNNConfig(
+        vocab_size=len(tokenizer), word_vocab_size=len(tokenizer.word_vocab or []), triple_schema=schema,
+        triple_prior=args.prior, **{key: getattr(args, key) for key in SHAPE},
+    )  # fmt: skip
+    if not args.init_from:
+        return DGCNNForTripleExtraction(config)
+    donor = DGCNNConfig.from_pretrained(args.init_from)
+    config.update({key: getattr(donor, key) for key in ("word_embedding_size", "freeze_word_embeddings")})
+    return DGCNNForTripleExtraction.from_pretrained(args.init_from, config=config, ignore_mismatched_sizes=True)
+
+
+def gold(examples: Sequence[TripleExample]) -> list[list[Triple]]:
+    """Their triples as strings."""
+    return [[(t.subject, t.predicate, t.object) for t in example.triples] for example in examples]
+
+
+def final_figures(pipeline: Any, examples: Sequence[TripleExample], batch_size: int = 32) -> dict[str, Any]:
+    """Scores of DuIE 1.0 in [0, 1] of what the pipeline extracts, and the same by predicate."""
+    found = pipeline([example.text for example in examples], batch_size=batch_size)
+    predictions = [
+        (example.text, [(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in triples])
+        for example, triples in zip(examples, found)
+    ]
+    references = list(zip((example.text for example in examples), gold(examples)))
+    scores = triple_scores(predictions, references, per_predicate=True)
+    return {f"validation/{key}": scores[key] for key in ("precision", "recall", "f1", "per_predicate")}
+
+
+def main(argv: list[str] | None = None) -> dict[str, Any]:
+    # 1. Manifest
+    args = parse_arguments(Arguments, HERE / "presets", argv, pattern="triples*")
+    output_dir, accelerator = Path(args.output_dir), start(args)
+    examples = training_examples(args)
+    schema = read_schema(args.schema) if args.schema else build_schema(examples)
+    for sentence in check_schema(schema, examples):
+        logger.warning(sentence)
+    held_out = read_triples(args.validation, split=args.validation_split) if args.validation else []
+    held_out = with_inverses(args, held_out)
+    few = held_out[:: max(1, len(held_out) // max(args.validation_sentences, 1))]
+    tokenizer = build_tokenizer(args, examples, schema)
+    model = build_model(args, tokenizer, schema)
+    manifest = run_manifest(
+        args, accelerator, model, sentences=len(examples), predicates=len(schema),
+        triples=sum(len(example.triples) for example in examples), validation_sentences=len(held_out),
+    )  # fmt: skip
+    if args.dry_run:
+        return manifest
+
+    # 2. Data and validation
+    prior = TriplePrior(tokenizer.triple_prior, len(schema)) if tokenizer.triple_prior else None
+    dataset = TripleDataset(examples, schema, args.seed, swap_mentions=args.swap_mentions)
+    collator = TripleCollator(
+        tokenizer, schema, model.subject_types, sampling=args.sampling, negatives=args.negatives,
+        all_occurrences=args.all_occurrences, max_characters=args.max_characters, zero_ids=args.zero_ids, prior=prior,
+        seed=args.seed,
+    )  # fmt: skip
+    loader = training_loader(args, dataset, collator, "sentences", [len(example.text) for example in examples])
+
+    def candidates(sentences: list[TripleExample]) -> list[Candidate]:
+        texts = [example.text for example in sentences]
+        return triple_candidates(run.network, tokenizer, texts, prior=prior, max_length=args.max_characters)
+
+    def validate() -> tuple[dict[str, float], float]:
+        search = ThresholdSearch(candidates(few), gold(few))
+        scores = search.scores(search.best(DGCNNConfig().triple_thresholds))
+        return {f"validation/{key}": value for key, value in scores.items()}, scores["f1"]
+
+    # 3. Prepare and resume; optimizer, schedule and EMA are made there
+    run = TrainingRun(args, accelerator, model, loader, manifest, "dgcnn_triples", validate if few else None)
+
+    # 4. The loop
+    for batch in run.batches():
+        with accelerator.accumulate(run.model):
+            with accelerator.autocast():
+                loss = run.model(**batch).loss
+            accelerator.backward(loss)
+            norm = None
+            if accelerator.sync_gradients:
+                norm = accelerator.clip_grad_norm_(run.model.parameters(), args.max_grad_norm)
+            run.optimizer.step()
+            run.lr_scheduler.step()
+            run.optimizer.zero_grad()
+        run.after_step(len(batch["input_ids"]), loss, norm)
+
+    # 5. Final evaluation
+    figures: dict[str, Any] = {}
+    if held_out:
+        with run.averaged():
+            found, begin = candidates(held_out), list(DGCNNConfig().triple_thresholds)
+            search = ThresholdSearch(found, gold(held_out))
+            run.network.config.triple_thresholds = search.best(begin)
+            pipeline = TripleExtractionPipeline(model=run.network, tokenizer=tokenizer)
+            figures = final_figures(pipeline, held_out)
+        crossed = triple_figures(*crossed_counts(found, gold(held_out), begin))
+        figures["validation/f1_of_default_thresholds"] = search.scores(begin)["f1"]
+        figures["validation/f1_of_crossed_thresholds"] = crossed["f1"]
+        numbers = {key: value for key, value in figures.items() if isinstance(value, float)}
+        logger.info("step %d: %s, thresholds %s", run.state.step, numbers, run.network.config.triple_thresholds)
+        run.history.log(run.state.step, **numbers)
+        figures["thresholds"] = run.network.config.triple_thresholds
+    results = manifest | {"sentences_seen": run.state.samples, **run.costs(), **figures}
+
+    # 6. Save
+    if accelerator.is_main_process:
+        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
+        with run.averaged():
+            run.network.save_pretrained(output_dir / "model")
+        tokenizer.save_pretrained(output_dir / "model")
+        logger.info("Saved %s", output_dir / "model")
+    accelerator.end_training()
+    return results
+
+
+if __name__ == "__main__":
+    main()
