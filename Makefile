@@ -42,17 +42,19 @@ types: $(STAMP) ## mypy over src, training and benchmarks
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: $(STAMP) ## every script of benchmarks/ in turn; CLOTHING_128=, CMRC2018=, WEBQA=folder or Hub id, PEER=file for all of it
-	@set -e; for script in $(filter-out benchmarks/results.py,$(sort $(wildcard benchmarks/*.py))); do \
+bench: $(STAMP) ## every script of benchmarks/ in turn; CLOTHING_128=, CMRC2018=, WEBQA=, DUIE2=folder or Hub id, PEER=file for all of it
+	@set -e; for script in $(filter-out benchmarks/results.py benchmarks/bert_cascade.py,$(sort $(wildcard benchmarks/*.py))); do \
 		arguments=; \
 		case $$script in \
 			*/ablation_shift.py) arguments="$(if $(CLOTHING_128),--dataset $(CLOTHING_128),missing)" ;; \
 			*/training_speed.py) arguments="$(if $(PEER),--peer $(PEER))" ;; \
 			*/reader_ablation.py|*/reader_against_bert.py) arguments="$(if $(CMRC2018),--train $(CMRC2018) --validation $(CMRC2018),missing)" ;; \
 			*/reader_passages.py) arguments="$(if $(WEBQA),--data $(WEBQA),missing)" ;; \
+			*/triples_speed.py) arguments="$(if $(DUIE2),--validation $(DUIE2),missing)" ;; \
+			*/triples_*.py) arguments="$(if $(DUIE2),--train $(DUIE2) --validation $(DUIE2),missing)" ;; \
 		esac; \
 		if [ "$$arguments" = missing ]; then \
-			echo "==> $$script left out: it needs data; give CLOTHING_128=, CMRC2018= or WEBQA=FOLDER_OR_HUB_ID"; \
+			echo "==> $$script left out: it needs data; give CLOTHING_128=, CMRC2018=, WEBQA= or DUIE2=FOLDER_OR_HUB_ID"; \
 			continue; \
 		fi; \
 		echo "==> $$script $$arguments"; \

@@ -25,7 +25,7 @@ VARIANTS: dict[str, tuple[list[str], bool]] = {  # arguments, whether there is a
     "without questions made of plain text": ([], False),
     "without ids set to zero": (["--zero_ids", "0"], True),
     "characters without words": (["--mixed_embedding", "False"], True),
-    "with the eight match features of 2018": (["--match_features", "True"], True),
+    "without the eight match features of 2018": (["--match_features", "False"], True),
     "without attention to the question": (["--question_attention", "False"], True),
     "sigmoids and focal loss in place of the softmax": (["--output", "tagging"], True),
     "preset reader-2018": (["--preset", "reader-2018"], True),
