@@ -223,7 +223,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             found, begin = candidates(held_out), list(DGCNNConfig().triple_thresholds)
             search = ThresholdSearch(found, gold(held_out))
             run.network.config.triple_thresholds = search.best(begin)
-            pipeline = TripleExtractionPipeline(model=run.network, tokenizer=tokenizer)
+            whole = args.max_characters  # sentences are read as they were learned
+            pipeline = TripleExtractionPipeline(
+                model=run.network, tokenizer=tokenizer, max_seq_len=whole, split_above=whole
+            )
             figures = final_figures(pipeline, held_out)
         crossed = triple_figures(*crossed_counts(found, gold(held_out), begin))
         figures["validation/f1_of_default_thresholds"] = search.scores(begin)["f1"]

@@ -108,7 +108,7 @@ def verdict(f1: float) -> str:
 
 def _score(pipeline: TripleExtractionPipeline, examples: Sequence[TripleExample], longest: int) -> float:
     texts = [example.text for example in examples]
-    found = pipeline(texts, max_seq_len=longest)
+    found = pipeline(texts, max_seq_len=longest, split_above=longest)
     predicted = [[(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in triples] for triples in found]
     gold = [[(t.subject, t.predicate, t.object) for t in example.triples] for example in examples]
     return triple_scores(list(zip(texts, predicted)), list(zip(texts, gold)))["f1"]

@@ -1,6 +1,6 @@
 """Pipeline that extracts (subject, predicate, object) from texts of any length.
 
-    text       pieces of at most `max_seq_len` tokens, cut at sentence ends      `triple_inputs_dgcnn.pieces`
+    text       if it is long, its sentences                                      `triple_inputs_dgcnn.pieces`
     batch      the trunk runs once, then all subjects of the batch together      `decoding_dgcnn_triples`
     triple     score of the subject * score of the object
 
@@ -66,8 +66,11 @@ class TripleExtractionPipeline(Pipeline):
             for both, in [0, 1]. Default: those found in training, `model.config.triple_thresholds`.
         object_threshold: the same of objects.
         predicates: names of the predicates to look for; None: all of `model.schema`.
-        max_seq_len: tokens of a piece at most. Longer texts are cut at sentence ends; a sentence that is longer, at
-            commas, then anywhere. A model with learned positions takes no more than it has of them.
+        split_above: tokens. A longer text is cut into pieces at sentence ends, and neighbouring sentences are read
+            together up to half as many: a model that learned from single sentences finds little in many at once.
+            Larger for one that learned triples across sentences.
+        max_seq_len: tokens of a piece at most. A longer sentence is cut at commas, where there are none, anywhere. A
+            model with learned positions takes no more than it has of them.
         occurrences: `"found"`: every place where the model saw a triple. `"best"`: of triples of the same words only
             the one with the highest score. `"all"`: every pair of places of both mentions within a piece of the text,
             with the highest score that the model gave to a triple of these words.
@@ -221,7 +224,7 @@ class TripleExtractionPipeline(Pipeline):
             text = texts[number]
             columns, offsets = self.preprocess(text)
             start = 0
-            for piece in pieces(text, offsets, size):
+            for piece in pieces(text, offsets, size, settings.split_above):
                 end = int(offsets[piece.stop, 0]) if piece.stop < len(offsets) else len(text)
                 rows = {name: column[piece] for name, column in columns.items()}
                 if self._prior is not None:

@@ -26,12 +26,13 @@ class TripleSettings:
     object_threshold: tuple[float, float] = (0.5, 0.4)
     predicates: str | Sequence[str] | None = None
     max_seq_len: int = 256
+    split_above: int = 128
     occurrences: str = "found"
     batch_size: int = 16
     progress: bool | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_seq_len", "batch_size"):
+        for name in ("max_seq_len", "split_above", "batch_size"):
             check_integer(name, getattr(self, name), 1)
         for name in ("subject_threshold", "object_threshold"):
             object.__setattr__(self, name, _pair(name, getattr(self, name)))
@@ -117,33 +118,39 @@ def check_triple_fit(model: Any, tokenizer: Any) -> TriplePrior | None:
     return TriplePrior(tokenizer.triple_prior, len(model.schema))
 
 
-def pieces(text: str, offsets: NDArray[np.int64], size: int) -> list[slice]:
-    """Cuts the tokens of a text where it hurts least: at the last sentence end that leaves a piece short enough, else
-    at the last comma, else anywhere.
+def pieces(text: str, offsets: NDArray[np.int64], size: int, split_above: int) -> list[slice]:
+    """Cuts the tokens of a long text into sentences, and too long sentences at commas, else anywhere.
 
     Args:
         text: any string.
         offsets: (L, 2) where each token starts and ends in it, from left to right.
         size: tokens of a piece at most.
+        split_above: a text of at most so many tokens stays whole; of a longer one neighbouring sentences stay together
+            while they have at most half as many.
 
     Returns:
         Slices of the tokens that follow each other and are all of them; none for no tokens.
     """
     count = len(offsets)
-    if count <= size:
+    if count <= min(size, split_above):
         return [slice(0, count)] if count else []
-    levels = [_first_tokens(text, offsets, end) for end in (SENTENCE_END, CLAUSE_END)]
-    found, first = [], 0
-    while count - first > size:
-        stop = first + size
-        for cuts in levels:
-            last = int(np.searchsorted(cuts, stop, side="right")) - 1
-            if last >= 0 and cuts[last] > first:
-                stop = int(cuts[last])
-                break
-        found.append(slice(first, stop))
-        first = stop
-    return [*found, slice(first, count)]
+    clauses = _first_tokens(text, offsets, CLAUSE_END)
+    ends = {*_first_tokens(text, offsets, SENTENCE_END).tolist(), count} - {0}
+    found: list[slice] = []
+    first = 0
+    for end in sorted(ends):
+        if found and end - found[-1].start <= min(split_above // 2, size):
+            found[-1] = slice(found[-1].start, end)
+            first = end
+        while end - first > size:
+            last = int(np.searchsorted(clauses, first + size, side="right")) - 1
+            stop = int(clauses[last]) if last >= 0 and clauses[last] > first else first + size
+            found.append(slice(first, stop))
+            first = stop
+        if first < end:
+            found.append(slice(first, end))
+            first = end
+    return found
 
 
 def _first_tokens(text: str, offsets: NDArray[np.int64], end: re.Pattern[str]) -> NDArray[np.int64]:
