@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from hf_kexue.data.reading_comprehension import read_qa
+from hf_kexue.data.triples import read_triples
+
 ROOT = Path(__file__).resolve().parent.parent
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
 READMES = (ENGLISH, CHINESE)
@@ -58,6 +61,10 @@ def numbers(text: str) -> list[str]:
 def commands(name: str) -> list[str]:
     shell = "".join(code for _, language, code in blocks(name) if language == "bash")
     return [line for line in shell.splitlines() if line.strip()]
+
+
+def sources(folder: str) -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / folder).glob("*.py"))
 
 
 def measured_rows(name: str) -> list[list[str]]:
@@ -136,14 +143,38 @@ def test_named_make_targets_exist(name):
 
 @pytest.mark.parametrize("name", READMES)
 def test_named_options_exist(name):
-    """Options of the training script and of the command line, as their sources spell them."""
-    script, cli = read("training/train_simple_diffusion.py"), read("src/hf_kexue/cli.py")
-    benchmarks = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").glob("*.py"))
-    for line in [*commands(name), *(row[-1].strip("`") for row in measured_rows(name))]:
-        for option in re.findall(r"--([a-z][\w-]*)", line):
-            where = script if "train_simple_diffusion" in line else cli if line.startswith("hf-kexue") else benchmarks
+    """Options of the training scripts and of the command line, as their sources spell them."""
+    cli = read("src/hf_kexue/cli.py") + read("src/hf_kexue/cli_check_data.py")
+    benchmarks, training = sources("benchmarks"), sources("training")
+    in_prose = [word for word in CODE_WORD.findall(prose(name)) if word.startswith("--")]
+    assert len(in_prose) > 3
+    for line in [*commands(name), *in_prose, *(row[-1].strip("`") for row in measured_rows(name))]:
+        for option in re.findall(r"--([a-z][\w-]*)", line.replace("--help", "")):
+            script = re.search(r"training/\w+\.py", line)
+            where = cli if line.startswith("hf-kexue") else training + cli if line in in_prose else benchmarks
+            where = read(script[0]) + read("src/hf_kexue/training_setup.py") if script else where
             found = re.search(rf"\b{option.replace('-', '[-_]')}\b", where)
             assert found, f"{name}: --{option} of {line!r} does not exist"
+
+
+def test_records_are_read(tmp_path):
+    """The lines that show the forms of question files are such lines."""
+    (records,) = [code for _, language, code in blocks(ENGLISH) if language == "json"]
+    path = tmp_path / "records.jsonl"
+    path.write_text(records, encoding="utf-8")
+    squad, passages = read_qa(path)
+    assert squad.answers == [["李春"]]
+    assert squad.passages[0][squad.answer_starts[0][0] :].startswith("李春")
+    assert passages.answers == [["洨河"], []]
+
+
+def test_triple_records_are_read(tmp_path):
+    (records,) = [code for _, language, code in blocks(ENGLISH) if language == "jsonl"]
+    path = tmp_path / "records.jsonl"
+    path.write_text(records, encoding="utf-8")
+    (example,) = read_triples(path)
+    (triple,) = example.triples
+    assert (triple.subject, triple.predicate, triple.object) == ("月亮代表我的心", "作词", "孙仪")
 
 
 @pytest.mark.parametrize("name", READMES)

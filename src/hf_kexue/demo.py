@@ -1,6 +1,6 @@
-"""The demonstration: published model, a short real training, and one page that shows both.
+"""The demonstration: published models, a short real training, and one page that shows them.
 
-Needs a checkout, since the training script, its data and the published model live beside the package.
+Needs a checkout, since the training script, its data and the published models live beside the package.
 """
 
 from __future__ import annotations
@@ -11,22 +11,40 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from PIL import Image
 
+from .demo_questions import answers_html
+from .dgcnn import (
+    DGCNNForQuestionAnswering,
+    DGCNNForTripleExtraction,
+    DGCNNTokenizer,
+    ReadingComprehensionPipeline,
+    TripleExtractionPipeline,
+)
 from .simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline
 from .simple_diffusion.samplers import with_sampler
 from .training_runs import image_grid
 
 PUBLISHED = Path("model_cards/simple-diffusion-clothing-64")
+READER = Path("model_cards/dgcnn-qa-zh")
+TRIPLES = Path("model_cards/dgcnn-triples-zh")
 SCRIPT = Path("training/train_simple_diffusion.py")
 EXAMPLE = Path("examples/asymptotic_series.py")
+SENTENCES = [
+    "《城南旧事》是林海音创作的小说，1983年由吴贻弓导演拍成同名电影，沈洁主演。",
+    "《月亮代表我的心》由孙仪作词，翁清溪作曲，邓丽君演唱。",
+    "杨绛出生于北京，毕业于东吴大学，丈夫是作家钱锺书。",
+]
+
+Section = tuple[str, str, str]  # title and text, both plain; what is shown, in HTML
 
 
 def run_demo(repository: Path, output: Path, steps: int) -> Path:
-    """Sample, train, reload, sample, and write the page.
+    """Sample, train, reload, sample, ask the reader, extract triples, and write the page.
 
     Args:
         repository: checkout of hf_kexue.
@@ -37,82 +55,122 @@ def run_demo(repository: Path, output: Path, steps: int) -> Path:
         Path of `index.html`.
 
     Raises:
-        ValueError: if the repository lacks the published model or the training script.
+        ValueError: if the repository lacks a published model or the training script.
         RuntimeError: if the training fails.
     """
-    for needed in (PUBLISHED, SCRIPT, EXAMPLE):
+    for needed in (PUBLISHED, READER, TRIPLES, SCRIPT, EXAMPLE):
         if not (repository / needed).exists():
             raise ValueError(
                 f"{repository} has no {needed}: run the demo in a checkout of hf_kexue, or pass --repository."
             )
     output.mkdir(parents=True, exist_ok=True)
-    sections: list[tuple[str, str, str]] = []
-
-    print("1/5  sampling from the published model")
-    started = time.perf_counter()
-    published = SimpleDiffusionPipeline.from_pretrained(repository / PUBLISHED)
-    draw_classes(published, output / "published.png", per_class=4)
-    seconds = time.perf_counter() - started
-    sections.append(
-        (
-            "The published model",
-            f"{len(published.class_names)} classes of clothing, 64 x 64 pixels, drawn here in {seconds:.0f} s. Rows: "
-            f"{', '.join(published.class_names)}.",
-            "published.png",
-        )
-    )
-
-    print("2/5  the noise schedule")
-    _plot_schedule(output / "schedule.png")
-    sections.append(
-        (
-            "The noise schedule knows the resolution",
-            "logSNR over time for images of 64 to 1024 pixels: the same noise hides less of a larger one, so that "
-            "its curve is moved by 2 log(64 / size).",
-            "schedule.png",
-        )
-    )
-
-    print(f"3/5  training a fresh model for {steps} steps")
     run = output / "training"
+    parts: list[tuple[str, Callable[[], Section]]] = [
+        ("sampling from the published model", lambda: _published(repository, output)),
+        ("the noise schedule", lambda: _schedule(output)),
+        (f"training a fresh model for {steps} steps", lambda: _training(repository, run, output, steps)),
+        ("sampling from what was saved", lambda: _trained(run, output)),
+        ("the mathematics of the articles", lambda: _mathematics(repository, output)),
+        ("three questions to the published reader", lambda: _reader(repository)),
+        ("triples of three sentences", lambda: _triples(repository, output)),
+    ]
+    sections = []
+    for number, (what, part) in enumerate(parts, 1):
+        print(f"{number}/{len(parts)}  {what}", flush=True)
+        sections.append(part())
+    page = output / "index.html"
+    page.write_text(_page(sections), encoding="utf-8")
+    return page
+
+
+def _published(repository: Path, output: Path) -> Section:
+    started = time.perf_counter()
+    pipeline = SimpleDiffusionPipeline.from_pretrained(repository / PUBLISHED)
+    draw_classes(pipeline, output / "published.png", per_class=4)
+    return (
+        "The published model",
+        f"{len(pipeline.class_names)} classes of clothing, 64 x 64 pixels, drawn here in "
+        f"{time.perf_counter() - started:.0f} s. Rows: {', '.join(pipeline.class_names)}.",
+        _picture("published.png", "samples of each class"),
+    )
+
+
+def _schedule(output: Path) -> Section:
+    _plot_schedule(output / "schedule.png")
+    return (
+        "The noise schedule knows the resolution",
+        "logSNR over time for images of 64 to 1024 pixels: the same noise hides less of a larger one, so that its "
+        "curve is moved by 2 log(64 / size).",
+        _picture("schedule.png", "logSNR over time"),
+    )
+
+
+def _training(repository: Path, run: Path, output: Path, steps: int) -> Section:
     shutil.rmtree(run, ignore_errors=True)
     _train(repository, run, steps)
     results = json.loads((run / "results.json").read_text())
     _plot_history(run / "history.jsonl", output / "loss.png")
-    sections.append(
-        (
-            "A short training",
-            f"{steps} steps, {results['images_seen']} images in {results['seconds']:.0f} seconds on "
-            f"{results['environment']['device']}; validation loss {results['validation_loss']:.4f}. The command: "
-            f"accelerate launch {results['environment']['command']}",
-            "loss.png",
-        )
+    return (
+        "A short training",
+        f"{steps} steps, {results['images_seen']} images in {results['seconds']:.0f} seconds on "
+        f"{results['environment']['device']}; validation loss {results['validation_loss']:.4f}. The command: "
+        f"accelerate launch {results['environment']['command']}",
+        _picture("loss.png", "loss curve"),
     )
 
-    print("4/5  sampling from what was saved")
+
+def _trained(run: Path, output: Path) -> Section:
     draw_classes(SimpleDiffusionPipeline.from_pretrained(run / "pipeline"), output / "trained.png", per_class=4)
-    sections.append(
-        (
-            "What the short training can draw",
-            "The saved pipeline, loaded again with from_pretrained. Minutes teach colours and outlines; the published "
-            "model shows what patience adds.",
-            "trained.png",
-        )
+    return (
+        "What the short training can draw",
+        "The saved pipeline, loaded again with from_pretrained. Minutes teach colours and outlines; the published "
+        "model shows what patience adds.",
+        _picture("trained.png", "samples of the short training"),
     )
-    print("5/5  the mathematics of the articles")
+
+
+def _mathematics(repository: Path, output: Path) -> Section:
     picture = output / "asymptotic_series.png"
     subprocess.run([sys.executable, str(repository / EXAMPLE), "--output", str(picture)], check=True)
-    sections.append(
-        (
-            "The mathematics of the articles",
-            "A perturbation series that first converges and then does not, and which approximation of the quartic "
-            "integral wins where. Other pictures: the scripts in examples/.",
-            picture.name,
-        )
+    return (
+        "The mathematics of the articles",
+        "A perturbation series that first converges and then does not, and which approximation of the quartic "
+        "integral wins where. Other pictures: the scripts in examples/.",
+        _picture(picture.name, "error of the series over its order"),
     )
-    page = output / "index.html"
-    page.write_text(_page(sections), encoding="utf-8")
-    return page
+
+
+def _reader(repository: Path) -> Section:
+    started = time.perf_counter()
+    reader = ReadingComprehensionPipeline(
+        model=DGCNNForQuestionAnswering.from_pretrained(repository / READER),
+        tokenizer=DGCNNTokenizer.from_pretrained(repository / READER),
+    )
+    answers = answers_html(reader)
+    return (
+        "Three questions to the published reader",
+        f"A dilated gated convolutional network of {reader.model.num_parameters() / 1e6:.1f}M parameters points at "
+        f"the answer in Chinese texts; loaded and asked here in {time.perf_counter() - started:.1f} s. The score "
+        "ranks the answers; it is not the probability of being right.",
+        answers,
+    )
+
+
+def _triples(repository: Path, output: Path) -> Section:
+    started = time.perf_counter()
+    extract = TripleExtractionPipeline(
+        model=DGCNNForTripleExtraction.from_pretrained(repository / TRIPLES),
+        tokenizer=DGCNNTokenizer.from_pretrained(repository / TRIPLES),
+    )
+    triples = extract(SENTENCES)
+    (output / "triples.html").write_text(extract.to_html(SENTENCES, triples), encoding="utf-8")
+    return (
+        "Triples of three sentences",
+        f"Subject, predicate and object, looked for among {len(extract.model.schema)} predicates: "
+        f"{sum(map(len, triples))} found by {extract.model.num_parameters() / 1e6:.1f}M parameters, loaded and run "
+        f"here in {time.perf_counter() - started:.1f} s.",
+        "<iframe src='triples.html' title='the sentences with their triples'></iframe>",
+    )
 
 
 def draw_classes(pipeline: SimpleDiffusionPipeline, path: Path, per_class: int) -> None:
@@ -192,11 +250,14 @@ def _plot_schedule(path: Path) -> None:
     plt.close(figure)
 
 
-def _page(sections: list[tuple[str, str, str]]) -> str:
+def _picture(name: str, what: str) -> str:
+    return f"<img src='{name}' alt='{what}'>"
+
+
+def _page(sections: list[Section]) -> str:
     body = "\n".join(
-        f"<section><h2>{html.escape(title)}</h2><p>{html.escape(text)}</p>"
-        f"<img src='{picture}' alt='{html.escape(title)}'></section>"
-        for title, text, picture in sections
+        f"<section><h2>{html.escape(title)}</h2><p>{html.escape(text)}</p>{shown}</section>"
+        for title, text, shown in sections
     )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -205,8 +266,11 @@ def _page(sections: list[tuple[str, str, str]]) -> str:
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 900px; margin: 2rem auto; padding: 0 1rem; color: #222 }}
 h1 {{ font-size: 1.6rem }} h2 {{ font-size: 1.2rem; margin-top: 2.5rem }}
 img {{ max-width: 100%; image-rendering: pixelated }} p {{ overflow-wrap: anywhere }}
+blockquote {{ margin: .5rem 0; padding: .2rem .8rem; border-left: 3px solid #ccc }}
+iframe {{ width: 100%; height: 48rem; border: 1px solid #ccc }}
+mark {{ background: #ffe08a }} th, td {{ text-align: left; padding-right: 2rem }}
 </style></head><body>
-<h1>Simple diffusion, from the article to pictures</h1>
+<h1>hf_kexue, from the articles to pictures and answers</h1>
 {body}
 </body></html>
 """
