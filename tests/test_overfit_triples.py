@@ -65,7 +65,7 @@ def test_nothing_to_learn(kwargs, sentence):
         overfit_triples(**kwargs)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets of the project are not here")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets beside this checkout are not there")
 def test_real_sentences():
     examples = read_triples(SHARED / "duie2")[:8]
     assert overfit_triples(examples, progress=False) == 1.0

@@ -123,7 +123,7 @@ def _trained(run: Path, output: Path) -> Section:
     draw_classes(SimpleDiffusionPipeline.from_pretrained(run / "pipeline"), output / "trained.png", per_class=4)
     return (
         "What the short training can draw",
-        "The saved pipeline, loaded again with from_pretrained. Minutes teach colours and outlines; the published "
+        "The saved pipeline, loaded again with from_pretrained. So few steps teach blotches of colour; the published "
         "model shows what patience adds.",
         _picture("trained.png", "samples of the short training"),
     )

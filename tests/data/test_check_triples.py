@@ -181,7 +181,7 @@ def test_what_is_hidden_is_what_the_decoding_does_not_return(text, rows):
     assert report.counts["absent_mentions"] == len(one.triples) - len(there)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets of the project are not here")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets beside this checkout are not there")
 def test_a_data_set_with_mentions_that_are_not_literal():
     examples, broken = scan_triples(SHARED / "plant-zh")
     report = check_triples(examples, broken=broken)

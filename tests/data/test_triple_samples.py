@@ -134,7 +134,7 @@ def decoded(batch, row, text, offsets, schema):
     return found
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets of the project are not here")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets beside this checkout are not there")
 def test_the_labels_of_real_sentences_decode_to_their_triples():
     """Of 300 sentences; what the half pointer cannot return is one in a hundred, see `hidden_triples`."""
     examples = read_triples(SHARED / "duie2")[:300]

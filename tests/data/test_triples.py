@@ -190,7 +190,7 @@ def test_predicates_that_cannot_be_turned_round(pairs, symmetric, sentence):
     assert sentence in str(caught.value)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets of the project are not here")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets beside this checkout are not there")
 @pytest.mark.parametrize(
     ("name", "texts", "triples"), [("duie2", 8398, 15832), ("duie1", 2450, 4949), ("plant-zh", 5578, 16912)]
 )
