@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForTokenClassification, pipeline
 
@@ -212,6 +212,8 @@ def test_no_more_tokens_than_positions():
 
 @settings(max_examples=150)
 @given(st.text("甲乙丙a1 。，,.!?\n”", min_size=1, max_size=60), st.integers(1, 12), st.integers(1, 30))
+@example("1\n1，11", 3, 6)  # the sentence after the cut is itself cut at its comma
+@example("11111?”?", 2, 1)  # nothing closes a sentence twice
 def test_pieces_cut_where_it_hurts_least(text, size, split_above):
     """Against the rule read character by character."""
     places = [i for i, character in enumerate(text) if not character.isspace()]
@@ -229,7 +231,8 @@ def test_pieces_cut_where_it_hurts_least(text, size, split_above):
         before, gap = text[: places[cut - 1] + 1], text[places[cut - 1] + 1 : places[cut]]
         closed = before.rstrip("”")
         if "\n" in gap or closed.endswith(("。", "!", "?")):
-            return 2 if "\n" in gap or not (text[places[cut]] in "”。!?" and not gap) else 0
+            goes_on = "”" if before.endswith("”") else "”。!?"
+            return 2 if gap or text[places[cut]] not in goes_on else 0
         if before.endswith(".") and gap:
             return 2
         return int(before.endswith("，") or (before.endswith(",") and not (not gap and text[places[cut]] == "1")))
@@ -240,8 +243,8 @@ def test_pieces_cut_where_it_hurts_least(text, size, split_above):
         if following is None:
             continue
         if quality(piece.stop) == 2:
-            ends = [cut for cut in range(following.start + 1, following.stop) if quality(cut) == 2]
-            assert [*ends, following.stop][0] - piece.start > half, "one more sentence would not stay within half"
+            ends = (cut for cut in range(piece.stop + 1, len(places)) if quality(cut) == 2)
+            assert next(ends, len(places)) - piece.start > half, "one more sentence would not stay within half"
         else:
             reach = range(piece.start + 1, piece.start + size + 1)
             best = max(map(quality, reach))
