@@ -152,7 +152,8 @@ def test_named_options_exist(name):
         for option in re.findall(r"--([a-z][\w-]*)", line.replace("--help", "")):
             script = re.search(r"training/\w+\.py", line)
             where = cli if line.startswith("hf-kexue") else training + cli if line in in_prose else benchmarks
-            where = read(script[0]) + read("src/hf_kexue/training_setup.py") if script else where
+            shared = sources("src/hf_kexue")  # arguments that scripts inherit
+            where = read(script[0]) + shared if script else where
             found = re.search(rf"\b{option.replace('-', '[-_]')}\b", where)
             assert found, f"{name}: --{option} of {line!r} does not exist"
 

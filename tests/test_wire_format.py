@@ -30,6 +30,7 @@ from hf_kexue.dgcnn import (
     ReadingComprehensionPipeline,
 )
 from hf_kexue.hub import export_repository
+from hf_kexue.rsgan import RSGANDiscriminator, RSGANGenerator, RSGANPipeline
 from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -162,11 +163,42 @@ def dgcnn_repository():
     }
 
 
+def tiny_gan(block_type="r3", **options):
+    """Generator and discriminator with classes; two stages of equal width, so that one has no 1x1 convolution."""
+    options |= {"sample_size": 32, "block_out_channels": (16, 16, 8, 4), "group_size": 4, "num_class_embeds": 3}
+    return (
+        RSGANGenerator(block_type=block_type, latent_dim=6, class_embedding_dim=5, **options),
+        RSGANDiscriminator(block_type=block_type, spectral_norm=block_type == "dcgan", **options),
+    )
+
+
+def rsgan_config():
+    generator, discriminator = tiny_gan()
+    saved = json.loads(RSGANPipeline(generator, {0: "a", 1: "b", 2: "c"}).to_json_string())
+    return {
+        "model_index": {key: value for key, value in saved.items() if key not in OF_THE_VERSION},
+        **{
+            type(model).__name__: {"defaults": defaults(type(model)), "saved_keys": saved_keys(model)}
+            for model in (generator, discriminator)
+        },
+    }
+
+
+def rsgan_state_dicts():
+    return {
+        f"{type(model).__name__}, {block_type}": {name: shape(tensor) for name, tensor in model.state_dict().items()}
+        for block_type in ("r3", "dcgan")
+        for model in tiny_gan(block_type)
+    }
+
+
 FACTS = {
     "dgcnn_config": dgcnn_config,
     "dgcnn_repository": dgcnn_repository,
     "dgcnn_state_dict": dgcnn_state_dicts,
     "dgcnn_tokenizer": dgcnn_tokenizer,
+    "rsgan_config": rsgan_config,
+    "rsgan_state_dict": rsgan_state_dicts,
     "simple_diffusion_model_index": model_index,
     "shifted_cosine_scheduler_config": lambda: {
         "defaults": defaults(ShiftedCosineScheduler), "saved_keys": saved_keys(ShiftedCosineScheduler()),
@@ -191,10 +223,12 @@ def test_no_golden_copy_is_left_over():
     assert {path.stem for path in GOLDEN.glob("*.json")} == set(FACTS)
 
 
-@pytest.mark.parametrize("component", ["unet", "scheduler"])
+@pytest.mark.parametrize("component", ["unet", "scheduler", "generator"])
 def test_diffusers_finds_the_base_name_beside_the_class(component):
     """It imports the stored module and looks there for a base class whose loading methods it knows."""
-    module_name, class_name = json.loads((GOLDEN / "simple_diffusion_model_index.json").read_text())[component]
+    index = json.loads((GOLDEN / "simple_diffusion_model_index.json").read_text())
+    index |= json.loads((GOLDEN / "rsgan_config.json").read_text())["model_index"]
+    module_name, class_name = index[component]
     module = importlib.import_module(module_name)
     bases = [getattr(module, name) for name in ALL_IMPORTABLE_CLASSES if hasattr(module, name)]
     assert any(issubclass(getattr(module, class_name), base) for base in bases)

@@ -25,6 +25,15 @@ _PUBLIC = {
         "TripleExtractionPipeline",
         "TriplePrior",
     ],
+    "hf_kexue.rsgan": [
+        "RSGANDiscriminator",
+        "RSGANGenerator",
+        "RSGANPipeline",
+        "gradient_penalty_finite_difference",
+        "relativistic_loss",
+        "wgan_gradient_penalty",
+        "zero_centered_gradient_penalty",
+    ],
     "hf_kexue.simple_diffusion": [
         "ShiftedCosineScheduler",
         "SimpleDiffusionPipeline",

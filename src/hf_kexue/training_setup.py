@@ -22,15 +22,30 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class RunArguments:
-    """What every run takes; a script's arguments inherit from it and add data and network."""
+class CommonArguments:
+    """What every run takes, however many networks it trains; the arguments of a script inherit from it."""
 
     output_dir: str = option("outputs/run", "Everything the run leaves: checkpoints, figures, the model.")
     # optimisation
     max_train_steps: int = option(6000, "Optimizer steps.")
     train_batch_size: int = option(32, "Samples per process and micro step.")
-    gradient_accumulation_steps: int = option(1, "Micro steps per optimizer step.")
     learning_rate: float = option(1e-3, "Peak of the schedule.")
+    mixed_precision: str = option("auto", "'no', 'bf16', 'fp16', or 'auto': bf16 where this device is faster with it.")
+    seed: int = option(0, "Of everything.")
+    # once in a while
+    checkpointing_steps: int = option(500, "Optimizer steps between checkpoints.")
+    checkpoints_total_limit: int = option(2, "Checkpoints kept.")
+    logging_steps: int = option(20, "Optimizer steps between log lines.")
+    tracker: str = option("tensorboard", "Any tracker that Accelerate knows, or 'none'.")
+    dry_run: bool = option(False, "Print the manifest and the size of the network, then stop.")
+
+
+@dataclass
+class RunArguments(CommonArguments):
+    """What every run of one network with one schedule takes besides."""
+
+    # optimisation
+    gradient_accumulation_steps: int = option(1, "Micro steps per optimizer step.")
     lr_scheduler: str = option("cosine", "Name in diffusers.optimization.")
     lr_warmup_steps: int = option(100, "Optimizer steps.")
     drop_after: int = option(0, "Validations without a new best after which the best weights return with a tenth of "
@@ -38,25 +53,18 @@ class RunArguments:
     weight_decay: float = option(0.01, "Of AdamW.")
     max_grad_norm: float = option(1.0, "Clip of the gradient norm.")
     ema_decay: float = option(0.998, "Final decay; it ramps up as (1 + step) / (10 + step).")
-    mixed_precision: str = option("auto", "'no', 'bf16', 'fp16', or 'auto': bf16 where this device is faster with it.")
-    seed: int = option(0, "Of everything.")
     # once in a while
-    checkpointing_steps: int = option(500, "Optimizer steps between checkpoints.")
-    checkpoints_total_limit: int = option(2, "Checkpoints kept.")
     validation_steps: int = option(500, "Optimizer steps between validations.")
-    logging_steps: int = option(20, "Optimizer steps between log lines.")
-    tracker: str = option("tensorboard", "Any tracker that Accelerate knows, or 'none'.")
-    dry_run: bool = option(False, "Print the manifest and the size of the network, then stop.")
 
 
-def start(args: RunArguments) -> Any:
+def start(args: CommonArguments) -> Any:
     """The run's `Accelerator`; logging and chance are set up on the way."""
     from accelerate import Accelerator
     from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, set_seed
 
     folder = Path(args.output_dir)
     accelerator = Accelerator(
-        gradient_accumulation_steps=args.gradient_accumulation_steps,
+        gradient_accumulation_steps=args.gradient_accumulation_steps if isinstance(args, RunArguments) else 1,
         mixed_precision=fastest_precision() if args.mixed_precision == "auto" else args.mixed_precision,
         log_with=None if args.tracker == "none" else args.tracker,
         project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "logs")),
@@ -67,14 +75,14 @@ def start(args: RunArguments) -> Any:
     return accelerator
 
 
-def run_manifest(args: RunArguments, accelerator: Any, model: nn.Module, **counts: int) -> dict[str, Any]:
+def run_manifest(args: CommonArguments, accelerator: Any, model: nn.Module, **counts: Any) -> dict[str, Any]:
     """What a run is made of, for `manifest.json`; logged too.
 
     Args:
         args: of the run.
         accelerator: of `start`.
         model: its parameters are counted, with and without embeddings.
-        counts: of the data, by name.
+        counts: of the data, and what else belongs there, by name.
     """
     manifest = {
         "arguments": asdict(args),

@@ -1,0 +1,239 @@
+"""Five losses of GANs with equal networks, steps and seeds: how many modes their samples cover, how good they look.
+
+    python benchmarks/gan_losses.py                                          # 25 Gaussians, then stacked digits
+    python benchmarks/gan_losses.py --task cifar10 --dataset FOLDER_OR_HUB_ID_OF_PHOTOGRAPHS --name gan_losses_cifar10
+
+SGAN is the non-saturating logistic loss, RSGAN (kexue.fm/archives/6110) its paired form, RaSGAN compares with the
+other side's mean; WGAN-GP and the paired logistic loss with R1 + R2 have a penalty on the gradient beside. One step of
+the discriminator and one of the generator in turn for all of them; samples come from the averaged generator. What is
+measured on the toys says `gan_toys.py`; on photographs, scaled to 32 px, KID-EffLite0 as in `sample_quality.py`.
+
+A finished pair of loss and seed is kept in --output_dir and not trained again. Writes benchmarks/results/<name>.json,
+one part a task, and gan_losses_<task>.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from gan_toys import TOYS, Setting, Task, digit_classifier
+from PIL import Image, ImageDraw
+from results import FOLDER, write_results
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+from hf_kexue import relativistic_loss, wgan_gradient_penalty, zero_centered_gradient_penalty
+from hf_kexue.training_runs import image_grid
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Arguments of `relativistic_loss`, and the penalty beside it: none, "wgan_gp" or "r1r2"."""
+
+    pairing: str
+    kind: str = "logistic"
+    penalty: str = "none"
+
+
+LOSSES = {
+    "SGAN": Loss("none"),
+    "RSGAN": Loss("paired"),
+    "RaSGAN": Loss("average"),
+    "WGAN-GP": Loss("none", "identity", "wgan_gp"),
+    "RSGAN + R1 + R2": Loss("paired", penalty="r1r2"),
+}
+
+
+def discriminator_loss(loss: Loss, setting: Setting, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """Scalar, with the penalty of the loss."""
+    with_gradients = loss.penalty == "r1r2"
+    both = torch.cat([real, fake]).requires_grad_(with_gradients)
+    logits = discriminator(both)
+    value = relativistic_loss(*logits.chunk(2), pairing=loss.pairing, kind=loss.kind)
+    if with_gradients:  # the mean over both halves is half the sum of R1 and R2
+        value = value + setting.gamma * zero_centered_gradient_penalty(logits, both).mean()
+    if loss.penalty == "wgan_gp":
+        value = value + setting.gradient_penalty * wgan_gradient_penalty(discriminator, real, fake).mean()
+    return value
+
+
+def train(loss: Loss, task: Task, seed: int, description: str = "", device: str = "cpu") -> Tensor:
+    """Samples (N, ...) of the averaged generator after `setting.steps` steps of both networks."""
+    setting = task.setting
+    torch.manual_seed(seed)
+    chance = torch.Generator().manual_seed(seed)
+    generator, discriminator = (network.to(device) for network in task.networks())
+    average = get_ema_multi_avg_fn(setting.ema_decay)
+    averaged = AveragedModel(generator, multi_avg_fn=average, use_buffers=True).requires_grad_(False)
+    optimizers = [
+        torch.optim.Adam(network.parameters(), setting.learning_rate, setting.betas, fused=True)
+        for network in (discriminator, generator)
+    ]
+    schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, setting.steps) for optimizer in optimizers]
+    shape = (setting.batch_size, setting.latent_dim)
+    for _ in tqdm(range(setting.steps), desc=description, unit="step", mininterval=1):
+        real = task.draw(setting.batch_size, chance).to(device)
+        with torch.no_grad():
+            fake = generator(torch.randn(shape, device=device))
+        optimizers[0].zero_grad()
+        discriminator_loss(loss, setting, discriminator, real, fake).backward()
+        optimizers[0].step()
+
+        discriminator.requires_grad_(False)
+        fake_logits = discriminator(generator(torch.randn(shape, device=device)))
+        value = relativistic_loss(
+            discriminator(real), fake_logits, pairing=loss.pairing, kind=loss.kind, side="generator"
+        )
+        optimizers[1].zero_grad()
+        value.backward()
+        optimizers[1].step()
+        discriminator.requires_grad_(True)
+        averaged.update_parameters(generator)
+        for schedule in schedules:
+            schedule.step()
+    averaged.eval()
+    latents = torch.randn(setting.samples, setting.latent_dim)
+    with torch.no_grad():
+        return torch.cat([averaged(some.to(device)).cpu() for some in latents.split(256)])
+
+
+def measure(name: str, seed: int, task: Task, folder: Path, device: str = "cpu") -> dict[str, Any]:
+    """The row of a loss and a seed: from `folder` if it is there with the same setting, else trained now."""
+    setting = json.loads(json.dumps(asdict(task.setting)))
+    stem = folder / f"{name.replace(' + ', '-')}-{seed}"
+    kept = stem.with_suffix(".json")
+    if kept.is_file() and (before := json.loads(kept.read_text()))["setting"] == setting:
+        return before["row"]
+    started = time.process_time()
+    samples = train(LOSSES[name], task, seed, f"{folder.name}: {name}, seed {seed}", device)
+    row = {"loss": name, "seed": seed, "cpu_seconds": round(time.process_time() - started, 1), **task.scores(samples)}
+    folder.mkdir(parents=True, exist_ok=True)
+    task.picture(samples).save(stem.with_suffix(".png"))
+    kept.write_text(json.dumps({"setting": setting, "row": row}) + "\n")
+    return row
+
+
+def compare(task: Task, names: list[str], seeds: list[int], folder: Path, device: str = "cpu") -> dict[str, Any]:
+    """All rows, and the mean of each loss over its seeds; the table is printed, pictures go to `folder`."""
+    rows = []
+    for seed in seeds:
+        for name in names:
+            rows.append(measure(name, seed, task, folder, device))
+            print(rows[-1])
+    measures = [key for key in rows[0] if key not in ("loss", "seed")]
+    losses = [
+        {"loss": name, **{key: round(mean(row[key] for row in rows if row["loss"] == name), 4) for key in measures}}
+        for name in names
+    ]
+    print(f"{'mean of ' + str(len(seeds)) + ' seeds':18}" + "".join(f"{key:>26}" for key in measures))
+    for line in losses:
+        print(f"{line['loss']:18}" + "".join(f"{line[key]:26}" for key in measures))
+    return {"setting": asdict(task.setting), "losses": losses, "rows": rows}
+
+
+def sheet(names: list[str], seed: int, folder: Path) -> Image.Image:
+    """The pictures that `measure` left of one seed, side by side under the names of their losses."""
+    labelled = []
+    for name in names:
+        picture = Image.open(folder / f"{name.replace(' + ', '-')}-{seed}.png")
+        labelled.append(Image.new("RGB", (picture.width + 8, picture.height + 18), "white"))
+        labelled[-1].paste(picture, (4, 18))
+        ImageDraw.Draw(labelled[-1]).text((4, 3), name, fill="black")
+    return image_grid(labelled, len(labelled))
+
+
+class Unpacked(nn.Module):
+    """A model of diffusers that returns its tensor alone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x, return_dict=False)[0]
+
+
+def photographs_task(dataset: str, held_out_split: str, setting: Setting, widths: tuple[int, ...]) -> Task:
+    """The photographs of a data set at 32 px; kernel distance to those of its `held_out_split`."""
+    from sample_quality import features, photographs
+
+    from hf_kexue import RSGANDiscriminator, RSGANGenerator
+    from hf_kexue.data.images import ImageDataset, load_images
+    from hf_kexue.metrics import kernel_distance
+
+    examples = ImageDataset(load_images(dataset), 32)
+    decoded = (examples[index]["pixel_values"] for index in tqdm(range(len(examples)), desc="reading", unit="image"))
+    pixels = torch.stack([((image + 1) * 127.5).round().byte() for image in decoded])  # (N, 3, 32, 32)
+    held_out = features(photographs(dataset, held_out_split, setting.samples, 32))
+
+    def networks() -> tuple[nn.Module, nn.Module]:
+        options = {"sample_size": 32, "block_out_channels": widths}
+        generator = RSGANGenerator(latent_dim=setting.latent_dim, **options)
+        return Unpacked(generator), Unpacked(RSGANDiscriminator(**options))
+
+    def draw(count: int, generator: torch.Generator) -> Tensor:
+        return pixels[torch.randint(len(pixels), (count,), generator=generator)] / 127.5 - 1
+
+    def pictures(samples: Tensor) -> list[Image.Image]:
+        channels_last = ((samples.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
+        return [Image.fromarray(array) for array in channels_last.numpy()]
+
+    def scores(samples: Tensor) -> dict[str, float]:
+        distance = kernel_distance(held_out, features(pictures(samples)))
+        return {"kid_efflite0": round(distance.value, 4), "standard_error": round(distance.standard_error, 4)}
+
+    return Task(setting, networks, draw, scores, lambda samples: image_grid(pictures(samples[:64]), 8))
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--task", nargs="+", choices=["gaussians", "digits", "cifar10"], default=["gaussians", "digits"]
+    )
+    parser.add_argument("--losses", nargs="+", choices=list(LOSSES), default=list(LOSSES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, help="of each run, instead of the task's own number")
+    parser.add_argument("--dataset", help="of the task cifar10: folder or Hub id with the split train")
+    parser.add_argument("--held_out_split", default="test", help="of --dataset")
+    parser.add_argument("--widths", nargs=4, type=int, default=[128, 96, 64, 32], help="channels from 4 to 32 px")
+    parser.add_argument("--samples", type=int, default=1000, help="of the task cifar10, and photographs held out")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output_dir", type=Path, default=Path("outputs/gan-losses"))
+    parser.add_argument("--name", default="gan_losses", help="of the results file")
+    args = parser.parse_args(argv)
+    if "cifar10" in args.task and not args.dataset:
+        parser.error("the task cifar10 needs --dataset")
+    return args
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse(argv)
+    path = FOLDER / f"{args.name}.json"
+    figures = json.loads(path.read_text()) if path.is_file() else {}
+    for name in args.task:
+        if name == "cifar10":
+            setting = Setting(10_000, 64, 2e-4, 64, args.samples, gamma=0.05, gradient_penalty=10.0, ema_decay=0.999)
+            task = photographs_task(args.dataset, args.held_out_split, setting, tuple(args.widths))
+        else:
+            task = TOYS[name]
+        if args.steps:
+            task = replace(task, setting=replace(task.setting, steps=args.steps))
+        folder = args.output_dir / name
+        figures[name] = compare(task, args.losses, args.seeds, folder, args.device)
+        if name == "digits":
+            figures[name]["classifier_accuracy"] = round(digit_classifier()[1], 4)
+            print(f"accuracy of the classifier on digits held out: {digit_classifier()[1]:.4f}")
+        write_results(args.name, figures)
+        sheet(args.losses, args.seeds[0], folder).save(FOLDER / f"gan_losses_{name}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Relativistic GANs, from the article to today's recipe.
+
+Networks = `modeling_rsgan`, losses = `losses_rsgan` and `gradient_penalties_rsgan`, augmentation =
+`augmentation_rsgan`, sampling = `pipeline_rsgan`, the end of hopeless runs = `collapse_rsgan`.
+"""
+
+from .gradient_penalties_rsgan import (
+    gradient_penalty_finite_difference,
+    wgan_gradient_penalty,
+    zero_centered_gradient_penalty,
+)
+from .losses_rsgan import relativistic_loss
+from .modeling_rsgan import RSGANDiscriminator, RSGANGenerator
+from .pipeline_rsgan import RSGANPipeline
+
+__all__ = [
+    "RSGANDiscriminator",
+    "RSGANGenerator",
+    "RSGANPipeline",
+    "gradient_penalty_finite_difference",
+    "relativistic_loss",
+    "wgan_gradient_penalty",
+    "zero_centered_gradient_penalty",
+]

