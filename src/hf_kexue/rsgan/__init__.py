@@ -6,10 +6,11 @@ Networks = `modeling_rsgan`, losses = `losses_rsgan` and `gradient_penalties_rsg
 
 from .gradient_penalties_rsgan import (
     gradient_penalty_finite_difference,
+    wgan_divergence,
     wgan_gradient_penalty,
     zero_centered_gradient_penalty,
 )
-from .losses_rsgan import relativistic_loss
+from .losses_rsgan import gan_qp_loss, relativistic_loss
 from .modeling_rsgan import RSGANDiscriminator, RSGANGenerator
 from .pipeline_rsgan import RSGANPipeline
 
@@ -17,8 +18,10 @@ __all__ = [
     "RSGANDiscriminator",
     "RSGANGenerator",
     "RSGANPipeline",
+    "gan_qp_loss",
     "gradient_penalty_finite_difference",
     "relativistic_loss",
+    "wgan_divergence",
     "wgan_gradient_penalty",
     "zero_centered_gradient_penalty",
 ]
