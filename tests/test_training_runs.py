@@ -25,6 +25,7 @@ from hf_kexue.training_runs import (
     environment,
     fastest_precision,
     image_grid,
+    portable_command,
 )
 
 
@@ -241,6 +242,19 @@ def test_environment_can_be_read_again():
     assert facts["threads"] == torch.get_num_threads()
     assert facts["device"]
     assert not facts["command"].startswith("/")
+
+
+def test_command_names_no_folder_outside():
+    """Hub ids and what lies in the working folder stay as they are."""
+    words = [
+        "/home/me/hf_kexue/training/train.py",
+        "--train",
+        "/data/a.jsonl",
+        "../sets/b",
+        "owner/name",
+        "--output_dir",
+    ]
+    assert portable_command([*words, "outputs/x"]) == "train.py --train a.jsonl b owner/name --output_dir outputs/x"
 
 
 def test_image_grid_places_pictures_row_by_row():

@@ -43,8 +43,8 @@ def command(run: Path, results: dict[str, Any]) -> str:
             word = f"outputs/{donor.parent.name}/{donor.name}"
         elif option in ("train", "validation", "texts", "word_vectors"):
             given = arguments[option] if isinstance(arguments[option], list) else [arguments[option]]
-            if any(Path(place).name == Path(word).name and place.startswith((".", "/")) for place in given):
-                place = Path(word)  # a Hub id stays as it is; a file is told with its folder
+            places = [Path(place) for place in given if place.startswith((".", "/"))]  # a Hub id stays as it is
+            if place := next((place for place in places if place.name == Path(word).name), None):
                 word = f"data/{place.parent.name}/{place.name}" if place.suffix else f"data/{place.name}"
         told.append(word)
     return " ".join(["accelerate launch", f"training/{script}", *told])

@@ -189,9 +189,11 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def portable_command(arguments: list[str]) -> str:
-    """A command line without the folders of this machine: absolute paths and the script keep their last name."""
+    """A command line without the folders of this machine: the script and paths that lead out of the working folder
+    keep their last name."""
     script, *rest = arguments
-    return " ".join([Path(script).name, *(Path(word).name if Path(word).is_absolute() else word for word in rest)])
+    outside = {word for word in rest if Path(word).is_absolute() or Path(word).parts[:1] == ("..",)}
+    return " ".join([Path(script).name, *(Path(word).name if word in outside else word for word in rest)])
 
 
 def _processor_name() -> str:
