@@ -54,8 +54,9 @@ def mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
     """Three hidden layers with leaky rectifiers and He's initialisation, no norm."""
     layers: list[nn.Module] = []
     for size in (inputs, width, width):
-        layers += [nn.Linear(size, width), nn.LeakyReLU(0.2)]
-        nn.init.kaiming_normal_(layers[-2].weight, 0.2)
+        linear = nn.Linear(size, width)
+        nn.init.kaiming_normal_(linear.weight, 0.2)
+        layers += [linear, nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Linear(width, outputs))
 
 
