@@ -29,13 +29,18 @@ def zero_centered_gradient_penalty(logits: Tensor, samples: Tensor) -> Tensor:
         (B,) float32, differentiable; a discriminator's loss gets gamma / 2 times its mean.
 
     Raises:
-        ValueError: if the samples do not require a gradient.
+        ValueError: if the scores have no gradient with respect to the samples.
 
     Source: arXiv 1801.04406 (R1, R2).
     """
-    if not samples.requires_grad:
-        raise ValueError("the samples need requires_grad_(True) before they are scored.")
-    (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+    gradient = None
+    if samples.requires_grad and logits.requires_grad:
+        (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True, allow_unused=True)
+    if gradient is None:
+        raise ValueError(
+            "the scores have no gradient with respect to the samples, which need requires_grad_(True) before they are "
+            "scored, and that outside of torch.no_grad()."
+        )
     return single(gradient).flatten(1).square().sum(dim=1)
 
 
@@ -53,7 +58,7 @@ def gradient_penalty_finite_difference(
     Args:
         discriminator: (B, ...) -> (B,).
         samples: (B, ...).
-        logits: (B,) scores of the samples where they are known.
+        logits: scores of the samples where they are known, of the discriminator's shape.
         epsilon: above 0; with scores of float32 not below 1e-3.
         generator: of n; on the CPU.
 
@@ -61,13 +66,19 @@ def gradient_penalty_finite_difference(
         (B,) float32, differentiable by the discriminator's weights.
 
     Raises:
-        ValueError: if epsilon is not above 0.
+        ValueError: if epsilon is not above 0, or there is not one score for each sample.
     """
     if epsilon <= 0:
         raise ValueError(f"epsilon must be above 0, got {epsilon}.")
     noise = torch.randn(samples.shape, generator=generator).to(samples)
     before = discriminator(samples) if logits is None else logits
-    return ((single(discriminator(samples + epsilon * noise)) - single(before)) / epsilon).square()
+    after = discriminator(samples + epsilon * noise)
+    if not before.numel() == after.numel() == len(samples):
+        raise ValueError(
+            f"finite differences need one score for each of the {len(samples)} samples, got scores of the shapes "
+            f"{tuple(before.shape)} and {tuple(after.shape)}."
+        )
+    return ((single(after).flatten() - single(before).flatten()) / epsilon).square()
 
 
 def wgan_gradient_penalty(
@@ -95,8 +106,7 @@ def wgan_gradient_penalty(
     Source: arXiv 1704.00028.
     """
     between = _between(real, fake, generator)
-    (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
-    squares = single(gradient).flatten(1).square().sum(dim=1)
+    squares = zero_centered_gradient_penalty(discriminator(between), between)
     return ((squares + 1e-12).sqrt() - center).square()  # the root's slope at 0 is infinite
 
 
@@ -122,13 +132,15 @@ def wgan_divergence(
         (B,) float32, differentiable.
 
     Raises:
-        ValueError: for unequal shapes.
+        ValueError: for unequal shapes, k below 0 or p not above 0.
 
-    Source: arXiv 1712.01026 (WGAN-div); kexue.fm archives/6139.
+    Source: arXiv 1712.01026 (WGAN-div); kexue.fm archives/6139, whose code takes the images themselves, half of them
+    real: mean (k / 2) (R1^(p / 2) + R2^(p / 2)), by `zero_centered_gradient_penalty`.
     """
+    if k < 0 or p <= 0:
+        raise ValueError(f"WGAN-div needs a weight k that is not below 0 and a power p above 0, got {k} and {p}.")
     between = _between(real, fake, generator)
-    (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
-    squares = single(gradient).flatten(1).square().sum(dim=1)
+    squares = zero_centered_gradient_penalty(discriminator(between), between)
     return k * (squares + 1e-12) ** (p / 2)
 
 

@@ -15,7 +15,8 @@ and the generator the same with r and f exchanged (non-saturating), or raises it
     identity        -x                                                 (Wasserstein)
 
 At the optimum over all discriminators the paired logistic loss is log 2 - JS(p(x) q(y), q(x) p(y)); where p = q it is
-log 2. The generator of `none` and kind hinge or identity lowers -mean f, as is usual.
+log 2. The generator of `none` and kind hinge or identity lowers -mean f, as is usual. Sums of two means are not halved,
+as they are in the code of arXiv 1807.00734.
 
 Sources: kexue.fm archives/6110; arXiv 1807.00734 (relativistic discriminators); arXiv 2501.05441 (R3GAN: paired, with
 R1 and R2); kexue.fm archives/6163 (GAN-QP).
@@ -32,6 +33,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 Pairing = Literal["paired", "average", "none"]
 Kind = Literal["logistic", "least_squares", "hinge", "identity"]
@@ -124,7 +126,8 @@ def gan_qp_loss(
         Scalar, float32 at least.
 
     Raises:
-        ValueError: for an unknown name, unequal shapes, or a strength that is not above 0.
+        ValueError: for an unknown name, unequal shapes, scores that are not one for each image, or a strength that is
+            not above 0.
 
     Source: kexue.fm archives/6163.
     """
@@ -134,6 +137,11 @@ def gan_qp_loss(
         raise ValueError(
             f"GAN-QP needs a strength above 0 and as many images of one shape, got {strength}, {tuple(real.shape)} "
             f"and {tuple(fake.shape)}."
+        )
+    if not real_logits.numel() == fake_logits.numel() == len(real):
+        raise ValueError(
+            f"GAN-QP needs one score for each image, got {real_logits.numel()} real and {fake_logits.numel()} fake "
+            f"scores for {len(real)} images."
         )
     difference = single(real_logits).flatten() - single(fake_logits).flatten()
     if side == "generator":
@@ -155,8 +163,9 @@ def annealed(step: int, steps: int, start: float, end: float) -> float:
 class _SumOverProcesses(torch.autograd.Function):
     """Sum of a tensor over all processes; backward sums the gradients of all of them.
 
-    An own function: DDP averages gradients over the processes, each of which holds the loss of its own images, and so
-    the share that flows through other processes' losses has to be collected here.
+    DDP averages gradients over the processes, each of which holds the loss of its own images, and so the share that
+    flows through other processes' losses has to be collected here. An own function, because PyTorch's
+    `torch.distributed.nn.functional.all_reduce` is deprecated and what replaces it is not public.
     """
 
     @staticmethod
@@ -166,6 +175,7 @@ class _SumOverProcesses(torch.autograd.Function):
         return total
 
     @staticmethod
+    @once_differentiable
     def backward(context: object, gradient: Tensor) -> Tensor:
         total = gradient.clone()
         dist.all_reduce(total)
