@@ -15,8 +15,8 @@ and the generator the same with r and f exchanged (non-saturating), or raises it
     identity        -x                                                 (Wasserstein)
 
 At the optimum over all discriminators the paired logistic loss is log 2 - JS(p(x) q(y), q(x) p(y)); where p = q it is
-log 2. The generator of `none` and kind hinge or identity lowers -mean f, as is usual. Sums of two means are not halved,
-as they are in the code of arXiv 1807.00734.
+log 2. The generator of `none` and kind hinge or identity lowers -mean f, as is usual. Sums of two means are not
+halved, as they are in the code of arXiv 1807.00734.
 
 Sources: kexue.fm archives/6110; arXiv 1807.00734 (relativistic discriminators); arXiv 2501.05441 (R3GAN: paired, with
 R1 and R2); kexue.fm archives/6163 (GAN-QP).
