@@ -5,6 +5,8 @@
 - Stacked digits: three of scikit-learn's 8 x 8 digits, drawn independently, as the channels of one picture: 1000
   modes. The class of a channel is that of the nearest of the 1797 digits. A channel is good if it is no farther from
   it than 99 % of the digits are from their own nearest one; a sample, if its three channels are.
+
+The Gaussians' learning rate is a high one: at 1e-3 all five losses cover all 25, and differ in evenness alone.
 """
 
 from __future__ import annotations
@@ -165,7 +167,7 @@ def digit_picture(samples: Tensor, columns: int = 10, scale: int = 3) -> Image.I
 
 TOYS = {
     "gaussians": Task(
-        Setting(5000, 128, 1e-3, 2, 10_000, gamma=0.02, gradient_penalty=1.0),
+        Setting(4000, 128, 5e-3, 2, 10_000, gamma=0.02, gradient_penalty=1.0),
         lambda: (mlp(2, 128, 2), nn.Sequential(mlp(2, 128, 1), nn.Flatten(0))),
         draw_gaussians, gaussian_scores, gaussian_picture,
     ),
