@@ -21,6 +21,7 @@ from hf_kexue.training_runs import (
     History,
     TrainingState,
     check_finite,
+    class_sheet,
     ema_weights,
     environment,
     fastest_precision,
@@ -266,6 +267,17 @@ def test_image_grid_places_pictures_row_by_row():
         for column, name in enumerate(names):
             cell = grid.crop((2 * column, 3 * row, 2 * column + 2, 3 * row + 3))
             assert cell.tobytes() == Image.new("RGB", (2, 3), name).tobytes()
+
+
+def test_class_sheet_has_two_blocks():
+    """Three classes of two pictures: two rows at the left, 16 pixels, one row at the right."""
+    colours = ["red", "lime", "blue", "yellow", "cyan", "black"]
+    sheet = class_sheet([Image.new("RGB", (2, 3), colour) for colour in colours], per_class=2)
+    assert sheet.size == (4 + 16 + 4, 6)
+    places = [(0, 0), (2, 0), (0, 3), (2, 3), (20, 0), (22, 0)]
+    pictures = [Image.new("RGB", (1, 1), colour).getpixel((0, 0)) for colour in colours]
+    assert [sheet.getpixel(place) for place in places] == pictures
+    assert sheet.getpixel((4, 0)) == sheet.getpixel((20, 3)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize(("count", "columns"), [(0, 2), (3, 0)])

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
 from hf_kexue import RSGANPipeline
 from hf_kexue.cards import write_cards
 from hf_kexue.data.images import load_images
-from hf_kexue.training_runs import image_grid, portable_command
+from hf_kexue.training_runs import class_sheet, image_grid, portable_command
 
 from train_rsgan import EMBEDDED, Arguments, distance, held_out_features  # isort: skip
 
@@ -34,14 +33,7 @@ def draw_samples(pipeline: RSGANPipeline, path: Path, per_class: int = 6) -> Non
     """Samples of every class from seed 0, nothing selected, in two blocks side by side."""
     labels = [name for name in pipeline.class_names for _ in range(per_class)]
     images = pipeline(class_labels=labels, generator=torch.Generator().manual_seed(0)).images
-    half = -(-len(pipeline.class_names) // 2) * per_class
-    blocks = [image_grid(part, per_class) for part in (images[:half], images[half:]) if part]
-    sheet = Image.new("RGB", (sum(b.width for b in blocks) + 16 * (len(blocks) - 1), blocks[0].height), "white")
-    left = 0
-    for block in blocks:
-        sheet.paste(block, (left, 0))
-        left += block.width + 16
-    sheet.save(path)
+    class_sheet(images, per_class).save(path)
 
 
 def draw_interpolation(pipeline: RSGANPipeline, path: Path, classes: list[str], steps: int = 10) -> None:

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from .demo_questions import answers_html
 from .dgcnn import (
@@ -27,7 +26,7 @@ from .dgcnn import (
 )
 from .simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline
 from .simple_diffusion.samplers import with_sampler
-from .training_runs import image_grid
+from .training_runs import class_sheet
 
 PUBLISHED = Path("model_cards/simple-diffusion-clothing-64")
 READER = Path("model_cards/dgcnn-qa-zh")
@@ -184,14 +183,7 @@ def draw_classes(pipeline: SimpleDiffusionPipeline, path: Path, per_class: int) 
         images += pipeline(
             class_labels=part, guidance_scale=2.0, num_inference_steps=20, generator=generator, **options
         ).images
-    half = -(-len(pipeline.class_names) // 2) * per_class
-    blocks = [image_grid(part, per_class) for part in (images[:half], images[half:]) if part]
-    sheet = Image.new("RGB", (sum(b.width for b in blocks) + 16, max(b.height for b in blocks)), "white")
-    left = 0
-    for block in blocks:
-        sheet.paste(block, (left, 0))
-        left += block.width + 16
-    sheet.save(path)
+    class_sheet(images, per_class).save(path)
 
 
 def _train(repository: Path, run: Path, steps: int) -> None:

@@ -234,3 +234,13 @@ def image_grid(images: list[Image.Image], columns: int) -> Image.Image:
     for index, image in enumerate(images):
         grid.paste(image, ((index % columns) * width, (index // columns) * height))
     return grid
+
+
+def class_sheet(images: list[Image.Image], per_class: int) -> Image.Image:
+    """Rows of `per_class` pictures, a class each, in two blocks side by side."""
+    half = -(-len(images) // per_class // 2) * per_class
+    blocks = [image_grid(part, per_class) for part in (images[:half], images[half:]) if part]
+    sheet = Image.new("RGB", (sum(block.width + 16 for block in blocks) - 16, blocks[0].height), "white")
+    for number, block in enumerate(blocks):
+        sheet.paste(block, (number * (block.width + 16), 0))
+    return sheet

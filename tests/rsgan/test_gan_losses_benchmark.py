@@ -1,5 +1,4 @@
-"""The benchmark of losses in miniature, its measures on samples whose answer is known, and the example that draws the
-curvature of a generator's latent plane."""
+"""The benchmark of losses in miniature, and its measures on samples whose answer is known."""
 
 import importlib.util
 import json
@@ -13,9 +12,6 @@ import torch
 
 pytest.importorskip("matplotlib", reason="the extra hf-kexue[train] is not installed")
 pytest.importorskip("sklearn", reason="the extra hf-kexue[test] is not installed")
-
-from hf_kexue import RSGANGenerator, RSGANPipeline
-from hf_kexue.numerics.riemannian import gaussian_curvature, geodesic, pullback_metric
 
 ROOT = Path(__file__).resolve().parents[2]
 if not (ROOT / "benchmarks" / "gan_losses.py").is_file():
@@ -36,7 +32,6 @@ try:
     losses, toys = load("benchmarks", "gan_losses"), sys.modules["gan_toys"]
 finally:
     sys.path.remove(str(ROOT / "benchmarks"))
-geometry = load("examples", "latent_geometry")
 
 
 def chance(seed=0):
@@ -138,47 +133,3 @@ class TestTraining:
         with pytest.raises(SystemExit):
             losses.main(["--task", "cifar10"])
         assert "needs --dataset" in capsys.readouterr().err
-
-
-class TestLatentGeometry:
-    def test_the_surface_of_a_sphere_is_a_sphere(self):
-        """Root mean squares over D = 3 pixels make radius 2 one of 2 / sqrt(3): K = 3 / 4."""
-
-        def sphere(x):
-            theta, phi = 1 + x[:, 0], x[:, 1]
-            return 2 * torch.stack([theta.sin() * phi.cos(), theta.sin() * phi.sin(), theta.cos()], -1)
-
-        surface, missed = geometry.smooth_surface(sphere, nodes=10, degree=8)
-        assert missed < 1e-9
-        metric = pullback_metric(surface)
-        points = torch.rand(20, 2, generator=chance(), dtype=torch.float64)
-        torch.testing.assert_close(
-            gaussian_curvature(metric, points), torch.full_like(points[:, 0], 0.75), rtol=1e-3, atol=0
-        )
-        start, end = geometry.CORNERS[1], geometry.CORNERS[2]
-        arc = torch.acos((sphere(start[None]) * sphere(end[None])).sum() / 4) * 2 / math.sqrt(3)
-        path = geodesic(metric, start, end=end, num_steps=12)
-        torch.testing.assert_close(path.length, arc, rtol=1e-4, atol=0)
-        fractions = torch.linspace(0, 1, 201, dtype=torch.float64)
-        walked = geometry.true_length(sphere, torch.stack([path.at(t) for t in fractions]))
-        straight = geometry.true_length(sphere, start + fractions[:, None] * (end - start))
-        assert walked == pytest.approx(arc.item(), rel=1e-4)
-        assert straight > 1.001 * walked
-
-    def test_the_example_draws_a_tiny_generator(self, tmp_path, capsys):
-        torch.manual_seed(0)
-        generator = RSGANGenerator(sample_size=32, latent_dim=4, block_out_channels=(8, 8, 8, 8))
-        RSGANPipeline(generator).save_pretrained(tmp_path / "pipeline")
-        geometry.main([
-            "--pipeline", str(tmp_path / "pipeline"), "--output", str(tmp_path / "out" / "plane.png"),
-            "--nodes", "6", "--degree", "4", "--num_steps", "12", "--resolution", "12",
-        ])  # fmt: skip
-        assert (tmp_path / "out" / "plane.png").stat().st_size > 20_000
-        printed = capsys.readouterr().out
-        assert "AB, straight line: length" in printed
-        assert "AB, geodesic: length" in printed
-
-    def test_degree_must_be_below_the_nodes(self, tmp_path, capsys):
-        with pytest.raises(SystemExit):
-            geometry.main(["--pipeline", str(tmp_path), "--nodes", "6", "--degree", "6"])
-        assert "--degree must be from 1 to --nodes - 1 = 5, got 6" in capsys.readouterr().err

@@ -6,9 +6,7 @@ Everything happens in this process, through `main(argv)`.
 import json
 import shutil
 import struct
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,13 +18,12 @@ pytest.importorskip("yaml", reason="the extra hf-kexue[train] is not installed")
 pytest.importorskip("rjieba", reason="rjieba is not installed")
 
 import yaml
-from accelerate.state import AcceleratorState, GradientState
+from whole_runs import TRAINING, history, reset
 
 from hf_kexue import DGCNNConfig, DGCNNForMaskedLM, DGCNNForQuestionAnswering, DGCNNTokenizer
 from hf_kexue.data.masked_characters import MaskingCollator
 from hf_kexue.presets import parse_arguments
 
-TRAINING = Path(__file__).resolve().parent.parent.parent / "training"
 if not (TRAINING / "pretrain_dgcnn.py").is_file():
     pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)
 
@@ -45,30 +42,6 @@ RUN = [
 
 
 @pytest.fixture(scope="module")
-def script():
-    """The training script as a module."""
-    sys.path.insert(0, str(TRAINING))
-    try:
-        import pretrain_dgcnn
-    finally:
-        sys.path.remove(str(TRAINING))
-    return pretrain_dgcnn
-
-
-@pytest.fixture(autouse=True)
-def fresh_state():
-    reset()
-    yield
-    reset()
-
-
-def reset():
-    """Accelerate keeps its state in singletons, which would carry over into the next run of this process."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-
-
-@pytest.fixture(scope="module")
 def texts(tmp_path_factory):
     path = tmp_path_factory.mktemp("texts") / "texts.txt"
     path.write_text("\n".join(TEXTS), encoding="utf-8")
@@ -83,12 +56,6 @@ def train(script, texts, output, *options):
     """One run of the script from a fresh state."""
     reset()
     return script.main(arguments(texts, output, *options))
-
-
-def history(output):
-    """Lines of the history without what a clock says."""
-    lines = [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
 def weights(output):

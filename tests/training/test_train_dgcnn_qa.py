@@ -7,8 +7,6 @@ Everything happens in this process, through `main(argv)`.
 import json
 import math
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,8 +17,8 @@ pytest.importorskip("yaml", reason="the extra hf-kexue[train] is not installed")
 pytest.importorskip("rjieba", reason="rjieba is not installed")
 pytest.importorskip("nltk", reason="the extra hf-kexue[metrics] is not installed")
 
-from accelerate.state import AcceleratorState, GradientState
 from huggingface_hub.errors import StrictDataclassError
+from whole_runs import TRAINING, history, reset
 
 from hf_kexue import (
     DGCNNConfig,
@@ -33,7 +31,6 @@ from hf_kexue import (
 from hf_kexue.data.reading_comprehension import read_qa
 from hf_kexue.presets import parse_arguments
 
-TRAINING = Path(__file__).resolve().parent.parent.parent / "training"
 if not (TRAINING / "train_dgcnn_qa.py").is_file():
     pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)
 
@@ -73,30 +70,6 @@ def write(path, rows):
 
 
 @pytest.fixture(scope="module")
-def script():
-    """The training script as a module."""
-    sys.path.insert(0, str(TRAINING))
-    try:
-        import train_dgcnn_qa
-    finally:
-        sys.path.remove(str(TRAINING))
-    return train_dgcnn_qa
-
-
-@pytest.fixture(autouse=True)
-def fresh_state():
-    reset()
-    yield
-    reset()
-
-
-def reset():
-    """Accelerate keeps its state in singletons, which would carry over into the next run of this process."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-
-
-@pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """`train.jsonl`, `few.jsonl` with eight of its questions, and `hopeless.jsonl`, whose answers nobody finds."""
     folder = tmp_path_factory.mktemp("data")
@@ -119,12 +92,6 @@ def train(script, data, output, *options):
     """One run of the script from a fresh state."""
     reset()
     return script.main(arguments(data, output, *options))
-
-
-def history(output):
-    """Lines of the history without what a clock says."""
-    lines = [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
 def losses(output):

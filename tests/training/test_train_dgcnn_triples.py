@@ -7,8 +7,6 @@ Everything happens in this process, through `main(argv)`.
 import json
 import math
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,8 +16,8 @@ pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not insta
 pytest.importorskip("yaml", reason="the extra hf-kexue[train] is not installed")
 pytest.importorskip("rjieba", reason="rjieba is not installed")
 
-from accelerate.state import AcceleratorState, GradientState
 from huggingface_hub.errors import StrictDataclassError
+from whole_runs import TRAINING, history, reset
 
 from hf_kexue import (
     DGCNNConfig,
@@ -32,7 +30,6 @@ from hf_kexue.data.triples import read_triples
 from hf_kexue.metrics import triple_scores
 from hf_kexue.presets import parse_arguments
 
-TRAINING = Path(__file__).resolve().parent.parent.parent / "training"
 if not (TRAINING / "train_dgcnn_triples.py").is_file():
     pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)
 
@@ -75,30 +72,6 @@ def write(path, rows):
 
 
 @pytest.fixture(scope="module")
-def script():
-    """The training script as a module."""
-    sys.path.insert(0, str(TRAINING))
-    try:
-        import train_dgcnn_triples
-    finally:
-        sys.path.remove(str(TRAINING))
-    return train_dgcnn_triples
-
-
-@pytest.fixture(autouse=True)
-def fresh_state():
-    reset()
-    yield
-    reset()
-
-
-def reset():
-    """Accelerate keeps its state in singletons, which would carry over into the next run of this process."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-
-
-@pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write(tmp_path_factory.mktemp("data") / "train.jsonl", records())
 
@@ -111,12 +84,6 @@ def train(script, data, output, *options):
     """One run of the script from a fresh state."""
     reset()
     return script.main(arguments(data, output, *options))
-
-
-def history(output):
-    """Lines of the history without what a clock says."""
-    lines = [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
 def losses(output):

@@ -7,8 +7,6 @@ Everything happens in this process, through `main(argv)`.
 import json
 import math
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,14 +17,13 @@ from safetensors.torch import load_file
 pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
 pytest.importorskip("datasets", reason="the extra hf-kexue[train] is not installed")
 
-import datasets
-from accelerate.state import AcceleratorState, GradientState
+from whole_runs import TRAINING, history, reset
 
 from hf_kexue import RSGANDiscriminator, RSGANPipeline
 
-TRAINING = Path(__file__).resolve().parent.parent.parent / "training"
 if not (TRAINING / "train_rsgan.py").is_file():
     pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 CLASSES = ["dress", "hat"]
 # Two batches an epoch; rates that change every weight visibly within four steps.
@@ -37,38 +34,6 @@ RUN = [
     "--logging_steps", "1", "--checkpointing_steps", "2", "--checkpoints_total_limit", "99",
 ]  # fmt: skip
 QUIET = ["--sample_steps", "0"]
-
-
-@pytest.fixture(scope="module")
-def script():
-    """The training script as a module."""
-    sys.path.insert(0, str(TRAINING))
-    try:
-        import train_rsgan
-    finally:
-        sys.path.remove(str(TRAINING))
-    return train_rsgan
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    """Arrow files of these pictures do not outlive the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(autouse=True)
-def fresh_state():
-    reset()
-    yield
-    reset()
-
-
-def reset():
-    """Accelerate keeps its state in singletons, which would carry over into the next run of this process."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +53,6 @@ def train(script, dataset, output, *options):
     """One run of the script from a fresh state."""
     reset()
     return script.main(["--dataset", str(dataset), "--output_dir", str(output), *RUN, *map(str, options)])
-
-
-def history(output):
-    """Lines of the history without what a clock says."""
-    lines = [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
 def averaged(output):

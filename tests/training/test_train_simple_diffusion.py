@@ -6,7 +6,6 @@ Everything happens in this process, through `main(argv)`.
 import json
 import logging
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +17,17 @@ from safetensors.torch import load_file
 pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
 pytest.importorskip("datasets", reason="the extra hf-kexue[train] is not installed")
 
-import datasets
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DataLoaderConfiguration, set_seed
+from whole_runs import TRAINING, history, reset
 
 from hf_kexue.data.images import image_loader, load_images
 from hf_kexue.presets import parse_arguments
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 
-TRAINING = Path(__file__).resolve().parent.parent.parent / "training"
 if not (TRAINING / "train_simple_diffusion.py").is_file():
     pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 CLASSES = ["dress", "hat"]
 NETWORK = [
@@ -44,38 +42,6 @@ RUN = [
     "--checkpointing_steps", "1", "--checkpoints_total_limit", "99",
 ]  # fmt: skip
 QUIET = ["--validation_split", "none", "--sample_steps", "0"]
-
-
-@pytest.fixture(scope="module")
-def script():
-    """The training script as a module."""
-    sys.path.insert(0, str(TRAINING))
-    try:
-        import train_simple_diffusion
-    finally:
-        sys.path.remove(str(TRAINING))
-    return train_simple_diffusion
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    """Arrow files of these pictures do not outlive the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(autouse=True)
-def fresh_state():
-    reset()
-    yield
-    reset()
-
-
-def reset():
-    """Accelerate keeps its state in singletons, which would carry over into the next run of this process."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
 
 
 def save_pictures(root):
@@ -103,12 +69,6 @@ def train(script, dataset, output, *options):
     """One run of the script from a fresh state."""
     reset()
     return script.main(arguments(dataset, output, *options))
-
-
-def history(output):
-    """Lines of the history without what a clock says."""
-    lines = [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
 def weights(output):

@@ -1,0 +1,31 @@
+"""What the tests of all training scripts do alike: call `main(argv)` in this process, and read what a run leaves."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+from accelerate.state import AcceleratorState, GradientState
+
+TRAINING = Path(__file__).resolve().parent.parent.parent / "training"
+
+
+def load_script(name):
+    """A training script as a module."""
+    sys.path.insert(0, str(TRAINING))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(TRAINING))
+
+
+def reset():
+    """Accelerate keeps its state in singletons, which would carry over into the next run of this process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+
+
+def history(output):
+    """Lines of a run's history without what a clock says."""
+    lines = [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
