@@ -5,7 +5,7 @@
         --ablation benchmarks/results/gan_losses.json
 
 Folder and pictures are made in every call. The kernel distance is measured here, as benchmarks/sample_quality.py does
-it, with the truncations asked for. `--ablation` adds the tables of a results file: `tables` of columns, rows, command.
+it, with the truncations asked for. `--ablation` adds what benchmarks/gan_losses.py found, a table for each task.
 """
 
 from __future__ import annotations
@@ -58,7 +58,23 @@ def measured(pipeline: RSGANPipeline, truncations: list[float], samples: int) ->
     return rows
 
 
-def figures(run: Path, rows: list[list[Any]], samples: int, ablation: list[dict[str, Any]]) -> dict[str, Any]:
+def loss_tables(path: Path) -> list[dict[str, Any]]:
+    """For each task of benchmarks/gan_losses.py: the losses, and the means of what was measured over their seeds."""
+    tables = []
+    for task, part in json.loads(path.read_text()).items():
+        if task == "environment":
+            continue
+        measures = [key for key in part["losses"][0] if key not in ("loss", "cpu_seconds")]
+        seeds = len({row["seed"] for row in part["rows"]})
+        tables.append({
+            "columns": [f"{task}, {seeds} seeds: loss", *(key.replace("_", " ") for key in measures)],
+            "rows": [[row["loss"], *(row[key] for key in measures)] for row in part["losses"]],
+            "command": f"python benchmarks/gan_losses.py --task {task}",
+        })  # fmt: skip
+    return tables
+
+
+def figures(run: Path, rows: list[list[Any]], samples: int, losses: list[dict[str, Any]]) -> dict[str, Any]:
     """Everything that the card quotes."""
     results = json.loads((run / "results.json").read_text())
     environment, arguments = results["environment"], results["arguments"]
@@ -102,7 +118,7 @@ def figures(run: Path, rows: list[list[Any]], samples: int, ablation: list[dict[
                 "rows": rows,
                 "command": f"python training/publish_rsgan.py --name rsgan-clothing-64 --run outputs/{run.name}",
             },
-            *ablation,
+            *losses,
         ],
     }
 
@@ -114,7 +130,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--truncation", nargs="+", type=float, default=[1.0, 0.8], help="in (0, 1], each measured")
     parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--interpolate", nargs="+", default=["Dress", "Pants", "Shoes", "T-Shirt"], help="classes")
-    parser.add_argument("--ablation", type=Path, help="results file with tables for the card")
+    parser.add_argument("--ablation", type=Path, help="results file of benchmarks/gan_losses.py")
     parser.add_argument("--cards", type=Path, default=CARDS, help="folder of the cards")
     args = parser.parse_args(argv)
     if not (args.run / "results.json").is_file():
@@ -124,7 +140,7 @@ def main(argv: list[str] | None = None) -> None:
     pipeline = RSGANPipeline.from_pretrained(folder)
     draw_samples(pipeline, folder / "samples.png")
     draw_interpolation(pipeline, folder / "interpolation.png", args.interpolate)
-    tables = json.loads(args.ablation.read_text())["tables"] if args.ablation else []
+    tables = loss_tables(args.ablation) if args.ablation else []
     found = figures(args.run, measured(pipeline, args.truncation, args.samples), args.samples, tables)
     results = args.cards / "results" / f"{args.name}.json"
     results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")

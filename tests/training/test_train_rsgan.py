@@ -274,3 +274,45 @@ def test_unknown_names_are_usage_messages(script, photographs, tmp_path, options
     assert stopped.value.code == 2
     assert options[1] in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+# ---- training/publish_rsgan.py
+
+
+def test_publishing(script, tmp_path, monkeypatch):
+    """One step on the embedded photographs: the folder loads, the card quotes the run, the distance and the losses."""
+    pytest.importorskip("jinja2", reason="the extra hf-kexue[train] is not installed")
+    pytest.importorskip("efficientnet_lite_pytorch", reason="the extra hf-kexue[metrics] is not installed")
+    monkeypatch.syspath_prepend(str(TRAINING))
+    import publish_rsgan
+
+    train(script, "embedded", tmp_path / "run", *QUIET, "--max_train_steps", 1)
+    source, cards = TRAINING.parent / "model_cards", tmp_path / "cards"
+    for folder in ("texts", "results"):
+        (cards / folder).mkdir(parents=True)
+    shutil.copy(source / "_template.md", cards)
+    shutil.copy(source / "texts" / "rsgan-clothing-64.yaml", cards / "texts")
+    row = {"loss": "SGAN", "cpu_seconds": 1.0, "modes": 4711, "reverse_kl": 0.125}
+    measured = {"gaussians": {"losses": [row], "rows": [{**row, "seed": 0}]}, "environment": {}}
+    (tmp_path / "losses.json").write_text(json.dumps(measured))
+    publish_rsgan.main([
+        "--name", "rsgan-clothing-64", "--run", str(tmp_path / "run"), "--cards", str(cards), "--samples", "8",
+        "--truncation", "0.5", "--ablation", str(tmp_path / "losses.json"),
+    ])  # fmt: skip
+    folder = cards / "rsgan-clothing-64"
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    found = json.loads((cards / "results" / "rsgan-clothing-64.json").read_text())
+    for told in (
+        "4711",
+        "gaussians, 1 seeds: loss",
+        "accelerate launch training/",
+        "truncation 0.5",
+        f"{found['evaluation'][0]['value']}",
+    ):
+        assert told in card, told
+    pipeline = RSGANPipeline.from_pretrained(folder)
+    assert pipeline.class_names == found["classes"]
+    with Image.open(folder / "samples.png") as sheet:
+        assert sheet.size == (2 * 6 * 32 + 16, -(-len(found["classes"]) // 2) * 32)
+    with Image.open(folder / "interpolation.png") as strip:
+        assert strip.size == (10 * 32, 4 * 32)
