@@ -59,6 +59,7 @@ class Arguments(AdversarialArguments):
     label_column: str = option("auto", "Column of class labels, 'auto', or 'none' for unconditional networks.")
     random_flip: bool = option(True, "Mirror half of the images.")
     dataloader_num_workers: int = option(0, "Processes that decode images.")
+    decoded_megabytes: int = option(1024, "Decoded images are kept in memory if all fit into this; 0: never.")
     # networks
     block_type: Literal["r3", "dcgan"] = option("r3", "Kind of the stages.")
     block_out_channels: list[int] = option([], "Channels from the 4 x 4 stage upwards; default: those of the model.")
@@ -196,6 +197,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
     find["label_column"] = None if args.label_column == "none" else args.label_column
     source = load_images(dataset_name, split=args.split, **find)
+    torch.backends.cudnn.benchmark = True  # all batches have one shape
     models = build_models(args, len(source.label_names) or None)
     manifest = run_manifest(
         args, accelerator, models[0], discriminator_parameters=models[1].num_parameters(),
@@ -207,7 +209,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 2. Data, guard and what is looked at
     loader = image_loader(
         source, args.resolution, args.train_batch_size, train=True, random_flip=args.random_flip, seed=args.seed,
-        num_workers=args.dataloader_num_workers,
+        num_workers=args.dataloader_num_workers, memory=args.decoded_megabytes * 2**20,
     )  # fmt: skip
     held_out = None
     if args.distance_steps:

@@ -70,6 +70,7 @@ class Arguments:
     streaming: bool = option(False, "Read the data front to back: for sets larger than memory and disk.")
     random_flip: bool = option(True, "Mirror half of the images.")
     dataloader_num_workers: int = option(0, "Processes that decode images.")
+    decoded_megabytes: int = option(1024, "Decoded images are kept in memory if all fit into this; 0: never.")
     # network
     patch_size: int = option(2, "Pixels folded into channels at the input.")
     input_transform: str = option("patch", "'patch' or 'dwt'.")
@@ -155,16 +156,17 @@ def diffusion_loss(
     class_dropout: float = 0.0,
     null_class: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Loss and logSNR of each image of a batch, (B,) and (B,); all chance comes from the generator, on the CPU."""
+    """Loss and logSNR of each image of a batch, (B,) and (B,); all chance comes from the generator, on its device."""
     sample, labels = batch["pixel_values"], batch.get("class_labels")
     size, device = len(sample), sample.device
+    chance: dict[str, Any] = {"generator": generator, "device": generator.device}
     # Times spread evenly over [0, 1) from one random start vary less from batch to batch than independent ones.
-    start = torch.rand((), generator=generator, dtype=torch.float64)
-    u = ((start + torch.arange(size, dtype=torch.float64) / size) % 1).clamp(min=1e-5)
+    start = torch.rand((), dtype=torch.float64, **chance)
+    u = ((start + torch.arange(size, dtype=torch.float64, device=start.device) / size) % 1).clamp(min=1e-5)
     logsnr, slope = (value.float().to(device) for value in (scheduler.logsnr(u), scheduler.logsnr_slope(u)))
-    noise = torch.randn(sample.shape, generator=generator).to(sample)
+    noise = torch.randn(sample.shape, **chance).to(sample)
     if labels is not None and class_dropout:
-        kept = torch.rand(size, generator=generator).to(device) >= class_dropout
+        kept = torch.rand(size, **chance).to(device) >= class_dropout
         labels = torch.where(kept, labels, null_class)
     alpha, sigma = (torch.sigmoid(sign * logsnr).sqrt()[:, None, None, None] for sign in (1, -1))
     x_t = (alpha * sample + sigma * noise).contiguous(memory_format=torch.channels_last)
@@ -219,6 +221,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     )
     logging.basicConfig(level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s")
     set_seed(args.seed)
+    torch.backends.cudnn.benchmark = True  # all batches have one shape
     dataset_name = str(EMBEDDED) if args.dataset == "embedded" else args.dataset
     find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
     find["streaming"] = args.streaming
@@ -246,7 +249,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         (output_dir / "manifest.json").write_text(json.dumps(manifest, indent=1))
     loader: Any = image_loader(
         source, args.resolution, args.train_batch_size, train=True, random_flip=args.random_flip, seed=args.seed,
-        num_workers=args.dataloader_num_workers, rank=accelerator.process_index, world_size=accelerator.num_processes,
+        num_workers=args.dataloader_num_workers, memory=args.decoded_megabytes * 2**20,
+        rank=accelerator.process_index, world_size=accelerator.num_processes,
     )  # fmt: skip
     validation = None
     if args.validation_split != "none":
@@ -255,13 +259,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if args.gradient_checkpointing:
         model.enable_gradient_checkpointing()
     betas = (args.adam_beta1, args.adam_beta2)
-    optimizer = torch.optim.AdamW(model.parameters(), args.learning_rate, betas, args.adam_epsilon, args.weight_decay)
+    rates: dict[str, Any] = {"betas": betas, "eps": args.adam_epsilon, "weight_decay": args.weight_decay}
+    optimizer = torch.optim.AdamW(model.parameters(), args.learning_rate, fused=True, **rates)
     # Accelerate steps the schedule once per process; the numbers here count optimizer steps.
     lr_scheduler = get_scheduler(
         args.lr_scheduler, optimizer, num_warmup_steps=args.lr_warmup_steps * accelerator.num_processes,
         num_training_steps=args.max_train_steps * accelerator.num_processes,
     )  # fmt: skip
-    ema = EMAModel(model.parameters(), decay=args.ema_decay)
+    ema = EMAModel(model.parameters(), decay=args.ema_decay, foreach=True)
     ema.to(accelerator.device)
 
     # 3. Prepare and resume
@@ -308,7 +313,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             if not whole:  # all are broken: a grey picture of no weight, so that no other process waits in vain
                 tensors["pixel_values"] = torch.zeros(1, 3, args.resolution, args.resolution).to(accelerator.device)
             place = (args.seed, accelerator.process_index, state.epoch, state.batch)
-            generator = torch.Generator().manual_seed(hash(place) % 2**63)
+            generator = torch.Generator(accelerator.device).manual_seed(hash(place) % 2**63)
 
             # ---- one training step: what is drawn depends on the place in the run alone, so that resuming repeats it
             with accelerator.accumulate(model):

@@ -222,6 +222,25 @@ def test_a_broken_picture_is_named_and_left_out(labels):
         torch.testing.assert_close(batch["class_labels"], torch.tensor([1, 1]))
 
 
+@pytest.mark.parametrize("labels", [True, False], ids=["labels", "no labels"])
+def test_a_batch_from_memory_is_the_batch_of_its_pictures(labels):
+    source = mixed_source(labels)
+    kept, fresh = (
+        ImageDataset(source, 8, random_flip=True, seed=1, memory=size) for size in (4 * 3 * 64, 4 * 3 * 64 - 1)
+    )
+    assert fresh.decoded is None  # a byte too little
+    for epoch in range(3):  # from the second on nothing is decoded
+        for dataset in (kept, fresh):
+            dataset.set_epoch(epoch)
+        for indices in ([2, 0, 1], [3, 1], [0, 2, 2]):
+            batch, expected = (collate_images(dataset.__getitems__(indices)) for dataset in (kept, fresh))
+            assert batch.keys() == expected.keys()
+            assert batch["broken"] == expected["broken"]
+            for key in batch.keys() - {"broken"}:
+                torch.testing.assert_close(batch[key], expected[key], rtol=0, atol=0)
+        kept.decode.pixels = None  # nobody decodes any more
+
+
 def test_a_row_without_a_picture_is_named_by_its_number():
     dataset = ImageDataset(table_source([{"image": {"bytes": png(picture(1)), "path": None}}, {"image": None}]), 8)
     assert "pixel_values" in dataset[0]
@@ -448,7 +467,9 @@ def test_a_validation_loader_keeps_order_and_rest(numbered):
 def test_worker_processes_give_the_same_pictures(numbered):
     def batches(num_workers):
         return list(
-            image_loader(numbered, 8, batch_size=16, train=True, random_flip=True, seed=3, num_workers=num_workers)
+            image_loader(
+                numbered, 8, batch_size=16, train=True, random_flip=True, seed=3, num_workers=num_workers, memory=2**20
+            )
         )
 
     for alone, shared in zip(batches(0), batches(2), strict=True):

@@ -6,7 +6,8 @@
 
 A file that cannot be decoded is skipped; `collate_images` passes its name on, so that a `BrokenImages` counter in the
 training loop can name it and stop when there are too many. Whether an image is flipped depends on (seed, epoch, index)
-only: resuming in the middle of an epoch, or with other workers, gives the same pictures.
+only: resuming in the middle of an epoch, or with other workers, gives the same pictures. Decoded pictures can be kept
+in memory; then a batch is a few operations on tensors, and a GPU need not wait for a decoder.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from .decoded_images import DecodedImages, decoded_bytes
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
@@ -103,8 +106,8 @@ def load_images(
     return ImageSource(rows, image_column, label_column, names, streaming)
 
 
-def image_to_tensor(image: Image.Image, resolution: int, flip: bool = False) -> Tensor:
-    """Scale the shorter side to `resolution`, crop the centre, map to [-1, 1]: (3, resolution, resolution) float32."""
+def image_to_pixels(image: Image.Image, resolution: int) -> Tensor:
+    """Scale the shorter side to `resolution` and crop the centre: (3, resolution, resolution) uint8."""
     image = ImageOps.exif_transpose(image)  # photographs from telephones lie on their side
     if image.mode.startswith("I"):  # 16 bits a pixel: Pillow would make all above 255 white
         image = Image.fromarray(((np.asarray(image).clip(0, 65535).astype(np.uint32) + 128) // 257).astype(np.uint8))
@@ -115,10 +118,16 @@ def image_to_tensor(image: Image.Image, resolution: int, flip: bool = False) -> 
         image = image.resize((width, height), Image.Resampling.LANCZOS)
         left, top = (width - resolution) // 2, (height - resolution) // 2
         image = image.crop((left, top, left + resolution, top + resolution))
-    if flip:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    pixels = torch.from_numpy(np.array(image))  # (H, W, 3) uint8
-    return pixels.permute(2, 0, 1).float() / 127.5 - 1
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)  # (3, H, W)
+
+
+def image_to_tensor(image: Image.Image, resolution: int, flip: bool = False) -> Tensor:
+    """`image_to_pixels` in [-1, 1], mirrored or not: (3, resolution, resolution) float32."""
+    return _normalized(image_to_pixels(image, resolution), flip)
+
+
+def _normalized(pixels: Tensor, flip: bool) -> Tensor:
+    return (pixels.flip(-1) if flip else pixels).float() / 127.5 - 1
 
 
 @dataclass
@@ -130,15 +139,24 @@ class _Decoder:
     random_flip: bool
     seed: int
 
-    def __call__(self, row: dict[str, Any], epoch: int, index: int) -> dict[str, Any]:
+    def flips(self, epoch: int, index: int) -> bool:
+        """Whether this image is mirrored in this epoch."""
+        return self.random_flip and random.Random(f"{self.seed} {epoch} {index}").random() < 0.5
+
+    def pixels(self, row: dict[str, Any], index: int) -> Tensor | str:
+        """(3, resolution, resolution) uint8, or the name of what cannot be decoded."""
         record = row[self.source.image_column] or {}
-        flip = self.random_flip and random.Random(f"{self.seed} {epoch} {index}").random() < 0.5
         try:
             image = Image.open(io.BytesIO(record["bytes"]) if record.get("bytes") else record["path"])
-            pixels = image_to_tensor(image, self.resolution, flip)
+            return image_to_pixels(image, self.resolution)
         except Exception as error:  # PIL raises a dozen kinds for files that are not pictures
-            return {"broken": f"{record.get('path') or f'row {index}'} ({type(error).__name__})"}
-        example: dict[str, Any] = {"pixel_values": pixels}
+            return f"{record.get('path') or f'row {index}'} ({type(error).__name__})"
+
+    def __call__(self, row: dict[str, Any], epoch: int, index: int) -> dict[str, Any]:
+        pixels = self.pixels(row, index)
+        if isinstance(pixels, str):
+            return {"broken": pixels}
+        example: dict[str, Any] = {"pixel_values": _normalized(pixels, self.flips(epoch, index))}
         if self.source.label_column:
             example["class_labels"] = row[self.source.label_column]
         return example
@@ -152,19 +170,35 @@ class ImageDataset(Dataset):
         resolution: side of the square examples in pixels.
         random_flip: mirror half of the images, chosen anew in each epoch (see `set_epoch`).
         seed: of the flips.
+        memory: bytes that decoded pictures may take; a set that fits is decoded only once.
 
     Each item is `{"pixel_values": (3, resolution, resolution) in [-1, 1], "class_labels": int}`, or `{"broken":
     name}`.
     """
 
-    def __init__(self, source: ImageSource, resolution: int, random_flip: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self, source: ImageSource, resolution: int, random_flip: bool = False, seed: int = 0, memory: int = 0
+    ) -> None:
         self.source = source
         self.decode = _Decoder(source, resolution, random_flip, seed)
         self.epoch = 0
+        self.decoded: DecodedImages | None = None
+        if decoded_bytes(len(source.rows), resolution) <= memory:
+            labels = source.rows[source.label_column][:] if source.label_column else None
+            self.decoded = DecodedImages(len(source.rows), resolution, labels, self._pixels)
+
+    def _pixels(self, index: int) -> Tensor | str:
+        return self.decode.pixels(self.source.rows[index], index)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the flips of this epoch; call before the loader is iterated."""
         self.epoch = epoch
+
+    def __getitems__(self, indices: list[int]) -> Any:
+        """Items of a batch, which torch's loader asks for at once; from memory, as `collate_images` returns them."""
+        if self.decoded is None:
+            return [self[index] for index in indices]
+        return self.decoded.batch(indices, [self.decode.flips(self.epoch, index) for index in indices])
 
     def __len__(self) -> int:
         return len(self.source.rows)
@@ -210,13 +244,15 @@ class StreamedImageDataset(IterableDataset):
             yield self.decode(row, self.epoch, index)
 
 
-def collate_images(examples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Stack the examples that could be decoded; the names of the others go into `"broken"`.
+def collate_images(examples: list[dict[str, Any]] | dict[str, Any]) -> dict[str, Any]:
+    """Stack the examples that could be decoded; the names of the others go into `"broken"`. A batch stays as it is.
 
     Returns:
         `{"pixel_values": (B, 3, H, W), "class_labels": (B,) int64 if there are labels, "broken": list[str]}`; B counts
         the decoded ones and may be 0, then `pixel_values` is (0,).
     """
+    if isinstance(examples, dict):
+        return examples
     whole = [example for example in examples if "broken" not in example]
     batch: dict[str, Any] = {"broken": [example["broken"] for example in examples if "broken" in example]}
     batch["pixel_values"] = torch.stack([e["pixel_values"] for e in whole]) if whole else torch.empty(0)
@@ -234,6 +270,7 @@ def image_loader(
     random_flip: bool = False,
     seed: int = 0,
     num_workers: int = 0,
+    memory: int = 0,
     rank: int = 0,
     world_size: int = 1,
 ) -> DataLoader:
@@ -244,6 +281,7 @@ def image_loader(
         batch_size: per process.
         train: False keeps order and last batch.
         num_workers: processes that decode.
+        memory: as for `ImageDataset`; what workers decode they do not keep.
         rank, world_size: share of a stream; random access is shared out by Accelerate's `prepare`.
     """
     # Without it each start of a loader draws from the global generator, and a resumed run gets other dropout masks.
@@ -253,7 +291,7 @@ def image_loader(
         stream = StreamedImageDataset(source, resolution, random_flip, seed, buffer, rank, world_size)
         return DataLoader(stream, batch_size, collate_fn=collate_images, num_workers=num_workers, generator=generator)
     return DataLoader(
-        ImageDataset(source, resolution, random_flip, seed),
+        ImageDataset(source, resolution, random_flip, seed, 0 if num_workers else memory),
         batch_size,
         shuffle=train,
         drop_last=train,

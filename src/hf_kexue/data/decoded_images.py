@@ -1,0 +1,56 @@
+"""Decoded pictures of one size in memory: each is decoded once, and a batch is a few operations on tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def decoded_bytes(number: int, resolution: int) -> int:
+    """Memory that `DecodedImages` takes."""
+    return number * 3 * resolution**2
+
+
+class DecodedImages:
+    """Pictures (N, 3, resolution, resolution) as bytes, filled as they are asked for.
+
+    Args:
+        number: N.
+        resolution: of their sides.
+        labels: their classes, or None.
+        decode: index -> (3, resolution, resolution) uint8, or a name for what is no picture.
+    """
+
+    def __init__(
+        self, number: int, resolution: int, labels: Sequence[int] | None, decode: Callable[[int], Tensor | str]
+    ) -> None:
+        self.pixels = torch.empty(number, 3, resolution, resolution, dtype=torch.uint8)
+        self.known = torch.zeros(number, dtype=torch.bool)
+        self.labels = None if labels is None else torch.as_tensor(labels, dtype=torch.int64)
+        self.broken: dict[int, str] = {}
+        self.decode = decode
+
+    def batch(self, indices: Sequence[int], flipped: Sequence[bool]) -> dict[str, Any]:
+        """What `collate_images` makes of these pictures, the flipped ones mirrored: float32 in [-1, 1]."""
+        for index in indices:
+            if not self.known[index]:
+                found = self.decode(index)
+                self.known[index] = True
+                if isinstance(found, str):
+                    self.broken[index] = found
+                else:
+                    self.pixels[index] = found
+        whole = [place for place, index in enumerate(indices) if index not in self.broken]
+        batch: dict[str, Any] = {"broken": [self.broken[index] for index in indices if index in self.broken]}
+        if not whole:
+            return batch | {"pixel_values": torch.empty(0)}
+        chosen = torch.tensor([indices[place] for place in whole])
+        mirrored = torch.tensor([flipped[place] for place in whole])[:, None, None, None]
+        pixels = self.pixels[chosen]  # (B, 3, H, W)
+        batch["pixel_values"] = torch.where(mirrored, pixels.flip(-1), pixels).float().div_(127.5).sub_(1)
+        if self.labels is not None:
+            batch["class_labels"] = self.labels[chosen]
+        return batch
