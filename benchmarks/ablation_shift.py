@@ -1,11 +1,12 @@
 """The article's question at 128 px: does the noise schedule have to be shifted, and does the multiscale loss help?
 
     python benchmarks/ablation_shift.py --dataset FOLDER_OR_HUB_ID_OF_128_PX_IMAGES
+    python benchmarks/ablation_shift.py --dataset FOLDER --device cuda --steps 3000 --train_batch_size 256
 
 Four runs of training/train_simple_diffusion.py that differ in nothing but --base_size (64: shifted by 2 log(64/128);
-128: not shifted) and --multiscale. All start from the published 64 px network behind a fresh patch of 4, see the same
-images, noise and times, and are sampled from the same seeds. Writes benchmarks/results/ablation_shift.json and
-ablation_shift.png.
+128: not shifted) and --multiscale. All start from the same weights, see the same images, noise and times, and are
+sampled from the same seeds. Arguments that are not listed below go to the training script. A finished run is kept in
+--output_dir and not trained again. Writes benchmarks/results/ablation_shift.json and ablation_shift.png.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 from results import FOLDER, REPOSITORY, write_results
-from sample_quality import PUBLISHED, class_mix, draw, features, photographs
+from sample_quality import class_mix, draw, features, photographs
 
 from hf_kexue.metrics import kernel_distance
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
@@ -35,7 +36,7 @@ RUNS = {
 SHOWN = ["Dress", "Hat", "Pants", "Shirt", "Shoes", "Shorts", "Skirt", "T-Shirt"]
 
 
-def train(name: str, options: list[str], args: argparse.Namespace) -> dict:
+def train(name: str, options: list[str], args: argparse.Namespace, further: list[str]) -> dict:
     """One run of the training script; finished runs are not repeated."""
     folder = Path(args.output_dir) / name.replace(", ", "-").replace(" ", "-")
     if not (folder / "results.json").is_file():
@@ -43,10 +44,9 @@ def train(name: str, options: list[str], args: argparse.Namespace) -> dict:
             sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1",
             "--num_cpu_threads_per_process", str(torch.get_num_threads()),
             str(REPOSITORY / "training" / "train_simple_diffusion.py"), "--resolution", "128",
-            "--dataset", args.dataset, "--output_dir", str(folder), "--init_from", str(PUBLISHED),
-            "--max_train_steps", str(args.steps), "--train_batch_size", "16", "--learning_rate", "5e-4",
-            "--lr_warmup_steps", "20", "--ema_decay", "0.99", "--validation_split", "none", "--sample_steps", "0",
-            "--checkpointing_steps", str(args.steps), "--tracker", "none", *options,
+            "--dataset", args.dataset, "--output_dir", str(folder), "--max_train_steps", str(args.steps),
+            "--checkpointing_steps", str(args.steps), "--validation_split", "none", "--sample_steps", "0",
+            "--tracker", "none", *options, *further,
         ]  # fmt: skip
         subprocess.run(command, check=True)
     return {"folder": folder, **json.loads((folder / "results.json").read_text())}
@@ -65,15 +65,16 @@ def main() -> None:
     parser.add_argument(
         "--dataset", required=True, help="with the splits train and validation and the 17 classes of clothing"
     )
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--samples", type=int, default=400)
+    parser.add_argument("--device", default="cpu", help="to draw samples on; the training takes a GPU if there is one")
     parser.add_argument("--output_dir", default="outputs/ablation-shift")
-    args = parser.parse_args()
+    args, further = parser.parse_known_args()
     held_out = features(photographs(args.dataset, "validation", 400, 128))
     rows, strips = [], []
     for name, options in RUNS.items():
-        run = train(name, options, args)
-        pipeline = SimpleDiffusionPipeline.from_pretrained(run["folder"] / "pipeline")
+        run = train(name, options, args, further)
+        pipeline = SimpleDiffusionPipeline.from_pretrained(run["folder"] / "pipeline").to(args.device)
         setting: dict[str, Any] = {"sampler": "dpm", "steps": 20, "guidance": 2.0}
         images = draw(pipeline, class_mix(args.dataset, args.samples), **setting)
         distance = kernel_distance(held_out, features(images))
@@ -86,7 +87,8 @@ def main() -> None:
         shown = draw(pipeline, pipeline.label_ids(SHOWN).tolist(), seed=1, **setting)
         strips.append(labelled(image_grid(shown, len(shown)), f"{name}: KID-EffLite0 {distance.value:.3f}"))
     image_grid(strips, 1).save(FOLDER / "ablation_shift.png")
-    write_results("ablation_shift", {"steps": args.steps, "samples": args.samples, "rows": rows})
+    figures = {"steps": args.steps, "further": further, "samples": args.samples, "rows": rows}
+    write_results("ablation_shift", figures, args.device)
 
 
 if __name__ == "__main__":

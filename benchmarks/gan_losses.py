@@ -231,7 +231,7 @@ def main(argv: list[str] | None = None) -> None:
         if name == "digits":
             figures[name]["classifier_accuracy"] = round(digit_classifier()[1], 4)
             print(f"accuracy of the classifier on digits held out: {digit_classifier()[1]:.4f}")
-        write_results(args.name, figures)
+        write_results(args.name, figures, args.device)
         sheet(args.losses, args.seeds[0], folder).save(FOLDER / f"gan_losses_{name}.png")
 
 

@@ -15,9 +15,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = Path(__file__).resolve().parent / "results"
 
 
-def write_results(name: str, figures: dict[str, Any]) -> None:
-    """Write the figures of a benchmark beside those of the others."""
+def write_results(name: str, figures: dict[str, Any], device: str = "cpu") -> None:
+    """Write the figures of a benchmark, taken on `device`, beside those of the others."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
-    path.write_text(json.dumps({**figures, "environment": environment(torch.device("cpu"))}, indent=1) + "\n")
+    path.write_text(json.dumps({**figures, "environment": environment(torch.device(device))}, indent=1) + "\n")
     print(f"written to {path.relative_to(REPOSITORY)}")

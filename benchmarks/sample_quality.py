@@ -76,10 +76,11 @@ def main() -> None:
     parser.add_argument("--guidance", nargs="+", type=float, default=[2.0])
     parser.add_argument("--interval", nargs=2, type=float, help="logSNR range of the guidance")
     parser.add_argument("--samples", type=int, default=400)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--name", default="sample_quality", help="of the results file")
     args = parser.parse_args()
 
-    pipeline = SimpleDiffusionPipeline.from_pretrained(args.pipeline)
+    pipeline = SimpleDiffusionPipeline.from_pretrained(args.pipeline).to(args.device)
     resolution = pipeline.unet.config.sample_size
     held_out = features(photographs(args.dataset, "validation", 400, resolution))
     training = photographs(args.dataset, "train", 400, resolution)
@@ -103,7 +104,8 @@ def main() -> None:
                 "guidance_interval": args.interval, **_figures(held_out, images), "seconds": round(seconds, 1),
             })  # fmt: skip
             print(rows[-1])
-    write_results(args.name, {"pipeline": Path(args.pipeline).name, "samples": args.samples, "rows": rows})
+    figures = {"pipeline": Path(args.pipeline).name, "samples": args.samples, "rows": rows}
+    write_results(args.name, figures, args.device)
 
 
 def _figures(held_out: Tensor, images: list[Image.Image]) -> dict[str, float]:

@@ -250,11 +250,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             images = changed(torch.cat([real, run.generator_network(latents(), labels).sample]))
         penalise = run.state.step % args.penalty_interval == 0
         logits, loss, penalty = discriminator_loss(args, run.discriminator, images, both, run.chance, penalise)
-        figures = {"discriminator_loss": loss.item()}
+        figures: dict[str, Any] = {"discriminator_loss": loss.detach()}
         norm = run.descend(loss + gamma / 2 * penalty, run.discriminator_network, run.discriminator_adam)
         real_logits, fake_logits = logits.chunk(2)
-        figures |= {"margin": float(real_logits.mean() - fake_logits.mean()), "discriminator_gradient": norm}
-        figures |= {"penalty": penalty.item()} if penalise else {}
+        figures |= {"margin": real_logits.mean() - fake_logits.mean(), "discriminator_gradient": norm}
+        figures |= {"penalty": penalty.detach()} if penalise else {}
 
         # ---- generator
         if (run.state.step + 1) % args.discriminator_steps == 0:
@@ -270,7 +270,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
                     saturating=args.saturating,
                 )  # fmt: skip
                 figures["generator_gradient"] = run.descend(loss, run.generator_network, run.generator_adam)
-            figures["generator_loss"] = loss.item()
+            figures["generator_loss"] = loss.detach()
             run.discriminator_network.requires_grad_(True)
         # ----
 

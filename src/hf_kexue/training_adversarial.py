@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -166,27 +166,29 @@ class AdversarialRun:
         Raises:
             FloatingPointError: if loss or gradient has left the numbers; nothing is changed then.
         """
-        good = (self.state.step + 1, self.checkpoints, self.accelerator.mixed_precision, self.args.learning_rate)
-        check_finite(loss.item(), "A loss", *good)
         self.accelerator.backward(loss)
-        norm = float(torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None]))
-        check_finite(norm, "A gradient", *good)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+        good = (self.state.step + 1, self.checkpoints, self.accelerator.mixed_precision, self.args.learning_rate)
+        values = torch.stack([loss.detach().float(), norm.float()]).tolist()  # the device is waited for once
+        for value, what in zip(values, ("A loss", "A gradient"), strict=True):
+            check_finite(value, what, *good)
         adam.step()
         adam.zero_grad()
-        return norm
+        return values[1]
 
-    def after_step(self, images: int, figures: dict[str, float]) -> None:
+    def after_step(self, images: int, figures: Mapping[str, float | Tensor]) -> None:
         """Average, count, log, save.
 
         Args:
             images: of this process's batch.
-            figures: of the step, by name; logged as means. Among them `margin` and, where the generator had a step,
-                `generator_gradient`, which the guard looks at.
+            figures: of the step, by name, also as tensors of one number; logged as means. Among them `margin` and,
+                where the generator had a step, `generator_gradient`, which the guard looks at.
 
         Raises:
             RuntimeError: when the discriminator has collapsed.
         """
         args, state = self.args, self.state
+        numbers = {key: float(value) for key, value in figures.items()}
         state.batch += 1
         state.step += 1
         state.samples += images * self.accelerator.num_processes
@@ -196,9 +198,9 @@ class AdversarialRun:
         self.ema.step(self.generator_network.parameters())
         state.seconds += time.perf_counter() - self._started
         state.cpu_seconds += time.process_time() - self._busy
-        if "generator_gradient" in figures:
-            self.guard.update(figures["margin"], figures["generator_gradient"], state.step)
-        self._running.append(figures)
+        if "generator_gradient" in numbers:
+            self.guard.update(numbers["margin"], numbers["generator_gradient"], state.step)
+        self._running.append(numbers)
         self._bar.update()
         last = state.step == args.max_train_steps
         if state.step % args.logging_steps == 0 or last:

@@ -1,0 +1,134 @@
+"""Images per second of a training step of preset r3 at 64 px: bf16 against float32.
+
+    python benchmarks/gan_training_speed.py                     # this machine's CPU
+    python benchmarks/gan_training_speed.py --device cuda --batch 256
+
+A step is what training/train_rsgan.py does: the discriminator's, with R1 and R2, and the generator's, each with Adam.
+The precisions take turns, step by step, in one process; the best of the rounds counts, since a shared machine only
+ever makes a step slower. On a GPU float32 stands twice: as PyTorch comes, with TF32 in convolutions, and without it.
+Writes benchmarks/results/gan_training_speed_<device>.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from results import REPOSITORY, write_results
+from torch import Tensor
+
+from hf_kexue import relativistic_loss
+from hf_kexue.presets import parse_arguments
+from hf_kexue.rsgan.augmentation_rsgan import diff_augment
+
+sys.path.insert(0, str(REPOSITORY / "training"))
+from train_rsgan import Arguments, build_models, discriminator_loss
+
+CLASSES = 17
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Whether cuDNN may round the inputs of float32 convolutions to TF32."""
+    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, allowed
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def step_of(args: Arguments, device: str, precision: str) -> Callable[[], None]:
+    """One training step of both networks as a function without arguments.
+
+    Args:
+        args: of the training script.
+        device: where.
+        precision: "bf16", "float32" or "float32 without TF32".
+    """
+    torch.manual_seed(0)
+    layout = {"memory_format": torch.channels_last}
+    generator, discriminator = (model.to(device).to(**layout) for model in build_models(args, CLASSES))
+    adams = [torch.optim.Adam(model.parameters(), 1e-4, fused=True) for model in (generator, discriminator)]
+    real = torch.randn(args.train_batch_size, 3, 64, 64, device=device).contiguous(**layout)
+    labels = torch.arange(len(real), device=device) % CLASSES
+    chance = torch.Generator()
+
+    def cast(network: Any, *inputs: Any) -> Any:
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            return network(*inputs)
+
+    def changed(images: Tensor) -> Tensor:
+        return diff_augment(images, args.augment, chance, args.augment_probability)
+
+    def fake() -> Tensor:
+        latents = torch.randn(len(real), args.latent_dim, device=device)
+        return cast(generator, latents, labels).sample.float()
+
+    def step() -> None:
+        with tf32(precision == "float32"):
+            with torch.no_grad():
+                images = changed(torch.cat([real, fake()]))
+            network = lambda *inputs: cast(discriminator, *inputs)  # noqa: E731 - as the script hands it over
+            _, loss, penalty = discriminator_loss(args, network, images, labels.repeat(2), chance, penalise=True)
+            (loss + args.gamma / 2 * penalty).backward()
+            adams[1].step()
+            adams[1].zero_grad()
+            with torch.no_grad():
+                real_logits = cast(discriminator, changed(real), labels).logits.float()
+            fake_logits = cast(discriminator, changed(fake()), labels).logits.float()
+            relativistic_loss(real_logits, fake_logits, pairing="paired", side="generator").backward()
+            adams[0].step()
+            adams[0].zero_grad()
+            adams[1].zero_grad()
+
+    return step
+
+
+def seconds_of(step: Callable[[], None], device: str) -> float:
+    started = time.perf_counter()
+    step()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--expansion", type=int, default=2)
+    parser.add_argument("--group_size", type=int, default=16)
+    options = parser.parse_args(argv)
+    shape = ["--expansion", str(options.expansion), "--group_size", str(options.group_size)]
+    size = ["--train_batch_size", str(options.batch), "--mixed_precision", "no"]
+    args = parse_arguments(Arguments, REPOSITORY / "training" / "presets", ["--preset", "r3", *shape, *size])
+    torch.backends.cudnn.benchmark = True  # as in the script
+    precisions = ["bf16", "float32"] + ["float32 without TF32"] * (options.device == "cuda")
+    steps = {precision: step_of(args, options.device, precision) for precision in precisions}
+    best = dict.fromkeys(precisions, float("inf"))
+    for round_number in range(options.rounds + 2):
+        for precision, step in steps.items():
+            seconds = seconds_of(step, options.device)
+            if round_number > 1:  # the first two warm up
+                best[precision] = min(best[precision], seconds)
+    rows = [
+        {
+            "precision": precision, "images_per_second": round(options.batch / best[precision], 1),
+            "bf16_over_this": round(best[precision] / best["bf16"], 2),
+        }
+        for precision in precisions
+    ]  # fmt: skip
+    for row in rows:
+        print(row)
+    setting = {key: getattr(options, key) for key in ("batch", "expansion", "group_size")}
+    write_results(f"gan_training_speed_{options.device}", setting | {"rows": rows}, options.device)
+
+
+if __name__ == "__main__":
+    main()
