@@ -21,11 +21,15 @@ from typing import Any
 import torch
 
 from hf_kexue import DGCNNConfig, DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
+from hf_kexue.data.clause_questions import ClauseQuestions
 from hf_kexue.data.cloze_questions import ClozeQuestions
+from hf_kexue.data.mixed_questions import MixedQuestions
 from hf_kexue.data.reading_comprehension import QAExample, read_qa
 from hf_kexue.data.reading_samples import ReadingCollator, ReadingDataset
 from hf_kexue.data.simplified_characters import simplified_question
 from hf_kexue.data.texts import read_texts
+from hf_kexue.data.triple_questions import TripleQuestions
+from hf_kexue.data.triples import TripleExample, read_triples
 from hf_kexue.data.word_vectors import word_matrix, words_in_texts
 from hf_kexue.metrics import cmrc2018_scores
 from hf_kexue.presets import option, parse_arguments
@@ -47,7 +51,11 @@ class Arguments(RunArguments):
     validation_split: str = option("validation", "Its split.")
     validation_questions: int = option(800, "Questions scored while it trains; at the end all are.")
     texts: list[str] = option([], "Plain text for made-up questions; default: the training passages.")
-    cloze_share: float = option(0.0, "Share of questions made up from plain text; 1 is pre-training.")
+    cloze_share: float = option(0.0, "Share of questions made up from plain text or triples; 1 is pre-training.")
+    clauses: float = option(0.0, "Share of those made up from plain text that ask for whole clauses.")
+    triples: list[str] = option([], "Sentences with triples, for made-up questions that know what they ask for.")
+    triple_share: float = option(0.3, "Share of the made-up questions that come from --triples.")
+    skip_broken: bool = option(False, "Leave broken records of --train out, with a warning, in place of an error.")
     max_characters: int = option(256, "Training passages are cut to this many.")
     without_answer: float = option(0.1, "Share of cuts made anywhere, answer or not.")
     keep_unanswerable: bool = option(False, "Train on questions without an answer too.")
@@ -69,6 +77,9 @@ class Arguments(RunArguments):
     mixed_embedding: bool = option(True, "Words beside characters.")
     match_features: bool = option(False, "The eight features of 2018.")
     position_embedding: str = option("none", "'none' or 'sinusoidal'.")
+    second_dilations: list[int] = option([], "Of the blocks after a second look at the question; empty: none.")
+    num_attention_heads: int = option(0, "Of the second look; 0: one.")
+    conditional_end: bool = option(False, "The end hears the start, with --output span.")
     pointer_hidden_size: int = option(0, "Layer under the scores; 0: none.")
     gate_dropout: float = option(0.1, "On the gates.")
     gate_noise: float = option(0.0, "On the gates, as in 2018.")
@@ -76,13 +87,14 @@ class Arguments(RunArguments):
     output: str = option("tagging", "'tagging' or 'span'.")
     loss: str = option("focal", "'focal' or 'bce', of 'tagging'.")
     initializer_range: float = option(0.02, "Standard deviation of embeddings at the start.")
+    r_drop: float = option(0.0, "Weight of the divergence between two passes with other dropout (2106.14448).")
     init_from: str | None = option(None, "Folder of a saved model (reader or masked LM); brings its tokenizer along.")
 
 
 SHAPE = (
-    "hidden_size", "dilations", "question_dilations", "context_dilations", "question_attention",
-    "position_embedding", "pointer_hidden_size", "gate_dropout", "gate_noise", "hidden_dropout", "output",
-    "loss", "initializer_range",
+    "hidden_size", "dilations", "question_dilations", "context_dilations", "question_attention", "second_dilations",
+    "num_attention_heads", "conditional_end", "position_embedding", "pointer_hidden_size", "gate_dropout",
+    "gate_noise", "hidden_dropout", "output", "loss", "initializer_range",
 )  # fmt: skip
 
 
@@ -119,7 +131,8 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer) -> DGCNNForQuestionA
 
 def training_questions(args: Arguments) -> list[QAExample]:
     """All files of --train; unanswerable ones only where asked for."""
-    examples = [example for source in args.train for example in read_qa(source, split="train")]
+    on_error: Any = "skip" if args.skip_broken else "raise"
+    examples = [example for source in args.train for example in read_qa(source, "train", on_error=on_error)]
     if not examples:
         raise ValueError("--train names no question: give files, folders or Hub ids.")
     examples = [example for example in examples if args.keep_unanswerable or any(example.answers)]
@@ -128,6 +141,38 @@ def training_questions(args: Arguments) -> list[QAExample]:
     if not examples:
         raise ValueError("no question of --train has an answer: --keep_unanswerable True trains on such ones too.")
     return examples
+
+
+def made_up_questions(
+    args: Arguments, texts: list[str], triples: list[TripleExample], tokenizer: DGCNNTokenizer
+) -> MixedQuestions | None:
+    """The source of the questions of --cloze_share; None without."""
+    if not args.cloze_share:
+        return None
+    sources: list[tuple[Any, float]] = []
+    from_text = 1 - args.triple_share * bool(triples)
+    if from_text * (1 - args.clauses):
+        sources.append((ClozeQuestions(texts, tokenizer.segment), from_text * (1 - args.clauses)))
+    if from_text * args.clauses:
+        sources.append((ClauseQuestions(texts, tokenizer.segment), from_text * args.clauses))
+    if triples:
+        sources.append((TripleQuestions(triples), args.triple_share))
+    return MixedQuestions(*zip(*sources))
+
+
+def twice(batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch and itself once more."""
+    return {key: torch.cat([value, value]) if torch.is_tensor(value) else value for key, value in batch.items()}
+
+
+def consistency(output: Any) -> torch.Tensor:
+    """R-Drop: symmetric Kullback-Leibler divergence of starts and ends between the two halves of a batch, which hold
+    the same questions."""
+    divergences = []
+    for logits in (output.start_logits, output.end_logits):
+        one, two = logits.float().log_softmax(-1).chunk(2)
+        divergences.append(((one.exp() - two.exp()) * (one - two)).sum(-1).mean() / 2)
+    return sum(divergences[1:], divergences[0])
 
 
 def validation_questions(args: Arguments) -> list[QAExample]:
@@ -170,7 +215,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     few = held_out[:: max(1, len(held_out) // max(args.validation_questions, 1))]
     passages = list(dict.fromkeys(passage for example in examples for passage in example.passages))
     texts = [text for source in args.texts for text in read_texts(source)] or passages
-    tokenizer = build_tokenizer(args, list(dict.fromkeys([*passages, *texts])) + [e.question for e in examples])
+    triples = [example for source in args.triples for example in read_triples(source, split="train")]
+    known = dict.fromkeys([*passages, *texts, *(example.text for example in triples)])
+    tokenizer = build_tokenizer(args, list(known) + [e.question for e in examples])
     model = build_model(args, tokenizer)
     manifest = run_manifest(
         args, accelerator, model, questions=len(examples), texts=len(texts), validation_questions=len(held_out)
@@ -179,7 +226,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         return manifest
 
     # 2. Data and validation
-    source = ClozeQuestions(texts, tokenizer.segment) if args.cloze_share else None
+    source = made_up_questions(args, texts, triples, tokenizer)
     dataset = ReadingDataset(
         examples, args.max_characters, args.seed, args.without_answer, args.concatenate, args.drop_labels,
         args.all_occurrences, source, args.cloze_share,
@@ -202,7 +249,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     for batch in run.batches():
         with accelerator.accumulate(run.model):
             with accelerator.autocast():
-                loss = run.model(**batch).loss
+                if args.r_drop:
+                    output = run.model(**twice(batch))
+                    loss = output.loss + args.r_drop * consistency(output)
+                else:
+                    loss = run.model(**batch).loss
             accelerator.backward(loss)
             norm = None
             if accelerator.sync_gradients:
@@ -212,7 +263,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             run.optimizer.zero_grad()
         run.after_step(len(batch["input_ids"]), loss, norm)
 
-    # 5. Final evaluation
+    # 5. Save, then the final evaluation: whoever runs out of time in it keeps the model
+    if accelerator.is_main_process:
+        with run.averaged():
+            run.network.save_pretrained(output_dir / "model")
+        tokenizer.save_pretrained(output_dir / "model")
+        logger.info("Saved %s", output_dir / "model")
     figures = {}
     if held_out:
         with run.averaged():
@@ -221,13 +277,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         run.history.log(run.state.step, **figures)
     results = manifest | {"questions_seen": run.state.samples, **run.costs(), **figures}
 
-    # 6. Save
     if accelerator.is_main_process:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
-        with run.averaged():
-            run.network.save_pretrained(output_dir / "model")
-        tokenizer.save_pretrained(output_dir / "model")
-        logger.info("Saved %s", output_dir / "model")
     accelerator.end_training()
     return results
 

@@ -73,7 +73,7 @@ class TrainingRun:
 
         self.args, self.accelerator, self.validate = args, accelerator, validate
         self.folder, self.dataset = Path(args.output_dir), loader.dataset
-        optimizer, lr_scheduler = optimizer_and_schedule(args, model, accelerator.num_processes)
+        optimizer, lr_scheduler = optimizer_and_schedule(args, model, accelerator.num_processes, self.time_spent)
         self.ema = EMAModel(model.parameters(), decay=args.ema_decay, foreach=True)
         self.ema.to(accelerator.device)
         if accelerator.is_main_process:
@@ -94,15 +94,20 @@ class TrainingRun:
         self.network = accelerator.unwrap_model(self.model)
         self.history = History(accelerator, self.folder / "history.jsonl", resumed_at=self.state.step)
         self._running: list[float] = []
+        self._pending: list[tuple[int, Tensor, Any]] = []  # step, loss and norm that nobody has looked at yet
         bar: Any = tqdm(initial=self.state.step, total=args.max_train_steps, desc="training",
                         disable=not accelerator.is_main_process)  # fmt: skip
         self._bar = bar
         self._started = self._busy = 0.0
 
+    def time_spent(self) -> float:
+        """Share of --max_seconds that is over; 0 without."""
+        return self.state.wall_seconds / self.args.max_seconds if self.args.max_seconds else 0.0
+
     @property
     def finished(self) -> bool:
-        """All steps are done, or the best weights have returned twice."""
-        return self.state.step >= self.args.max_train_steps or self.best.drops == 2
+        """All steps are done, the time is over, or the best weights have returned twice."""
+        return self.state.step >= self.args.max_train_steps or self.time_spent() >= 1 or self.best.drops == 2
 
     def batches(self) -> Iterator[dict[str, Tensor]]:
         """The batches of the steps still to do. What is drawn in a step is seeded by its place in the run, so that
@@ -110,6 +115,7 @@ class TrainingRun:
         from accelerate.utils import set_seed
 
         accelerator, state = self.accelerator, self.state
+        self._clock = time.perf_counter()
         while not self.finished:
             self.dataset.set_epoch(state.epoch)
             self.loader.set_epoch(state.epoch)
@@ -132,24 +138,29 @@ class TrainingRun:
             norm: of the gradient before clipping; None where only a part of it has been summed.
 
         Raises:
-            FloatingPointError: if loss or gradient has left the numbers.
+            FloatingPointError: if loss or gradient has left the numbers; at the next step that is logged, validated
+                or saved, before it is.
         """
         args, state = self.args, self.state
         state.batch += 1
         state.samples += samples * self.accelerator.num_processes
-        state.seconds += time.perf_counter() - self._started
-        state.cpu_seconds += time.process_time() - self._busy
-        self._running.append(loss.item())
-        good = (self.checkpoints, self.accelerator.mixed_precision, args.learning_rate)
-        check_finite(self._running[-1], "The loss", state.step + 1, *good)
+        if norm is None or self.optimizer.step_was_skipped:
+            self._pending.append((state.step + 1, loss.detach(), None))
+        else:
+            self._pending.append((state.step + 1, loss.detach(), norm))
         if norm is None:
+            self._count_time()
             return
-        if not self.optimizer.step_was_skipped:
-            check_finite(float(norm), "The gradient", state.step + 1, *good)
         self.ema.step(self.network.parameters())
         state.step += 1
         self._bar.update()
-        last = state.step == args.max_train_steps
+        self._count_time()
+        if any(
+            state.step % steps == 0 for steps in (args.logging_steps, args.validation_steps, args.checkpointing_steps)
+        ):
+            self._look()
+        if last := self.finished:
+            self._look()
         if state.step % args.logging_steps == 0 or last:
             mean = sum(self._running) / len(self._running)
             self._bar.set_postfix(loss=f"{mean:.4f}")
@@ -167,6 +178,25 @@ class TrainingRun:
                 self._after_validation(score)
         if state.step % args.checkpointing_steps == 0 or last:
             self.checkpoints.save(state.step)
+
+    def _look(self) -> None:
+        """Check the losses and norms since the last look. Not each step: a look is where a GPU waits."""
+        good = (self.checkpoints, self.accelerator.mixed_precision, self.args.learning_rate)
+        for step, loss, norm in self._pending:
+            self._running.append(loss.item())
+            check_finite(self._running[-1], "The loss", step, *good)
+            if norm is not None:
+                check_finite(float(norm), "The gradient", step, *good)
+        self._pending.clear()
+        self._count_time()
+
+    def _count_time(self) -> None:
+        """Add what has passed since the batch came, and since the last count."""
+        now, busy, state = time.perf_counter(), time.process_time(), self.state
+        state.seconds += now - self._started
+        state.cpu_seconds += busy - self._busy
+        state.wall_seconds += now - self._clock
+        self._started, self._busy, self._clock = now, busy, now
 
     def _after_validation(self, score: float) -> None:
         """Keep the best weights; where they have been the best for too long, go back to them with a lower rate."""

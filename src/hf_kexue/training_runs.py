@@ -37,6 +37,8 @@ class TrainingState:
         seconds: time spent in training steps so far, over all sessions.
         cpu_seconds: the same, as the processor time of all threads of the main process.
         samples: images or questions seen, over all processes.
+        wall_seconds: since the first batch, over all sessions, waiting for data and validation among them; what
+            `--max_seconds` counts.
     """
 
     step: int = 0
@@ -45,6 +47,7 @@ class TrainingState:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     samples: int = 0
+    wall_seconds: float = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -184,8 +187,16 @@ def environment(device: torch.device) -> dict[str, Any]:
         "device": name,
         "threads": torch.get_num_threads() if device.type == "cpu" else None,
         "python": platform.python_version(),
-        **{package: importlib.metadata.version(package) for package in PACKAGES},
+        **{package: _version(package) for package in PACKAGES},
     }
+
+
+def _version(package: str) -> str | None:
+    """None for one that is not installed: a checkout runs from its sources, text alone needs no datasets."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def portable_command(arguments: list[str]) -> str:

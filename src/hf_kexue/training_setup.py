@@ -52,6 +52,9 @@ class RunArguments(CommonArguments):
                              "the learning rate (the articles); the second time the run ends. 0: never.")  # fmt: skip
     weight_decay: float = option(0.01, "Of AdamW.")
     max_grad_norm: float = option(1.0, "Clip of the gradient norm.")
+    max_seconds: float = option(0.0, "Stop after so much time too, with the schedule pressed into it; such a run does "
+                                "not repeat. 0: steps alone decide.")  # fmt: skip
+    dataloader_num_workers: int = option(0, "Processes that make batches; a GPU wants several.")
     ema_decay: float = option(0.998, "Final decay; it ramps up as (1 + step) / (10 + step).")
     # once in a while
     validation_steps: int = option(500, "Optimizer steps between validations.")
@@ -68,7 +71,7 @@ def start(args: CommonArguments) -> Any:
         mixed_precision=fastest_precision() if args.mixed_precision == "auto" else args.mixed_precision,
         log_with=None if args.tracker == "none" else args.tracker,
         project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "logs")),
-        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
+        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, non_blocking=True),
     )
     logging.basicConfig(level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s")
     set_seed(args.seed)
@@ -128,20 +131,25 @@ def training_loader(
     sampler = None if lengths is None else LengthGroupedSampler(lengths, args.train_batch_size, args.seed)
     loader = DataLoader(
         dataset, args.train_batch_size, shuffle=sampler is None, sampler=sampler, drop_last=True, collate_fn=collator,
-        generator=torch.Generator().manual_seed(args.seed),
+        generator=torch.Generator().manual_seed(args.seed), num_workers=args.dataloader_num_workers,
+        persistent_workers=args.dataloader_num_workers > 0, pin_memory=torch.cuda.is_available(),
     )  # fmt: skip
     if not len(loader):
         raise ValueError(f"{len(dataset)} {samples} are not one whole batch: lower --train_batch_size.")
     return loader
 
 
-def optimizer_and_schedule(args: RunArguments, model: nn.Module, processes: int) -> tuple[Any, Any]:
+def optimizer_and_schedule(
+    args: RunArguments, model: nn.Module, processes: int, time_spent: Callable[[], float] = float
+) -> tuple[Any, Any]:
     """AdamW and its learning rate over the steps.
 
     Args:
         args: of the run; its numbers count optimizer steps.
         model: what is trained.
         processes: Accelerate steps the schedule once for each of them.
+        time_spent: share of --max_seconds that is over. After the warm-up the schedule stands where steps or time
+            have come to, whichever is further.
     """
     groups = parameter_groups(model, args.weight_decay)
     optimizer = torch.optim.AdamW(groups, args.learning_rate, betas=(0.9, 0.98), fused=True)
@@ -149,4 +157,11 @@ def optimizer_and_schedule(args: RunArguments, model: nn.Module, processes: int)
         args.lr_scheduler, optimizer, num_warmup_steps=args.lr_warmup_steps * processes,
         num_training_steps=args.max_train_steps * processes,
     )  # fmt: skip
+    if args.max_seconds:
+        warmup, whole = args.lr_warmup_steps * processes, args.max_train_steps * processes
+        by_step = schedule.lr_lambdas
+        schedule.lr_lambdas = [
+            lambda step, rate=rate: rate(step if step < warmup else max(step, round(time_spent() * whole)))
+            for rate in by_step
+        ]
     return optimizer, schedule

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hf_kexue.data.cloze_questions import (
     FOR_ANYTHING,
+    FOR_DATES,
     FOR_NUMBERS,
     INNER_PUNCTUATION,
     LONGEST,
@@ -90,7 +91,7 @@ def test_numbers_are_asked_for_as_numbers():
         sample = make([DIGITS], seed)
         ((start, end),) = sample.spans
         is_number = any(unicodedata.category(c) == "Nd" for c in sample.passage[start:end])
-        assert any(word in sample.question for word in (FOR_NUMBERS if is_number else FOR_ANYTHING))
+        assert any(word in sample.question for word in (FOR_NUMBERS + FOR_DATES if is_number else FOR_ANYTHING))
 
 
 def test_the_questions_are_roughened():

@@ -288,5 +288,5 @@ def test_a_loader_gives_what_the_reader_takes(tokenizer):
     loader = DataLoader(ReadingDataset(EXAMPLES, 12), 5, collate_fn=ReadingCollator(tokenizer))
     (batch,) = loader
     columns = {"input_ids", "token_type_ids", "attention_mask", "word_input_ids", "start_labels", "end_labels"}
-    assert set(batch) == columns
+    assert set(batch) == columns | {"question_length"}
     assert all(len(column) == 5 for column in batch.values())

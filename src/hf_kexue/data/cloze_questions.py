@@ -24,8 +24,11 @@ SENTENCE_END = re.compile(r"[。！？；!?;\n]")
 INNER_PUNCTUATION = set(",，、：:()（）《》「」“”\"'")
 FOR_ANYTHING = ("什么", "谁", "哪里", "哪个", "什么", "哪些")
 FOR_NUMBERS = ("多少", "何时", "什么", "哪个")
+FOR_DATES = ("何时", "什么时候", "哪一年", "哪年")
+OF_DATES = set("年月日")
 SHORTEST, LONGEST = 10, 80  # characters of a sentence that makes a question; a longer one is cut
 LONGEST_QUESTION = 48
+FUNCTION_WORDS = set("的了是在和与及也于之而并且则但又等被把将对为以从到着过地得都还就")
 ATTEMPTS = 1000  # sentences tried for one question
 
 
@@ -42,7 +45,7 @@ class ClozeQuestions:
     """
 
     def __init__(self, texts: Sequence[str], segment: Callable[[str], Words]) -> None:
-        pairs = [(text, sentences) for text in texts if (sentences := _sentences(text))]
+        pairs = [(text, sentences) for text in texts if (sentences := sentences_of(text))]
         if not pairs:
             raise ValueError(f"none of the {len(texts)} texts has a sentence of {SHORTEST} characters to ask about.")
         self.texts = [text for text, _ in pairs]
@@ -78,7 +81,7 @@ class ClozeQuestions:
         )
 
 
-def _sentences(text: str) -> list[tuple[int, int]]:
+def sentences_of(text: str) -> list[tuple[int, int]]:
     """Offsets of the sentences that are long enough, without their full stop."""
     ends = [match.start() for match in SENTENCE_END.finditer(text)] + [len(text)]
     starts = [0] + [end + 1 for end in ends[:-1]]
@@ -93,6 +96,8 @@ def _choose_answer(words: Words, generator: np.random.Generator) -> tuple[int, i
         last = min(first + min(int(generator.geometric(0.3)), 13), len(words))
         characters = words[last - 1][2] - words[first][1]
         ends = {words[first][0], words[last - 1][0]}
+        if ends & FUNCTION_WORDS and generator.random() < 0.9:  # people hardly ever mark such an answer
+            continue
         if characters <= 0.6 * (words[-1][2] - words[0][1]) and not ends & INNER_PUNCTUATION:
             return first, last
     return None
@@ -100,8 +105,9 @@ def _choose_answer(words: Words, generator: np.random.Generator) -> tuple[int, i
 
 def _roughen(words: Words, first: int, last: int, generator: np.random.Generator) -> str:
     """The sentence with a question word for the answer, as badly quoted as a real question."""
-    number = any(character.isdigit() for word, _, _ in words[first:last] for character in word)
-    choices = FOR_NUMBERS if number else FOR_ANYTHING
+    characters = {character for word, _, _ in words[first:last] for character in word}
+    number = any(character.isdigit() for character in characters)
+    choices = (FOR_DATES if characters & OF_DATES else FOR_NUMBERS) if number else FOR_ANYTHING
     asked = choices[int(generator.integers(len(choices)))]
     reach = (6, 12, 30)[int(generator.integers(3))]
     keep = 1 - (0.1, 0.3, 0.5)[int(generator.integers(3))]

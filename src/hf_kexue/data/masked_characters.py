@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+
+from .epochs import EpochDataset
 
 NOT_NAMED = -100  # the label that a loss leaves out
 UNKNOWN_WORD = 1  # row of [UNK] among the word ids
@@ -43,7 +44,7 @@ class TextWindow:
     seed: int
 
 
-class TextWindows(Dataset):
+class TextWindows(EpochDataset):
     """All texts in pieces, once an epoch; where the pieces begin is drawn anew each epoch.
 
     Args:
@@ -58,6 +59,7 @@ class TextWindows(Dataset):
     """
 
     def __init__(self, texts: Sequence[str], max_characters: int = 256, seed: int = 0) -> None:
+        super().__init__()
         if max_characters < 2:
             raise ValueError(f"max_characters must be at least 2, got {max_characters}.")
         self.texts = [clean for text in texts if (clean := " ".join(text.translate(_WITHOUT_CONTROLS).split()))]
@@ -65,14 +67,9 @@ class TextWindows(Dataset):
             raise ValueError(f"none of the {len(texts)} texts holds a character that is not blank.")
         self.max_characters = max_characters
         self.seed = seed
-        self.epoch = 0
         self.pieces = [
             (number, begin) for number, text in enumerate(self.texts) for begin in range(0, len(text), max_characters)
         ]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Other pieces and masks."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         return len(self.pieces)

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from .epochs import EpochDataset
 from .reading_comprehension import QAExample, find_occurrences
 
 
@@ -46,7 +46,7 @@ class SampleSource(Protocol):
     def make(self, generator: np.random.Generator) -> ReadingSample: ...
 
 
-class ReadingDataset(Dataset):
+class ReadingDataset(EpochDataset):
     """One training sample for each question and epoch.
 
     Args:
@@ -77,6 +77,7 @@ class ReadingDataset(Dataset):
         source: SampleSource | None = None,
         from_source: float = 0.0,
     ) -> None:
+        super().__init__()
         if not examples:
             raise ValueError("there is no question to train on.")
         if max_characters < 1:
@@ -95,11 +96,6 @@ class ReadingDataset(Dataset):
         self.all_occurrences = all_occurrences
         self.source = source
         self.from_source = from_source
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Other passages, cuts and augmentations."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -182,7 +178,8 @@ class ReadingCollator:
             without label.
 
     A call takes a list of `ReadingSample` and returns `input_ids`, `token_type_ids`, `attention_mask`, whatever else
-    the tokenizer makes, and `start_labels`, `end_labels` (B, L) with 1 at first and last characters of answers.
+    the tokenizer makes, `start_labels`, `end_labels` (B, L) with 1 at first and last characters of answers, and
+    `question_length`, tokens of the longest question, as a number.
 
     Raises:
         ValueError: for a share of zeros out of [0, 1].
@@ -194,7 +191,7 @@ class ReadingCollator:
         self.zero_ids = zero_ids
         self.max_length = max_length
 
-    def __call__(self, samples: Sequence[ReadingSample]) -> dict[str, Tensor]:
+    def __call__(self, samples: Sequence[ReadingSample]) -> dict[str, Any]:
         encoded = self.tokenizer(
             [sample.question for sample in samples],
             [sample.passage for sample in samples],
@@ -216,7 +213,8 @@ class ReadingCollator:
                     starts[row, held[0]] = ends[row, held[-1]] = 1.0
         if self.zero_ids:
             self._zero(batch, samples)
-        return {**batch, "start_labels": starts, "end_labels": ends}
+        question = int((batch["token_type_ids"] == 0).logical_and(batch["attention_mask"] == 1).sum(dim=1).max())
+        return {**batch, "start_labels": starts, "end_labels": ends, "question_length": question}
 
     def _zero(self, batch: dict[str, Tensor], samples: Sequence[ReadingSample]) -> None:
         shape = batch["input_ids"].shape[1:]

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from .encoded_texts import EncodedTexts, TokenSpans, piece_of
+from .epochs import EpochDataset
 from .swapped_mentions import swap_mentions
 from .triple_schemas import subject_columns
 from .triples import Triple, TripleExample, find_mentions
@@ -51,7 +51,7 @@ class TripleSample(TripleExample):
     seed: int = 0
 
 
-class TripleDataset(Dataset):
+class TripleDataset(EpochDataset):
     """One training sample for each text and epoch.
 
     Args:
@@ -72,6 +72,7 @@ class TripleDataset(Dataset):
         seed: int = 0,
         swap_mentions: float = 0.0,
     ) -> None:
+        super().__init__()
         if not examples:
             raise ValueError("there is no text to train on.")
         _check_share("swap_mentions", swap_mentions)
@@ -82,15 +83,10 @@ class TripleDataset(Dataset):
         ]
         self.seed = seed
         self.swap_mentions = swap_mentions
-        self.epoch = 0
         self._like: defaultdict[tuple[str, str, str], list[Triple]] = defaultdict(list)
         for example in self.examples:
             for triple in example.triples:
                 self._like[_kind(triple)].append(triple)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Other augmentations and subjects."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -107,6 +107,10 @@ class IdentityConv1d(nn.Conv1d):
     """Begins as the identity on as many inputs as it has outputs."""
 
 
+class SmallLinear(nn.Linear):
+    """Begins at a tenth of the usual scale: what it adds to a residual hardly counts at first."""
+
+
 class QuestionFusion(nn.Module):
     """Tells every character of the passage about the question: the projection of [p, q, position, features], and of
     what the character finds by attention, as one sum of products. What is the same for all characters, such as q, is
