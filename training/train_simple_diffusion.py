@@ -47,6 +47,7 @@ from hf_kexue.training_runs import (
     image_grid,
     set_learning_rate,
 )  # fmt: skip
+from hf_kexue.training_setup import one_clock, press_into_time
 
 HERE = Path(__file__).resolve().parent
 EMBEDDED = HERE / "data" / "clothing-64"
@@ -92,6 +93,9 @@ class Arguments:
     class_dropout: float = option(0.1, "Share of labels replaced by the null class, for guidance.")
     # optimisation
     max_train_steps: int = option(10_000, "Optimizer steps.")
+    max_seconds: float = option(
+        0.0, "Stop after so much time too, with the schedule pressed into it; 0: steps decide."
+    )
     train_batch_size: int = option(32, "Images per process and micro step.")
     gradient_accumulation_steps: int = option(1, "Micro steps per optimizer step.")
     learning_rate: float = option(1e-3, "Peak of the schedule.")
@@ -266,11 +270,19 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         args.lr_scheduler, optimizer, num_warmup_steps=args.lr_warmup_steps * accelerator.num_processes,
         num_training_steps=args.max_train_steps * accelerator.num_processes,
     )  # fmt: skip
+    state = TrainingState()
+
+    def time_spent() -> float:
+        return state.wall_seconds / args.max_seconds if args.max_seconds else 0.0
+
+    one_clock(args.max_seconds, accelerator.num_processes)
+    if args.max_seconds:
+        per_step = accelerator.num_processes
+        press_into_time(lr_scheduler, args.lr_warmup_steps * per_step, args.max_train_steps * per_step, time_spent)
     ema = EMAModel(model.parameters(), decay=args.ema_decay, foreach=True)
     ema.to(accelerator.device)
 
     # 3. Prepare and resume
-    state = TrainingState()
     dataset = loader.dataset
     model, optimizer, lr_scheduler = accelerator.prepare(model, optimizer, lr_scheduler)
     loader = loader if args.streaming else accelerator.prepare(loader)
@@ -302,7 +314,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     bar = tqdm(
         initial=state.step, total=args.max_train_steps, desc="training", disable=not accelerator.is_main_process
     )
-    while state.step < args.max_train_steps:
+    last, clock = state.step >= args.max_train_steps, time.perf_counter()
+    while not last:
         dataset.set_epoch(state.epoch)
         if not args.streaming:
             loader.set_epoch(state.epoch)
@@ -333,7 +346,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
             state.batch += 1
             state.samples += whole * accelerator.num_processes
-            state.seconds += time.perf_counter() - started
+            now = time.perf_counter()
+            state.seconds, state.wall_seconds, clock = (
+                state.seconds + now - started,
+                state.wall_seconds + now - clock,
+                now,
+            )
             running.append(loss.item())
             good = (checkpoints, accelerator.mixed_precision, args.learning_rate)
             check_finite(running[-1], "The loss", state.step + 1, *good)
@@ -345,7 +363,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             state.step += 1
             bar.update()
 
-            last = state.step == args.max_train_steps
+            last = state.step >= args.max_train_steps or time_spent() >= 1
             if state.step % args.logging_steps == 0 or last:
                 bar.set_postfix(loss=f"{sum(running) / len(running):.4f}")
                 history.log(

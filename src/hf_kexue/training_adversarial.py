@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from .data.images import BrokenImages
 from .presets import option
 from .training_runs import Checkpoints, History, TrainingState, check_finite, ema_weights
-from .training_setup import CommonArguments
+from .training_setup import CommonArguments, one_clock
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class AdversarialArguments(CommonArguments):
     # optimisation
     train_batch_size: int = option(32, "Images per process.")
     max_train_steps: int = option(10_000, "Discriminator steps.")
+    max_seconds: float = option(0.0, "Stop after so much time too, with all ramps pressed into it; 0: steps decide.")
     learning_rate: float = option(2e-4, "Of both networks at the start.")
     learning_rate_end: float = option(5e-5, "The same after annealing.")
     adam_beta1: float = option(0.0, "Of Adam.")
@@ -57,7 +58,7 @@ class AdversarialArguments(CommonArguments):
         if self.mixed_precision not in ("no", "bf16", "auto"):
             raise ValueError(f"--mixed_precision is 'no', 'bf16' or 'auto' for GANs, got {self.mixed_precision!r}.")
         self.at_least(1, "max_train_steps", "train_batch_size", "collapse_steps")
-        self.at_least(0, "annealing_steps", "ema_half_life", "ema_ramp", "collapse_margin")
+        self.at_least(0, "max_seconds", "annealing_steps", "ema_half_life", "ema_ramp", "collapse_margin")
 
     def at_least(self, bound: int, *names: str) -> None:
         """A sentence for the first argument that is below its bound."""
@@ -94,6 +95,7 @@ class AdversarialRun:
     ) -> None:  # fmt: skip
         from tqdm.auto import tqdm
 
+        one_clock(args.max_seconds, accelerator.num_processes)
         if not len(loader):
             raise ValueError(f"{len(loader.dataset)} images are not one whole batch: lower --train_batch_size.")
         self.args, self.accelerator, self.folder = args, accelerator, Path(args.output_dir)
@@ -120,15 +122,25 @@ class AdversarialRun:
         self._running: list[dict[str, float]] = []
         self._bar: Any = tqdm(initial=self.state.step, total=args.max_train_steps, desc="training",
                               disable=not accelerator.is_main_process)  # fmt: skip
-        self._started = self._busy = 0.0
+        self._started = self._busy = self._clock = 0.0
+
+    def time_spent(self) -> float:
+        """Share of --max_seconds that is over; 0 without."""
+        return self.state.wall_seconds / self.args.max_seconds if self.args.max_seconds else 0.0
+
+    @property
+    def finished(self) -> bool:
+        """All steps are done, or the time is over."""
+        return self.state.step >= self.args.max_train_steps or self.time_spent() >= 1
 
     def scheduled(self, first: float, last: float) -> float:
-        """The value of this step on the way from `first` to `last`."""
-        return self.ramp(self.state.step, self.args.annealing_steps or self.args.max_train_steps, first, last)
+        """The value of this step on the way from `first` to `last`: as far as steps or time have come to."""
+        steps = self.args.annealing_steps or self.args.max_train_steps
+        return self.ramp(max(self.state.step, round(self.time_spent() * steps)), steps, first, last)
 
     def due(self, steps: int) -> bool:
         """Whether the step just done is a multiple of `steps` (0: never) and not the last one."""
-        return bool(steps) and self.state.step % steps == 0 and self.state.step < self.args.max_train_steps
+        return bool(steps) and self.state.step % steps == 0 and not self.finished
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Images (B, C, H, W) and labels (B,) of the steps still to do, on the device; rates and chance are set.
@@ -137,7 +149,8 @@ class AdversarialRun:
             RuntimeError: when too many images, or all of a batch, cannot be decoded.
         """
         accelerator, args, state = self.accelerator, self.args, self.state
-        while state.step < args.max_train_steps:
+        self._clock = time.perf_counter()
+        while not self.finished:
             self.dataset.set_epoch(state.epoch)
             self.loader.set_epoch(state.epoch)
             for batch in accelerator.skip_first_batches(self.loader, state.batch) if state.batch else self.loader:
@@ -154,7 +167,7 @@ class AdversarialRun:
                         group["lr"], group["betas"] = rate, betas
                 images = batch["pixel_values"].to(accelerator.device, memory_format=torch.channels_last)
                 yield images, batch["class_labels"].to(accelerator.device) if "class_labels" in batch else None
-                if state.step >= args.max_train_steps:
+                if self.finished:
                     break
             else:
                 state.epoch, state.batch = state.epoch + 1, 0
@@ -196,13 +209,15 @@ class AdversarialRun:
         decay = 0.5 ** (images * self.accelerator.num_processes / half_life) if half_life else 0.0
         self.ema.decay = self.ema.min_decay = decay
         self.ema.step(self.generator_network.parameters())
-        state.seconds += time.perf_counter() - self._started
+        now = time.perf_counter()
+        state.seconds += now - self._started
+        state.wall_seconds, self._clock = state.wall_seconds + now - self._clock, now
         state.cpu_seconds += time.process_time() - self._busy
         if "generator_gradient" in numbers:
             self.guard.update(numbers["margin"], numbers["generator_gradient"], state.step)
         self._running.append(numbers)
         self._bar.update()
-        last = state.step == args.max_train_steps
+        last = self.finished
         if state.step % args.logging_steps == 0 or last:
             columns = {key: [row[key] for row in self._running if key in row] for row in self._running for key in row}
             means = {key: sum(values) / len(values) for key, values in columns.items()}

@@ -151,6 +151,7 @@ def optimizer_and_schedule(
         time_spent: share of --max_seconds that is over. After the warm-up the schedule stands where steps or time
             have come to, whichever is further.
     """
+    one_clock(args.max_seconds, processes)
     groups = parameter_groups(model, args.weight_decay)
     optimizer = torch.optim.AdamW(groups, args.learning_rate, betas=(0.9, 0.98), fused=True)
     schedule = get_scheduler(
@@ -158,10 +159,32 @@ def optimizer_and_schedule(
         num_training_steps=args.max_train_steps * processes,
     )  # fmt: skip
     if args.max_seconds:
-        warmup, whole = args.lr_warmup_steps * processes, args.max_train_steps * processes
-        by_step = schedule.lr_lambdas
-        schedule.lr_lambdas = [
-            lambda step, rate=rate: rate(step if step < warmup else max(step, round(time_spent() * whole)))
-            for rate in by_step
-        ]
+        press_into_time(schedule, args.lr_warmup_steps * processes, args.max_train_steps * processes, time_spent)
     return optimizer, schedule
+
+
+def one_clock(max_seconds: float, processes: int) -> None:
+    """Refuse to end a run by the clocks of several processes, which would not end at the same step.
+
+    Raises:
+        ValueError: if there are several, or a negative time.
+    """
+    if max_seconds < 0:
+        raise ValueError(f"--max_seconds must be at least 0, got {max_seconds:g}.")
+    if max_seconds and processes > 1:
+        raise ValueError(f"--max_seconds is for one process, got {processes}: use --max_train_steps.")
+
+
+def press_into_time(schedule: Any, warmup: int, whole: int, time_spent: Callable[[], float]) -> None:
+    """Let a schedule, once it is warm, stand where steps or time have come to, whichever is further.
+
+    Args:
+        schedule: a `LambdaLR`, not yet prepared.
+        warmup: its steps that no clock shortens.
+        whole: all its steps.
+        time_spent: share of the time that is over.
+    """
+    schedule.lr_lambdas = [
+        lambda step, rate=rate: rate(step if step < warmup else max(step, round(time_spent() * whole)))
+        for rate in schedule.lr_lambdas
+    ]
