@@ -108,7 +108,6 @@ def main(argv: list[str] | None = None) -> None:
     shape = ["--expansion", str(options.expansion), "--group_size", str(options.group_size)]
     size = ["--train_batch_size", str(options.batch), "--mixed_precision", "no"]
     args = parse_arguments(Arguments, REPOSITORY / "training" / "presets", ["--preset", "r3", *shape, *size])
-    torch.backends.cudnn.benchmark = True  # as in the script
     precisions = ["bf16", "float32"] + ["float32 without TF32"] * (options.device == "cuda")
     steps = {precision: step_of(args, options.device, precision) for precision in precisions}
     best = dict.fromkeys(precisions, float("inf"))

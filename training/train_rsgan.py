@@ -197,7 +197,6 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
     find["label_column"] = None if args.label_column == "none" else args.label_column
     source = load_images(dataset_name, split=args.split, **find)
-    torch.backends.cudnn.benchmark = True  # all batches have one shape
     models = build_models(args, len(source.label_names) or None)
     manifest = run_manifest(
         args, accelerator, models[0], discriminator_parameters=models[1].num_parameters(),
