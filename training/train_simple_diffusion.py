@@ -302,12 +302,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     broken, running = BrokenImages(), []
 
     def validate() -> dict[str, float]:
-        with ema_weights(ema, network):
+        with (
+            ema_weights(ema, network),
+            torch.compiler.set_stance("force_eager"),
+        ):  # compiled for the training step alone
             return validation_loss(network, validation, scheduler, args) if validation is not None else {}
 
     def draw(name: str) -> None:
         if accelerator.is_main_process and args.sample_steps:
-            with ema_weights(ema, network):
+            with ema_weights(ema, network), torch.compiler.set_stance("force_eager"):
                 sample_grid(pipeline, args).save(output_dir / "samples" / name)
 
     # 4. The loop
