@@ -65,7 +65,7 @@ def saved_state(output, step):
     names = ["optimizer.bin", "optimizer_1.bin", *(f"custom_checkpoint_{n}.pkl" for n in range(3))]
     state = {name: torch.load(folder / name, weights_only=False) for name in names}
     state |= {name: load_file(folder / f"{name}.safetensors") for name in ("model", "model_1")}
-    for clock in ("seconds", "cpu_seconds"):
+    for clock in ("seconds", "cpu_seconds", "wall_seconds"):
         del state["custom_checkpoint_1.pkl"][clock]
     return state
 
@@ -180,6 +180,18 @@ def test_a_stopped_run_resumes_exactly(script, photographs, finished, tmp_path, 
 
 
 # ---- other ways to run
+
+
+def test_a_clock_ends_the_run_with_all_ramps_done(script, photographs, tmp_path):
+    options = ["--max_train_steps", 10**6, "--max_seconds", 1, "--learning_rate", 1e-3, "--learning_rate_end", 1e-4]
+    results = train(script, photographs, tmp_path, *QUIET, *options)
+    lines = history(tmp_path)
+    assert 1 < results["steps"] < 10**6
+    assert (tmp_path / "checkpoints" / f"checkpoint-{results['steps']}").is_dir()
+    rates = [line["learning_rate"] for line in lines]
+    assert rates[0] == 1e-3  # no time is over before the first step
+    assert rates == sorted(rates, reverse=True)
+    assert 1e-4 <= rates[-1] < 1e-3
 
 
 def test_lazy_penalties_and_several_discriminator_steps(script, photographs, tmp_path):

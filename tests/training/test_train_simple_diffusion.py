@@ -251,6 +251,17 @@ def test_a_resumed_run_takes_the_learning_rate_asked_for(script, pictures, tmp_p
     assert rates == pytest.approx([1e-2, 1e-2, 1e-4, 1e-4])
 
 
+def test_a_clock_ends_the_run_with_its_schedule_done(script, pictures, tmp_path):
+    options = ["--max_train_steps", 10**6, "--max_seconds", 1, "--lr_warmup_steps", 2]
+    results = train(script, pictures, tmp_path, *QUIET, *options, "--lr_scheduler", "linear")
+    rates = [line["learning_rate"] for line in history(tmp_path) if "learning_rate" in line]
+    assert 2 < results["steps"] < 10**6
+    assert (tmp_path / "checkpoints" / f"checkpoint-{results['steps']}").is_dir()
+    assert rates[0] < rates[1]  # the warm-up counts steps
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert rates[-1] < 0.5 * rates[1]
+
+
 def test_old_checkpoints_go(script, pictures, tmp_path):
     train(script, pictures, tmp_path, *QUIET, "--checkpoints_total_limit", "2", "--checkpointing_steps", "3")
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["checkpoint-6", "checkpoint-7"]
