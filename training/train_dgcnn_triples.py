@@ -37,7 +37,7 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
 from hf_kexue.metrics import triple_scores
 from hf_kexue.presets import option, parse_arguments
 from hf_kexue.training_loop import TrainingRun
-from hf_kexue.training_setup import RunArguments, run_manifest, start, training_loader
+from hf_kexue.training_setup import RunArguments, length_multiple, run_manifest, start, training_loader
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_triples")
@@ -186,7 +186,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     collator = TripleCollator(
         tokenizer, schema, model.subject_types, sampling=args.sampling, negatives=args.negatives,
         all_occurrences=args.all_occurrences, max_characters=args.max_characters, zero_ids=args.zero_ids, prior=prior,
-        seed=args.seed,
+        seed=args.seed, multiple_of=length_multiple(),
     )  # fmt: skip
     loader = training_loader(args, dataset, collator, "sentences", [len(example.text) for example in examples])
 

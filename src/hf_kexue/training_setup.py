@@ -109,6 +109,11 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
+def length_multiple() -> int:
+    """What the length of a batch of texts should be a multiple of: 16 on a GPU."""
+    return 16 if torch.cuda.is_available() else 1
+
+
 def training_loader(
     args: RunArguments,
     dataset: Any,
