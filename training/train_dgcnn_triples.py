@@ -216,7 +216,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             run.optimizer.zero_grad()
         run.after_step(len(batch["input_ids"]), loss, norm)
 
-    # 5. Final evaluation
+    # 5. Save, then the final evaluation: whoever runs out of time in it keeps the model
+    def save() -> None:
+        with run.averaged():
+            run.network.save_pretrained(output_dir / "model")
+        tokenizer.save_pretrained(output_dir / "model")
+        logger.info("Saved %s", output_dir / "model")
+
+    if accelerator.is_main_process:
+        save()
     figures: dict[str, Any] = {}
     if held_out:
         with run.averaged():
@@ -237,13 +245,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         figures["thresholds"] = run.network.config.triple_thresholds
     results = manifest | {"sentences_seen": run.state.samples, **run.costs(), **figures}
 
-    # 6. Save
+    # 6. Once more, with the thresholds
     if accelerator.is_main_process:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
-        with run.averaged():
-            run.network.save_pretrained(output_dir / "model")
-        tokenizer.save_pretrained(output_dir / "model")
-        logger.info("Saved %s", output_dir / "model")
+        save()
     accelerator.end_training()
     return results
 
