@@ -30,12 +30,14 @@ def convolve(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
 def by_products(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
     """A convolution that keeps the length, as one matrix product over shifted copies of its input."""
     (width,), (dilation,), length = layer.kernel_size, layer.dilation, hidden.shape[2]
-    if torch.is_autocast_enabled(hidden.device.type):  # before the copies, not after them
-        hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
+    matrix = layer.weight.transpose(1, 2).flatten(1)  # (E, width * D)
+    if torch.is_autocast_enabled(hidden.device.type):  # before both are copied, not after
+        dtype = torch.get_autocast_dtype(hidden.device.type)
+        matrix, hidden = matrix.to(dtype), hidden.to(dtype)
     if width > 1:
         padded = F.pad(hidden, (dilation * (width // 2),) * 2)
         hidden = torch.cat([padded[..., k * dilation : k * dilation + length] for k in range(width)], dim=1)
-    matrix = layer.weight.transpose(1, 2).flatten(1).expand(hidden.shape[0], -1, -1)  # (B, E, width * D)
+    matrix = matrix.expand(hidden.shape[0], -1, -1)
     if layer.bias is None:
         return torch.bmm(matrix, hidden)
     return torch.baddbmm(layer.bias[:, None], matrix, hidden)
