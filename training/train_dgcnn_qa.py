@@ -34,7 +34,7 @@ from hf_kexue.data.word_vectors import word_matrix, words_in_texts
 from hf_kexue.metrics import cmrc2018_scores
 from hf_kexue.presets import option, parse_arguments
 from hf_kexue.training_loop import TrainingRun
-from hf_kexue.training_setup import RunArguments, run_manifest, start, training_loader
+from hf_kexue.training_setup import RunArguments, length_multiple, run_manifest, start, training_loader
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_qa")
@@ -231,7 +231,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         examples, args.max_characters, args.seed, args.without_answer, args.concatenate, args.drop_labels,
         args.all_occurrences, source, args.cloze_share,
     )  # fmt: skip
-    loader = training_loader(args, dataset, ReadingCollator(tokenizer, args.zero_ids), "questions")
+    loader = training_loader(
+        args, dataset, ReadingCollator(tokenizer, args.zero_ids, multiple_of=length_multiple()), "questions"
+    )
 
     def validate(questions: list[QAExample]) -> dict[str, float]:
         scores = score(pipeline, questions)

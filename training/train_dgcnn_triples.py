@@ -37,7 +37,7 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
 from hf_kexue.metrics import triple_scores
 from hf_kexue.presets import option, parse_arguments
 from hf_kexue.training_loop import TrainingRun
-from hf_kexue.training_setup import RunArguments, run_manifest, start, training_loader
+from hf_kexue.training_setup import RunArguments, length_multiple, run_manifest, start, training_loader
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_triples")
@@ -186,7 +186,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     collator = TripleCollator(
         tokenizer, schema, model.subject_types, sampling=args.sampling, negatives=args.negatives,
         all_occurrences=args.all_occurrences, max_characters=args.max_characters, zero_ids=args.zero_ids, prior=prior,
-        seed=args.seed,
+        seed=args.seed, multiple_of=length_multiple(),
     )  # fmt: skip
     loader = training_loader(args, dataset, collator, "sentences", [len(example.text) for example in examples])
 
@@ -216,7 +216,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             run.optimizer.zero_grad()
         run.after_step(len(batch["input_ids"]), loss, norm)
 
-    # 5. Final evaluation
+    # 5. Save, then the final evaluation: whoever runs out of time in it keeps the model
+    def save() -> None:
+        with run.averaged():
+            run.network.save_pretrained(output_dir / "model")
+        tokenizer.save_pretrained(output_dir / "model")
+        logger.info("Saved %s", output_dir / "model")
+
+    if accelerator.is_main_process:
+        save()
     figures: dict[str, Any] = {}
     if held_out:
         with run.averaged():
@@ -237,13 +245,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         figures["thresholds"] = run.network.config.triple_thresholds
     results = manifest | {"sentences_seen": run.state.samples, **run.costs(), **figures}
 
-    # 6. Save
+    # 6. Once more, with the thresholds
     if accelerator.is_main_process:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
-        with run.averaged():
-            run.network.save_pretrained(output_dir / "model")
-        tokenizer.save_pretrained(output_dir / "model")
-        logger.info("Saved %s", output_dir / "model")
+        save()
     accelerator.end_training()
     return results
 

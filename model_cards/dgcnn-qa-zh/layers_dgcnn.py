@@ -21,6 +21,28 @@ from .configuration_dgcnn import DGCNNConfig
 from .losses_dgcnn import MASKED_LOGIT
 
 
+def convolve(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
+    """`layer(hidden)`, (B, D, L) -> (B, E, L). On a GPU by matrix products: cuDNN plans anew for each shape, and
+    batches of texts have many."""
+    return by_products(layer, hidden) if hidden.is_cuda else layer(hidden)
+
+
+def by_products(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
+    """A convolution that keeps the length, as one matrix product over shifted copies of its input."""
+    (width,), (dilation,), length = layer.kernel_size, layer.dilation, hidden.shape[2]
+    matrix = layer.weight.transpose(1, 2).flatten(1)  # (E, width * D)
+    if torch.is_autocast_enabled(hidden.device.type):  # before both are copied, not after
+        dtype = torch.get_autocast_dtype(hidden.device.type)
+        matrix, hidden = matrix.to(dtype), hidden.to(dtype)
+    if width > 1:
+        padded = F.pad(hidden, (dilation * (width // 2),) * 2)
+        hidden = torch.cat([padded[..., k * dilation : k * dilation + length] for k in range(width)], dim=1)
+    matrix = matrix.expand(hidden.shape[0], -1, -1)
+    if layer.bias is None:
+        return torch.bmm(matrix, hidden)
+    return torch.baddbmm(layer.bias[:, None], matrix, hidden)
+
+
 class DGCNNEmbeddings(nn.Module):
     """Vector of a character, plus that of the word that holds it, where asked for."""
 
@@ -58,7 +80,7 @@ class DGCNNBlock(GradientCheckpointingLayer):
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """(B, D, L), mask (B, 1, L), None where nothing is padding -> (B, D, L)."""
-        value, gate = self.convolution(hidden).chunk(2, dim=1)  # (B, D, L) each
+        value, gate = convolve(self.convolution, hidden).chunk(2, dim=1)  # (B, D, L) each
         gate = self.dropout(gate)
         if self.training and self.noise:
             gate = gate * (1 + torch.empty_like(gate).uniform_(-self.noise, self.noise))  # 5409 eq. 9
@@ -90,7 +112,7 @@ class AttentionPooling(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """(B, D, L), mask (B, 1, L) -> (B, D)."""
-        score = self.score(torch.tanh(self.hidden(hidden)))
+        score = convolve(self.score, torch.tanh(convolve(self.hidden, hidden)))
         weight = score.masked_fill(mask == 0, MASKED_LOGIT).softmax(dim=-1)  # (B, 1, L)
         return (hidden * weight).sum(dim=-1)
 
@@ -105,6 +127,10 @@ class IdentityLinear(nn.Linear):
 
 class IdentityConv1d(nn.Conv1d):
     """Begins as the identity on as many inputs as it has outputs."""
+
+
+class SmallLinear(nn.Linear):
+    """Begins at a tenth of the usual scale: what it adds to a residual hardly counts at first."""
 
 
 class QuestionFusion(nn.Module):
@@ -143,7 +169,7 @@ class QuestionFusion(nn.Module):
             weight = scores.masked_fill(states_mask.transpose(1, 2) == 0, MASKED_LOGIT).softmax(dim=1)
             found = torch.bmm(states, weight)  # (B, D, L)
             parts += [found, found * hidden]
-        fused = self.projection(torch.cat(parts, dim=1)) + self.question(vector).unsqueeze(-1)
+        fused = convolve(self.projection, torch.cat(parts, dim=1)) + self.question(vector).unsqueeze(-1)
         if self.position is not None:
             table = sinusoidal_positions(hidden.shape[2], hidden.shape[1], hidden.device, hidden.dtype)
             place = ((mask[:, 0] != 0).long().cumsum(dim=-1) - 1).clamp(min=0)  # (B, L), 0 where the passage begins

@@ -9,9 +9,10 @@ hears q; start and end are scored for each character and multiplied by one globa
     p_start_i = p_global sigmoid(s_i),   p_end_i = p_global sigmoid(e_i).
 
 Beyond the articles, each off unless the configuration asks: passage blocks before the question comes in
-(`context_dilations`), attention from passage to question (`question_attention`), a softmax over the window
-(`output="span"`). Short of them: the passage is pooled without q beside it (6906 has [p, q]), and start and end share
-the layer under their scores (5409 has one each).
+(`context_dilations`), attention from passage to question (`question_attention`), a second look (`second_dilations`),
+an end that hears the start (`conditional_end`), a softmax over the window (`output="span"`). Short of them: the
+passage is pooled without q beside it (6906 has [p, q]), and start and end share the layer under their scores (5409 has
+one each).
 
 Shapes: B batch, L characters, Q characters of the question, D hidden size. Inside the trunk the channels come before
 the characters, (B, D, L): no block transposes.
@@ -38,9 +39,12 @@ from .layers_dgcnn import (
     IdentityConv1d,
     IdentityLinear,
     QuestionFusion,
+    SmallLinear,
     ZeroEmbedding,
+    convolve,
     identity_first,
 )
+from .layers_dgcnn_reader import EndPointer, SecondLook
 from .losses_dgcnn import MASKED_LOGIT, single, span_loss, tagging_loss
 
 
@@ -74,6 +78,8 @@ class DGCNNPreTrainedModel(PreTrainedModel):
                 init.zeros_(module.bias)
             if isinstance(module, IdentityLinear | IdentityConv1d):
                 init.copy_(module.weight, identity_first(module.weight))
+            elif isinstance(module, SmallLinear):
+                init.copy_(module.weight, 0.1 * module.weight)
         elif isinstance(module, nn.GRU):
             for name, parameter in module.named_parameters():
                 init.zeros_(parameter) if name.startswith("bias") else init.xavier_uniform_(parameter)
@@ -202,7 +208,10 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         self.pointer_hidden = nn.Conv1d(size, config.pointer_hidden_size, 1) if config.pointer_hidden_size else None
         # What is the same for all characters changes a sigmoid, but no softmax.
         tagging = config.output == "tagging"
-        self.pointer = nn.Conv1d(config.pointer_hidden_size or size, 2, 1, bias=tagging)
+        self.second_look = SecondLook(config) if config.second_dilations else None
+        self.second_blocks = DGCNNStack(config, config.second_dilations)
+        self.pointer = nn.Conv1d(config.pointer_hidden_size or size, 1 + (not config.conditional_end), 1, bias=tagging)
+        self.end_pointer = EndPointer(config) if config.conditional_end else None
         self.pointer_question = nn.Linear(size, 2, bias=False) if tagging else None
         self.answerability = nn.Linear(2 * size, 1)
         self.post_init()
@@ -244,6 +253,7 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         end_positions: Tensor | None = None,
         start_labels: Tensor | None = None,
         end_labels: Tensor | None = None,
+        question_length: int | None = None,
         **kwargs: Any,
     ) -> DGCNNQuestionAnsweringOutput:
         """Score start and end of the answer.
@@ -261,6 +271,8 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             end_positions: (B,) index of its last character; outside the passage, it says the same.
             start_labels: (B, L), 1 at the first character of every occurrence; in place of `start_positions`.
             end_labels: (B, L), 1 at their last characters.
+            question_length: tokens of the longest question in the rows, [SEP] among them; who knows it spares a GPU
+                the wait for it.
             kwargs: `return_dict`; others are ignored.
 
         Returns:
@@ -281,7 +293,7 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         elif token_type_ids is not None:
             states_mask = mask * (token_type_ids == 0)[:, None]
             padding = mask = mask * (token_type_ids == 1)[:, None]
-            longest = _longest(states_mask)
+            longest = question_length or _longest(states_mask)
             states_mask = states_mask[..., :longest]
             states = self.question_encoder(embedded[..., :longest] * states_mask, states_mask)
         else:
@@ -293,11 +305,16 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             hidden = block(hidden, padding)
         fused = self.fusion(hidden, mask, vector, states, states_mask, match_features)
         hidden = self.dgcnn.encoder(fused, padding)
+        if self.second_look is not None:
+            hidden = self.second_blocks(self.second_look(hidden, mask, states, states_mask), padding)
         pooled = self.dgcnn.pooler(hidden, mask)  # type: ignore[misc]  # this trunk has one
         whole = self.answerability(torch.cat([pooled, vector], dim=-1))  # (B, 1)
-        if self.pointer_hidden is not None:
-            hidden = torch.tanh(self.pointer_hidden(hidden))
-        logits = self.pointer(hidden)  # (B, 2, L)
+        pointed = hidden if self.pointer_hidden is None else torch.tanh(convolve(self.pointer_hidden, hidden))
+        logits = convolve(self.pointer, pointed)  # (B, 2, L), starts alone with `conditional_end`
+        if self.end_pointer is not None:
+            logits = torch.cat(
+                [logits, self.end_pointer(hidden, mask, logits.masked_fill(mask == 0, MASKED_LOGIT))], 1
+            )
         if self.pointer_question is not None:  # logit of sigmoid(a) sigmoid(b) is -log(e^-a + e^-b + e^(-a-b))
             logits = logits + self.pointer_question(vector).unsqueeze(-1)
             a, b = torch.broadcast_tensors(logits, whole.unsqueeze(-1))

@@ -37,6 +37,11 @@ class DGCNNConfig(PreTrainedConfig):
         context_dilations: blocks of the passage before it meets the question, with weights shared with the first
             blocks of the question encoder; not of the articles (empty there).
         question_attention: every character of the passage attends to the question. Not of the articles.
+        second_dilations: blocks after a second look: behind those of `dilations` every character of the passage
+            attends to the question once more, and to the passage, with `num_attention_heads` heads. Empty: no second
+            look. Not of the articles.
+        conditional_end: end scores hear the start scores through one more block; with `output="span"`. Not of the
+            articles.
         num_match_features: 8 for the features of 2018, 0 for none.
         pointer_hidden_size: width of the tanh layer under the start and end scores (2018); 0: none (2019).
         output: `"tagging"`, the half pointer of the articles (a sigmoid for each character), or `"span"`, a softmax
@@ -50,7 +55,8 @@ class DGCNNConfig(PreTrainedConfig):
             only beside subjects of its types. Not of the article.
         subject_encoder: code of a subject: `"ends"`, from its first and last character, or `"gru"`, a bidirectional
             GRU over six places between them (6671).
-        num_attention_heads: of the self-attention beside the convolutions, 8 in 6671; 0: none.
+        num_attention_heads: of the self-attention beside the convolutions, 8 in 6671; 0: none. Of the reader, heads
+            of the second look; 0: one.
         predicate_gate: multiply object scores by the probability that the text holds the predicate at all (6671).
         character_gate: multiply scores by probabilities that do not know the subject or predicate (6671).
         subject_power: n; a subject probability is sigmoid(x) ** n (archives/7161: 2).
@@ -83,6 +89,8 @@ class DGCNNConfig(PreTrainedConfig):
     question_dilations: list[int] | tuple[int, ...] = (1, 2, 1)
     context_dilations: list[int] | tuple[int, ...] = ()
     question_attention: bool = False
+    second_dilations: list[int] | tuple[int, ...] = ()
+    conditional_end: bool = False
     num_match_features: int = 0
     pointer_hidden_size: int = 0
     output: str = "tagging"
@@ -120,7 +128,8 @@ class DGCNNConfig(PreTrainedConfig):
                 raise ValueError(f"{name} must be 0 (none) or a size, got {getattr(self, name)}.")
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, so that a block keeps the length, got {self.kernel_size}.")
-        for name in ("dilations", "question_dilations", "context_dilations", "object_dilations"):
+        for name in ("dilations", "question_dilations", "context_dilations", "second_dilations",
+                     "object_dilations"):  # fmt: skip
             if any(dilation < 1 for dilation in getattr(self, name)):
                 raise ValueError(f"{name} must be dilations of at least 1, got {list(getattr(self, name))}.")
         shared = len(self.context_dilations)
@@ -143,6 +152,8 @@ class DGCNNConfig(PreTrainedConfig):
             raise ValueError(f"pad_token_id must be below vocab_size ({self.vocab_size}), got {self.pad_token_id}.")
         if self.num_match_features not in (0, 8):
             raise ValueError(f"num_match_features must be 0 or 8, got {self.num_match_features}.")
+        if self.conditional_end and self.output != "span":
+            raise ValueError(f'conditional_end=True is for output="span", got output={self.output!r}.')
         if self.num_attention_heads and self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "

@@ -153,10 +153,11 @@ def set_learning_rate(optimizer: Any, lr_scheduler: Any, rate: float) -> None:
         lr_scheduler: prepared by Accelerate.
         rate: above 0.
     """
-    lr_scheduler.scheduler.base_lrs = [rate] * len(optimizer.param_groups)
-    for group in optimizer.param_groups:
-        group["lr"] *= rate / group["initial_lr"]
-        group["initial_lr"] = rate
+    shares = [group.get("share", 1.0) for group in optimizer.param_groups]
+    lr_scheduler.scheduler.base_lrs = [rate * share for share in shares]
+    for group, share in zip(optimizer.param_groups, shares):
+        group["lr"] *= rate * share / group["initial_lr"]
+        group["initial_lr"] = rate * share
 
 
 def check_finite(

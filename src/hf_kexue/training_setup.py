@@ -51,6 +51,7 @@ class RunArguments(CommonArguments):
     drop_after: int = option(0, "Validations without a new best after which the best weights return with a tenth of "
                              "the learning rate (the articles); the second time the run ends. 0: never.")  # fmt: skip
     weight_decay: float = option(0.01, "Of AdamW.")
+    embedding_rate: float = option(1.0, "Learning rate of embeddings, as a share of that of the rest.")
     max_grad_norm: float = option(1.0, "Clip of the gradient norm.")
     max_seconds: float = option(0.0, "Stop after so much time too, with the schedule pressed into it; such a run does "
                                 "not repeat. 0: steps alone decide.")  # fmt: skip
@@ -102,11 +103,25 @@ def run_manifest(args: CommonArguments, accelerator: Any, model: nn.Module, **co
     return manifest
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices, none for biases and scales."""
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def parameter_groups(model: nn.Module, weight_decay: float, embedding_rate: float = 1.0) -> list[dict[str, Any]]:
+    """Weight decay for matrices, none for biases and scales; with another rate, a group of their own for embeddings.
+    `share`: of the learning rate."""
+    tables = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
+    slow = {id(table) for table in tables} if embedding_rate != 1 else set()
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in slow]
+    groups = [
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay, "share": 1.0},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0, "share": 1.0},
+    ]
+    if slow:
+        tables = [table for table in tables if table.requires_grad]
+        groups.append({"params": tables, "weight_decay": weight_decay, "share": embedding_rate})
+    return groups
+
+
+def length_multiple() -> int:
+    """What the length of a batch of texts should be a multiple of: 16 on a GPU."""
+    return 16 if torch.cuda.is_available() else 1
 
 
 def training_loader(
@@ -152,7 +167,8 @@ def optimizer_and_schedule(
             have come to, whichever is further.
     """
     one_clock(args.max_seconds, processes)
-    groups = parameter_groups(model, args.weight_decay)
+    groups = parameter_groups(model, args.weight_decay, args.embedding_rate)
+    groups = [group | {"lr": args.learning_rate * group["share"]} for group in groups]
     optimizer = torch.optim.AdamW(groups, args.learning_rate, betas=(0.9, 0.98), fused=True)
     schedule = get_scheduler(
         args.lr_scheduler, optimizer, num_warmup_steps=args.lr_warmup_steps * processes,

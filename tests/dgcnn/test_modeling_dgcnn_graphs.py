@@ -11,6 +11,9 @@ TINY = {"vocab_size": 60, "hidden_size": 16, "dilations": (1, 2)}
 ATTENTIVE = {
     "context_dilations": (1, 2),
     "question_attention": True,
+    "second_dilations": (2,),
+    "num_attention_heads": 4,
+    "conditional_end": True,
     "output": "span",
     "word_vocab_size": 20,
     "num_match_features": 8,

@@ -22,6 +22,9 @@ SHAPES = {
     "attentive": {
         "context_dilations": (1, 2),
         "question_attention": True,
+        "second_dilations": (2,),
+        "num_attention_heads": 4,
+        "conditional_end": True,
         "output": "span",
         "word_vocab_size": 20,
         "word_embedding_size": 12,

@@ -128,6 +128,7 @@ class TripleCollator:
         zero_ids: share of character and word ids set to 0, without rescaling.
         prior: known triples, `TriplePrior`. Those of the sample itself do not count.
         seed: of all chance, together with the one of each sample.
+        multiple_of: lengths of batches are; GPUs multiply such matrices faster.
 
     A call takes a list of `TripleSample` and returns what the tokenizer makes, without `token_type_ids`; with a prior
     `prior` (B, L, 2 + 2C); `subjects` (N, 3) long, text, first and last token; `subject_labels` (B, L, 2T) and
@@ -151,6 +152,7 @@ class TripleCollator:
         zero_ids: float = 0.0,
         prior: Prior | None = None,
         seed: int = 0,
+        multiple_of: int = 1,
     ) -> None:
         if sampling not in ("one", "all"):
             raise ValueError(f"sampling must be 'one' or 'all'; got {sampling!r}.")
@@ -159,7 +161,7 @@ class TripleCollator:
         if max_characters < 1:
             raise ValueError(f"max_characters must be at least 1, got {max_characters}.")
         _check_share("zero_ids", zero_ids)
-        self.encode = EncodedTexts(tokenizer)
+        self.encode = EncodedTexts(tokenizer, multiple_of=multiple_of)
         self.number = {entry["predicate"]: number for number, entry in enumerate(schema)}
         self.types = [subject_columns(entry, subject_types) for entry in schema]
         self.subject_types = list(subject_types)

@@ -153,7 +153,7 @@ class DGCNNConfig(PreTrainedConfig):
         if self.num_match_features not in (0, 8):
             raise ValueError(f"num_match_features must be 0 or 8, got {self.num_match_features}.")
         if self.conditional_end and self.output != "span":
-            raise ValueError(f'conditional_end is for output="span", got output={self.output!r}.')
+            raise ValueError(f'conditional_end=True is for output="span", got output={self.output!r}.')
         if self.num_attention_heads and self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_dgcnn import DGCNNConfig
-from .layers_dgcnn import DGCNNBlock, SmallLinear
+from .layers_dgcnn import DGCNNBlock, SmallLinear, convolve
 from .losses_dgcnn import MASKED_LOGIT, single
 
 
@@ -64,5 +64,5 @@ class EndPointer(nn.Module):
         """(B, D, L), (B, 1, L), masked start scores (B, 1, L) -> end scores (B, 1, L)."""
         here = single(start_logits).softmax(dim=-1)
         started = torch.cat([here, here.cumsum(dim=-1)], dim=1).to(hidden.dtype)  # (B, 2, L)
-        heard = (hidden + self.start(started).to(hidden.dtype)) * mask
-        return self.pointer(self.block(heard, mask))
+        heard = (hidden + convolve(self.start, started).to(hidden.dtype)) * mask
+        return convolve(self.pointer, self.block(heard, mask))

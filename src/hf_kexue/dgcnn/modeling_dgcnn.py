@@ -41,6 +41,7 @@ from .layers_dgcnn import (
     QuestionFusion,
     SmallLinear,
     ZeroEmbedding,
+    convolve,
     identity_first,
 )
 from .layers_dgcnn_reader import EndPointer, SecondLook
@@ -308,8 +309,8 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             hidden = self.second_blocks(self.second_look(hidden, mask, states, states_mask), padding)
         pooled = self.dgcnn.pooler(hidden, mask)  # type: ignore[misc]  # this trunk has one
         whole = self.answerability(torch.cat([pooled, vector], dim=-1))  # (B, 1)
-        pointed = hidden if self.pointer_hidden is None else torch.tanh(self.pointer_hidden(hidden))
-        logits = self.pointer(pointed)  # (B, 2, L), starts alone with `conditional_end`
+        pointed = hidden if self.pointer_hidden is None else torch.tanh(convolve(self.pointer_hidden, hidden))
+        logits = convolve(self.pointer, pointed)  # (B, 2, L), starts alone with `conditional_end`
         if self.end_pointer is not None:
             logits = torch.cat(
                 [logits, self.end_pointer(hidden, mask, logits.masked_fill(mask == 0, MASKED_LOGIT))], 1
