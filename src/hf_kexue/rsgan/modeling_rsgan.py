@@ -45,6 +45,7 @@ from .layers_rsgan import (
     convolution,
     residual_blocks,
 )
+from .modeling_from_hub import ModelFromHub
 
 SIZES = (32, 64, 128, 256)
 WIDEST, NARROWEST = 256, 32
@@ -74,7 +75,7 @@ class RSGANDiscriminatorOutput(BaseOutput):
     logits: Tensor
 
 
-class RSGANGenerator(ModelMixin, ConfigMixin):
+class RSGANGenerator(ModelFromHub, ModelMixin, ConfigMixin):
     r"""Latents (B, Z), and classes where it has them, to images (B, C, H, W).
 
     Args:
@@ -160,7 +161,7 @@ class RSGANGenerator(ModelMixin, ConfigMixin):
         return RSGANGeneratorOutput(sample=sample) if return_dict else (sample,)
 
 
-class RSGANDiscriminator(ModelMixin, ConfigMixin):
+class RSGANDiscriminator(ModelFromHub, ModelMixin, ConfigMixin):
     r"""Images (B, C, H, W), and classes where it has them, to scores (B,): the generator read backwards.
 
     Args:

@@ -18,9 +18,10 @@ from PIL import Image
 from torch import Tensor
 
 from .modeling_rsgan import RSGANGenerator
+from .pipeline_from_hub import PipelineFromHub
 
 
-class RSGANPipeline(DiffusionPipeline):
+class RSGANPipeline(PipelineFromHub, DiffusionPipeline):
     r"""Unconditional or class-conditional images from a `RSGANGenerator`.
 
     Args:
@@ -28,6 +29,7 @@ class RSGANPipeline(DiffusionPipeline):
         id2label (`dict[int, str]`, optional): names of the classes.
     """
 
+    _own_classes = (RSGANGenerator,)
     model_cpu_offload_seq = "generator"
 
     def __init__(self, generator: RSGANGenerator, id2label: dict[int, str] | None = None) -> None:

@@ -31,6 +31,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
+from .modeling_from_hub import ModelFromHub
 from .transformer_uvit import TransformerBlock, axial_rotary_angles, zero_init
 from .wavelet_legall import dwt_forward, dwt_inverse
 
@@ -159,7 +160,7 @@ POSITIVE = (
 )
 
 
-class SimpleDiffusionUViT2DModel(ModelMixin, ConfigMixin):
+class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
     r"""The U-ViT of simple diffusion.
 
     Args:

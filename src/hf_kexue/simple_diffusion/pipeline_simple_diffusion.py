@@ -22,9 +22,11 @@ from torch import Tensor
 
 from .guidance_simple_diffusion import extrapolate, in_interval, output_from_sample, predict_sample, upsample_guidance
 from .modeling_uvit import SimpleDiffusionUViT2DModel
+from .pipeline_from_hub import PipelineFromHub
+from .scheduling_shifted_cosine import ShiftedCosineScheduler
 
 
-class SimpleDiffusionPipeline(DiffusionPipeline):
+class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
     r"""Unconditional or class-conditional images from a `SimpleDiffusionUViT2DModel`.
 
     Args:
@@ -33,6 +35,7 @@ class SimpleDiffusionPipeline(DiffusionPipeline):
         id2label (`dict[int, str]`, optional): names of the classes.
     """
 
+    _own_classes = (SimpleDiffusionUViT2DModel, ShiftedCosineScheduler)
     model_cpu_offload_seq = "unet"
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012 - the form diffusers reads
 

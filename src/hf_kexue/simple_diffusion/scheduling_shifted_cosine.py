@@ -13,6 +13,7 @@ The file is longer than 350 lines because its interface is that of diffusers, ea
 Legend: B batch, N training timesteps, t the timestep that a step leaves, s the lower one it reaches (-1 is clean).
 """
 
+import inspect
 import math
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -26,6 +27,8 @@ from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers, Sch
 from diffusers.utils import logging
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
+
+from .strict_loading import refuse_unknown_fields
 
 logger = logging.get_logger(__name__)
 
@@ -176,7 +179,16 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         A schedule argument among the keywords (`sample_size=128`) asks for a new schedule: the `trained_betas` that
         the config brings from the old one are dropped. A config with a named beta schedule and no betas is taken, but
         warned about, since a model trained on that schedule would get another one.
+
+        Raises:
+            ValueError: for fields of a config of this class that neither it nor a class to swap in knows.
         """
+        if isinstance(config, dict) and config.get("_class_name") == cls.__name__:
+            known = inspect.signature(cls.__init__).parameters.keys() - {"self"}
+            if strange := [key for key in config if key not in known]:  # those of classes that were swapped in stay
+                others = (getattr(diffusers, name).__init__ for name in cls._compatibles)
+                theirs = {key for other in others for key in inspect.signature(other).parameters}
+                refuse_unknown_fields(cls.__name__, (key for key in strange if key not in theirs), known)
         if isinstance(config, dict) and "trained_betas" not in kwargs:
             if SCHEDULE_KEYS & kwargs.keys():
                 config = {key: value for key, value in config.items() if key != "trained_betas"}

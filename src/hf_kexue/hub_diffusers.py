@@ -1,0 +1,120 @@
+"""A pipeline of diffusers as a repository with its code.
+
+diffusers fetches one file for the pipeline and one for each component, and not always what those import. So each is one
+file here that needs no other: the module with all its siblings in it.
+
+    model_index.json                 names these files in place of modules of the package
+    pipeline_simple_diffusion.py
+    unet/modeling_uvit.py            beside unet/config.json and its weights
+    scheduler/scheduling_shifted_cosine.py
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+PACKAGE = __name__.partition(".")[0]
+
+
+def save_with_code(pipeline: Any, folder: Path) -> None:
+    """Save a pipeline, and the code of its own class and of each component that is of this package.
+
+    Args:
+        pipeline: `DiffusionPipeline` of this package; components of diffusers itself stay named as such.
+        folder: where to.
+
+    Raises:
+        ValueError: for a pipeline that is none of this package.
+    """
+    if not _is_ours(type(pipeline).__module__):
+        raise ValueError(
+            f"{type(pipeline).__name__} is no pipeline of {PACKAGE}: its save_pretrained leaves all that it needs."
+        )
+    pipeline.save_pretrained(folder)
+    path = folder / "model_index.json"
+    index = json.loads(path.read_text(encoding="utf-8"))
+    for name, value in index.items():
+        if isinstance(value, list) and _is_ours(value[0]):
+            index[name] = [_write(value[0], folder / name), value[1]]
+    index["_class_name"] = [_write(type(pipeline).__module__, folder), type(pipeline).__name__]
+    path.write_text(json.dumps(index, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def one_file(path: Path) -> str:
+    """A module and all the siblings that it imports as one source, the siblings first.
+
+    Args:
+        path: of the module; it and its siblings import each other by `from .sibling import name` at the top.
+
+    Raises:
+        ValueError: if two of the files give one name two meanings, or import each other in another form.
+    """
+    bodies, imports, names = [], {}, {}
+    for part in _with_siblings(path):
+        source = part.read_text(encoding="utf-8")
+        lines, tree = source.splitlines(), ast.parse(source)
+        left_out: set[int] = set()
+        for position, node in enumerate(tree.body):
+            span = range(node.lineno - 1, node.end_lineno or node.lineno)
+            if position == 0 and isinstance(node, ast.Expr):  # the docstring
+                left_out.update(span)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                left_out.update(span)
+                if not getattr(node, "level", 0) and getattr(node, "module", "") != "__future__":
+                    for alias in node.names:
+                        single = ast.unparse(_one_name(node, alias))
+                        _remember(names, alias.asname or alias.name, single, part)
+                        imports[single] = isinstance(node, ast.ImportFrom)
+            for name in _defined(node):
+                _remember(names, name, f"{part.stem}.{name}", part)
+        body = "\n".join(line for number, line in enumerate(lines) if number not in left_out).strip()
+        bodies.append(f"# ---- {part.name}\n\n{body}")
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")), clean=False)
+    told = f'"""{docstring}\nOne file of several of {PACKAGE}, put together for the Hub.\n"""'
+    head = sorted(imports, key=lambda line: (imports[line], line))
+    return "\n".join([told, "", "from __future__ import annotations", "", *head, "", "", "\n\n\n".join(bodies), ""])
+
+
+def _is_ours(module: Any) -> bool:
+    return isinstance(module, str) and module.startswith(f"{PACKAGE}.")
+
+
+def _write(module: str, folder: Path) -> str:
+    """The file of a module into a folder; returns its name without `.py`."""
+    source = Path(str(sys.modules[module].__file__))
+    (folder / source.name).write_text(one_file(source), encoding="utf-8")
+    return source.stem
+
+
+def _with_siblings(path: Path, before: list[Path] | None = None) -> list[Path]:
+    """The files that a module consists of, each behind those that it imports."""
+    found = [] if before is None else before
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            if node.level > 1 or not node.module or any(alias.asname for alias in node.names) or node.col_offset:
+                raise ValueError(f"{path.name}:{node.lineno} is no `from .sibling import name` at the top.")
+            if path.with_name(f"{node.module}.py") not in found:
+                _with_siblings(path.with_name(f"{node.module}.py"), found)
+    found.append(path)
+    return found
+
+
+def _one_name(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.stmt:
+    return ast.Import([alias]) if isinstance(node, ast.Import) else ast.ImportFrom(node.module, [alias], 0)
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    """Names that a statement at the top of a module gives a meaning."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+
+
+def _remember(names: dict[str, str], name: str, meaning: str, part: Path) -> None:
+    if names.setdefault(name, meaning) != meaning:
+        raise ValueError(f"{name} of {part.name} is {names[name]} in another file: they cannot be one file.")

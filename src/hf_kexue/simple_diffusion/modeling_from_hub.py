@@ -1,0 +1,45 @@
+"""Loading a network strictly: whole, from safetensors, with a configuration that it knows.
+
+The same file lies in every family of diffusers models, because a family travels to the Hub alone; a test keeps the
+copies equal.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from diffusers.models.modeling_utils import ModelMixin
+
+from .strict_loading import check_loaded, clear_errors, refuse_unknown_fields, safetensors_only
+
+
+class ModelFromHub(ModelMixin):
+    """What the networks of the family have in common."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Any:
+        """As everywhere in diffusers, from safetensors alone, and all of it or nothing.
+
+        Args:
+            pretrained_model_name_or_path: folder, or repository id of the Hub; `subfolder` names a pipeline's part.
+            **kwargs: of `ModelMixin.from_pretrained`. With `ignore_mismatched_sizes` it may be a part.
+
+        Raises:
+            ValueError: for weights that are damaged, missing, too many or of another shape, and for unknown fields.
+            OSError: where there are no weights in safetensors.
+        """
+        with_info = kwargs.pop("output_loading_info", False)
+        options = safetensors_only(kwargs)
+        with clear_errors(pretrained_model_name_or_path):
+            model, info = super().from_pretrained(pretrained_model_name_or_path, output_loading_info=True, **options)
+        if not kwargs.get("ignore_mismatched_sizes"):
+            check_loaded(pretrained_model_name_or_path, info)
+        return (model, info) if with_info else model
+
+    @classmethod
+    def extract_init_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As everywhere in diffusers, but unknown entries of a configuration are refused."""
+        known = inspect.signature(cls.__init__).parameters.keys() - {"self"}
+        refuse_unknown_fields(cls.__name__, config_dict, {*known, "quantization_config"})
+        return super().extract_init_dict(config_dict, **kwargs)
