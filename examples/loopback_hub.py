@@ -5,9 +5,11 @@
 
     python examples/loopback_hub.py --port 8000     # or by hand; prints the variables that a client needs
 
-Everything lies in memory. Clients must be started with the variables of `environment`: huggingface_hub reads them once,
-when it is imported. The token `hf_owner` may write and sees private repositories; without it only public ones are seen.
+Everything lies in memory. Clients must be started with the variables of `environment`: huggingface_hub reads them when
+it is imported. The token `hf_owner` may write and sees private repositories; without it only public ones are seen.
 Not spoken: Xet (the variables turn it off), pull requests, gated repositories, pages of long listings.
+
+Longer than its siblings: a protocol is many small answers.
 """
 
 from __future__ import annotations
@@ -133,13 +135,12 @@ class LoopbackHub:
         if path == "/api/whoami-v2":
             if user is None:
                 raise Refusal(401, "Unauthorized", "Invalid username or password.")
-            token = {"displayName": "loopback", "role": "write"}
-            return 200, {"type": "user", "name": user, "fullname": user, "orgs": [], "auth": {"accessToken": token}}, {}
+            token = {"accessToken": {"displayName": "loopback", "role": "write"}}
+            return 200, {"type": "user", "name": user, "fullname": user, "orgs": [], "auth": token}, {}
         if path == "/api/validate-yaml":
             return 200, {"errors": [], "warnings": []}, {}
-        if user is None and method != "GET" and method != "HEAD" and not path.endswith("/paths-info"):
-            if not re.search(r"/paths-info/", path):
-                raise Refusal(401, "Unauthorized", "Invalid username or password.")
+        if user is None and method not in ("GET", "HEAD") and not re.match(r"/large/|.*/paths-info/", path):
+            raise Refusal(401, "Unauthorized", "Invalid username or password.")
         if path == "/api/repos/create":
             return self.create(json.loads(body), user or "")
         if match := re.fullmatch(r"/large/([0-9a-f]{64})", path):
@@ -156,7 +157,8 @@ class LoopbackHub:
             verb, *rest = unquote(match[3].strip("/")).split("/")
             return getattr(self, f"_{verb.replace('-', '_') or 'revision'}")(repository, match[2], rest, query, body)
         if match := re.fullmatch(r"/(?:(dataset)s/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-            return self.resolve(self.visible(match[1] or "model", match[2], user), unquote(match[3]), unquote(match[4]))
+            repository = self.visible(match[1] or "model", match[2], user)
+            return self.resolve(repository, unquote(match[3]), unquote(match[4]))
         raise Refusal(404, "NotFound", f"There is no {path} here.")
 
     def visible(self, repo_type: str, repo_id: str, user: str | None) -> Repository:
@@ -173,7 +175,7 @@ class LoopbackHub:
             return 409, {"error": "You already created this repo", "url": url}, {}
         private = bool(asked.get("private")) or asked.get("visibility") == "private"
         repository = self.repositories[repo_type, repo_id] = Repository(private)
-        repository.commit("main", {".gitattributes": File(b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n", False)})
+        repository.commit("main", {".gitattributes": File(b"*.safetensors filter=lfs diff=lfs merge=lfs\n", False)})
         return 200, {"url": url, "name": repo_id, "id": repo_id}, {}
 
     def offer(self, asked: dict[str, Any]) -> Answer:
@@ -204,7 +206,7 @@ class LoopbackHub:
 
     def _revision(self, repository: Repository, repo_id: str, rest: list[str], query: Any, body: bytes) -> Answer:
         oid, files = self._files(repository, "/".join(rest) or "main")
-        listed = [{"rfilename": path, **({"size": len(f.data)} if "blobs" in query else {})} for path, f in files.items()]
+        listed = [{"rfilename": path, "size": len(file.data)} for path, file in files.items()]
         found = {"_id": "0" * 24, "id": repo_id, "modelId": repo_id, "sha": oid, "private": repository.private,
                  "tags": [], "gated": False, "disabled": False, "downloads": 0, "likes": 0, "siblings": listed,
                  "lastModified": DATE, "createdAt": DATE}  # fmt: skip
@@ -273,8 +275,6 @@ class LoopbackHub:
                 files[value["path"]] = File(self.large[value["oid"]], True)
             elif key == "deletedFile":
                 files.pop(value["path"], None)
-            elif key == "deletedFolder":
-                files = {path: file for path, file in files.items() if not path.startswith(value["path"].rstrip("/") + "/")}
         new = repository.commit(branch, files)
         url = f"{self.url}/{repo_id}/commit/{new}"
         return 200, {"success": True, "commitOid": new, "commitUrl": url, "hookOutput": "", "pullRequestUrl": None}, {}

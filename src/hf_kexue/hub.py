@@ -10,7 +10,8 @@
     *.py                               the code of the classes
 
 With `import hf_kexue` its own classes load such a folder, and the code in it is not looked at. Elsewhere
-`from_pretrained`, `pipeline` and `DiffusionPipeline` take the code in the folder, if `trust_remote_code=True` allows it.
+`from_pretrained`, `pipeline` and `DiffusionPipeline` take the code in the folder, if `trust_remote_code=True` allows
+it.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def export_repository(source: Any, folder: str | Path) -> Path:
     that fails, what the folder held before is still whole.
 
     Args:
-        source: `transformers.Pipeline` with a model of this package, a `PreTrainedModel` of this package, or one of its
-            diffusers pipelines.
+        source: `transformers.Pipeline` with a model of this package, a `PreTrainedModel` of this package, or one of
+            its diffusers pipelines.
         folder: where to; made if it is not there. Files of the same names are overwritten, others stay.
 
     Returns:
@@ -73,11 +74,11 @@ def export_repository(source: Any, folder: str | Path) -> Path:
 def publish(folder: str | Path, repo_id: str, *, private: bool = False, revision: str | None = None) -> str:
     """Put a folder onto the Hub, as one commit.
 
-    The folder is looked through first, and what cannot be loaded is not sent. Large files go up before the commit, with
-    a progress bar; a publication that is cut off at any point leaves the repository as it was, and the same call again
-    sends only what is missing. Weights, configurations and code that the folder no longer holds leave the repository
-    with the same commit; other files stay. A card that speaks of `model_cards/<name of the folder>` speaks of `repo_id`
-    on the Hub.
+    The folder is looked through first, and what cannot be loaded is not sent. Large files go up before the commit,
+    with a progress bar; a publication that is cut off at any point leaves the repository as it was, and the same call
+    again sends only what is missing. Weights, configurations and code that the folder no longer holds leave the
+    repository with the same commit; other files stay. A card that speaks of `model_cards/<name of the folder>` speaks
+    of `repo_id` on the Hub.
 
     Args:
         folder: as `export_repository` or `save_pretrained` leave it, with or without a card (README.md).
@@ -106,7 +107,9 @@ def publish(folder: str | Path, repo_id: str, *, private: bool = False, revision
     for path in paths:
         content: Any = folder / path
         if path == Path("README.md"):
-            content = content.read_text(encoding="utf-8").replace(f"model_cards/{folder.resolve().name}", repo_id).encode()
+            content = (
+                content.read_text(encoding="utf-8").replace(f"model_cards/{folder.resolve().name}", repo_id).encode()
+            )
         added.append(CommitOperationAdd(path_in_repo=path.as_posix(), path_or_fileobj=content))
     try:
         if revision is not None:
@@ -143,7 +146,9 @@ def reserve(repo_id: str, *, private: bool = False) -> None:
     try:
         made = api.create_repo(repo_id, private=private, exist_ok=True)
         if private and not api.repo_info(made.repo_id).private:
-            raise ValueError(f"{made.repo_id} is there already and public: choose another name, or make it private first.")
+            raise ValueError(
+                f"{made.repo_id} is there already and public: choose another name, or make it private first."
+            )
     except HfHubHTTPError as error:
         raise _refused(error, repo_id) from error
 
@@ -152,6 +157,6 @@ def _refused(error: Any, repo_id: str) -> Exception:
     """A refusal as a sentence; any other trouble of the connection as it is."""
     if error.response is not None and error.response.status_code in (401, 403):
         return PermissionError(
-            f"The Hub does not let you write to {repo_id}: log in with `hf auth login`, or set HF_TOKEN to a token that may."
+            f"The Hub does not let you write to {repo_id}: log in with `hf auth login`, or set HF_TOKEN."
         )
     return error

@@ -1,4 +1,4 @@
-"""What a folder must be to become a Hub repository: whole, readable, and without anything that runs when it is read."""
+"""What a folder must be to become a Hub repository: whole, readable, and nothing in it runs when weights are read."""
 
 from __future__ import annotations
 
@@ -36,8 +36,7 @@ def check_repository(folder: str | Path) -> list[Path]:
     for path in paths:
         if path.suffix.lower() in PICKLED:
             raise ValueError(
-                f"{path} may be a pickled file, which can run code when it is read: save weights with save_pretrained, as "
-                "safetensors."
+                f"{path} may be a pickled file, which can run code when read: save_pretrained writes safetensors."
             )
         if path.suffix == ".safetensors":
             _check_weights(folder, path)
@@ -55,7 +54,9 @@ def _files(folder: Path) -> list[Path]:
             whole = Path(parent) / name
             path = whole.relative_to(folder)
             if whole.is_symlink() and (not whole.resolve().is_relative_to(inside) or name in folders):
-                raise ValueError(f"{path} is a link to {os.readlink(whole)}: links to folders, or out of {folder}, stay here.")
+                raise ValueError(
+                    f"{path} is a link to {os.readlink(whole)}: links to folders, or out of {folder}, stay here."
+                )
             if not name.isprintable() or set(name) & set('\\:*?"<>|'):
                 raise ValueError(f"{str(path)!r} is a name that not every system takes.")
             if name in names and not name.startswith("."):

@@ -1,7 +1,7 @@
 """A pipeline of diffusers as a repository with its code.
 
-diffusers fetches one file for the pipeline and one for each component, and not always what those import. So each is one
-file here that needs no other: the module with all its siblings in it.
+diffusers fetches one file for the pipeline and one for each component, and not always what those import. So each is
+one file here that needs no other: the module with all its siblings in it.
 
     model_index.json                 names these files in place of modules of the package
     pipeline_simple_diffusion.py
@@ -111,7 +111,9 @@ def _defined(node: ast.stmt) -> list[str]:
     """Names that a statement at the top of a module gives a meaning."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [node.name]
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    targets = (
+        node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    )
     return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
 
 

@@ -31,7 +31,7 @@ def save_with_code(source: Any, folder: Path) -> None:
 
     is_pipeline = isinstance(source, Pipeline)
     model = source.model if is_pipeline else source
-    auto_class = _auto_class(model)
+    auto_class = auto_class_of(model)
     if is_pipeline and auto_class.__name__ not in TASK:
         raise ValueError(f"A pipeline needs one of {sorted(TASK)} to be exported, got {auto_class.__name__}.")
     marks = {type(model.config): "AutoConfig", type(model): auto_class.__name__}
@@ -56,7 +56,7 @@ def save_with_code(source: Any, folder: Path) -> None:
     _forget_loading(folder / "tokenizer_config.json")
 
 
-def _auto_class(model: Any) -> Any:
+def auto_class_of(model: Any) -> Any:
     """The `AutoModel` or `AutoModelFor...` that this very class is registered with."""
     from transformers.models.auto import modeling_auto
 

@@ -32,7 +32,7 @@ class RSGANPipeline(PipelineFromHub, DiffusionPipeline):
     _own_classes = (RSGANGenerator,)
     model_cpu_offload_seq = "generator"
 
-    def __init__(self, generator: RSGANGenerator, id2label: dict[int, str] | None = None) -> None:
+    def __init__(self, generator: RSGANGenerator, id2label: dict[int, str] | dict[str, str] | None = None) -> None:
         super().__init__()
         self.register_modules(generator=generator)
         self.register_to_config(id2label={str(k): v for k, v in id2label.items()} if id2label else None)

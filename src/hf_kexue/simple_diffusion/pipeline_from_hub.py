@@ -41,7 +41,8 @@ class PipelineFromHub(DiffusionPipeline):
             ValueError: for a name that can be neither, pickled, damaged or foreign weights, an unknown field.
             OSError: where there is no such repository, or no weights in it.
         """
-        download = {key: kwargs.pop(key) for key in DOWNLOADING if key in kwargs}
+        options = safetensors_only(kwargs)
+        download = {key: options.pop(key) for key in DOWNLOADING if key in options}
         folder = Path(pretrained_model_name_or_path)
         if not folder.is_dir():
             try:
@@ -52,8 +53,10 @@ class PipelineFromHub(DiffusionPipeline):
                 ) from error
             folder = Path(found)
         if not (folder / cls.config_name).is_file():
-            raise OSError(f"{pretrained_model_name_or_path} holds no {cls.config_name}: it is no pipeline of diffusers.")
-        return super().from_pretrained(str(folder), **safetensors_only(kwargs))
+            raise OSError(
+                f"{pretrained_model_name_or_path} holds no {cls.config_name}: it is no pipeline of diffusers."
+            )
+        return super().from_pretrained(str(folder), **options)
 
     @classmethod
     def load_config(cls, *args: Any, **kwargs: Any) -> Any:

@@ -43,7 +43,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         self,
         unet: SimpleDiffusionUViT2DModel,
         scheduler: SchedulerMixin,
-        id2label: dict[int, str] | None = None,
+        id2label: dict[int, str] | dict[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler)

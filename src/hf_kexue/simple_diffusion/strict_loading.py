@@ -1,8 +1,8 @@
-"""What a model refuses to load, in one sentence each: pickled weights, weights that are cut off, of another shape or for
-another network, and fields that its configuration does not have.
+"""What a model refuses to load, in one sentence each: pickled weights, weights that are cut off, of another shape or
+for another network, and fields that its configuration does not have.
 
-Without this, the libraries unpickle where there is no safetensors, start what is missing at random and pass over fields
-that they do not know, so that a model comes back that is not the one that was saved.
+Without this, the libraries unpickle where there is no safetensors, start what is missing at random and pass over
+fields that they do not know, so that a model comes back that is not the one that was saved.
 
 The same file lies in every family, because a family travels to the Hub alone; a test keeps the copies equal.
 """
@@ -55,7 +55,7 @@ def clear_errors(source: Any) -> Iterator[None]:
             check_loaded(source, {"mismatched_keys": [(shape[1], shape[3], shape[2])]})
         if isinstance(error, OSError) and "safetensors" in str(error):
             raise OSError(
-                f"{source} has no weights in safetensors; pickled ones (.bin, .pt) are not loaded, as they can run code."
+                f"{source} has no weights in safetensors; pickled ones (.bin, .pt) can run code and are not loaded."
             ) from error
         raise
 

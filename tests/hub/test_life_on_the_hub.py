@@ -1,0 +1,112 @@
+"""From an object here to the Hub and back: each way in a process of its own, against a Hub on this machine.
+
+A client says which ways it went to the end; the lists here make sure that it left none out.
+"""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("datasets", reason="the extra hf-kexue[train] is not installed")
+pytest.importorskip("rjieba", reason="the extra hf-kexue[chinese] is not installed")
+if not (Path(__file__).resolve().parents[2] / "examples" / "loopback_hub.py").is_file():
+    pytest.skip("examples/ belongs to the repository, not to the package", allow_module_level=True)
+
+from hub_clients import run
+from loopback_hub import LoopbackHub
+
+ADDRESS = "unet/diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def hub():
+    hub = LoopbackHub()
+    yield hub
+    hub.close()
+
+
+@pytest.fixture(scope="module")
+def published(hub, tmp_path_factory):
+    """The folder of what was published and what it must answer, and the ways on which it got there."""
+    folder = tmp_path_factory.mktemp("published")
+    ways = run(hub, tmp_path_factory.mktemp("home"), "client_publish.py", folder)["ways"]
+    plant_bad_ones(hub)
+    return folder, ways
+
+
+def plant_bad_ones(hub):
+    """Repositories that no client of ours would publish."""
+    good, reader = hub.files("owner/images"), hub.files("owner/reader")
+    weights = good[ADDRESS]
+    pickled = {key: value for key, value in good.items() if key != ADDRESS}
+    hub.put("owner/bad-pickled", pickled | {ADDRESS.replace(".safetensors", ".bin"): b"pickle"})
+    hub.put("owner/bad-truncated", good | {ADDRESS: weights[:-10]})
+    hub.put("owner/bad-path", good | {"../../../../outside.json": b"{}"})
+    pickled = {key: value for key, value in reader.items() if key != "model.safetensors"}
+    hub.put("owner/bad-pickled-reader", pickled | {"pytorch_model.bin": b"pickle"})
+    hub.put("owner/bad-truncated-reader", reader | {"model.safetensors": reader["model.safetensors"][:-10]})
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """The cache that is filled online and used offline."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_publishing(published, hub):
+    _, ways = published
+    assert ways == [
+        *(f"export and publish {name}" for name in ("images", "gan", "reader", "triples")),
+        "publish a branch", "publish a private one", "publish under the name of the token's user",
+        "push_to_hub of a network, a scheduler and a pipeline of diffusers",
+        "push_to_hub of a model, its tokenizer and a pipeline of transformers", "push_to_hub of data sets",
+    ]  # fmt: skip
+    assert hub.repositories["model", "owner/secret"].private
+    assert not hub.repositories["model", "owner/reader"].private
+    # The commit that makes the repository, and one that fills it.
+    assert len(hub.repositories["model", "owner/reader"].commits) == 2
+
+
+def test_what_lies_there_is_what_the_folder_held(published, hub):
+    folder, _ = published
+    there = hub.files("owner/images")
+    assert there.pop(".gitattributes")
+    assert there == {
+        path.relative_to(folder / "images").as_posix(): path.read_bytes()
+        for path in (folder / "images").rglob("*")
+        if path.is_file()
+    }
+    assert not [path for path in there if Path(path).suffix in (".bin", ".pt", ".pkl")]
+
+
+def test_loading_with_the_package(published, hub, tmp_path_factory):
+    folder, _ = published
+    home = tmp_path_factory.mktemp("with-package")
+    assert run(hub, home, "client_load.py", folder, home)["ways"] == [
+        "SimpleDiffusionPipeline", "RSGANPipeline", "revision of a pipeline", "one component by subfolder",
+        "a network and a scheduler alone", "Auto classes", "own classes", "kexue-question-answering",
+        "kexue-triple-extraction", "private with a token, and not without", "load_dataset", "load_dataset, streaming",
+        "the package's readers of data sets", "names that are none", "pickled weights from the Hub",
+        "truncated weights from the Hub", "a path out of the repository",
+    ]  # fmt: skip
+
+
+WITHOUT = [
+    "DiffusionPipeline of images", "DiffusionPipeline of gan", "its revision", "Auto classes", "question-answering",
+    "triple-extraction", "nothing runs unless it is trusted", "and then with it",
+]  # fmt: skip
+
+
+def test_loading_without_the_package(published, hub, home):
+    folder, _ = published
+    assert run(hub, home, "client_without_package.py", folder, token=None)["ways"] == WITHOUT
+
+
+def test_loading_without_a_network(published, hub, home):
+    """What the test before has left in the cache is enough, and nobody is asked."""
+    folder, _ = published
+    if not (home / "hub").is_dir():
+        pytest.skip("the test that fills the cache was not run")
+    asked = len(hub.requests)
+    assert run(hub, home, "client_without_package.py", folder, token=None, offline=True)["ways"] == WITHOUT
+    assert len(hub.requests) == asked

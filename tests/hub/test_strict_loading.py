@@ -1,0 +1,152 @@
+"""What does not load, in a sentence each, from a folder; the same from the Hub: test_life_on_the_hub.py."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from hub_clients import tiny_gan, tiny_images
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForQuestionAnswering
+
+import hf_kexue
+from hf_kexue import (
+    DGCNNConfig,
+    DGCNNForMaskedLM,
+    DGCNNForQuestionAnswering,
+    RSGANGenerator,
+    RSGANPipeline,
+    SimpleDiffusionPipeline,
+    SimpleDiffusionUViT2DModel,
+)
+
+PACKAGE = Path(hf_kexue.__file__).parent
+WEIGHTS = {
+    "unet": "unet/diffusion_pytorch_model.safetensors",
+    "generator": "generator/diffusion_pytorch_model.safetensors",
+}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A pipeline of each kind, and a masked LM."""
+    root = tmp_path_factory.mktemp("saved")
+    tiny_images().save_pretrained(root / "unet")
+    tiny_gan().save_pretrained(root / "generator")
+    torch.manual_seed(0)
+    DGCNNForMaskedLM(DGCNNConfig(vocab_size=9, hidden_size=4)).save_pretrained(root / "lm")
+    return root
+
+
+LOADERS = {
+    "unet": {
+        "pipeline": SimpleDiffusionPipeline.from_pretrained,
+        "alone": lambda folder: SimpleDiffusionUViT2DModel.from_pretrained(folder, subfolder="unet"),
+    },
+    "generator": {
+        "pipeline": RSGANPipeline.from_pretrained,
+        "alone": lambda folder: RSGANGenerator.from_pretrained(folder, subfolder="generator"),
+    },
+    "lm": {"own": DGCNNForMaskedLM.from_pretrained, "Auto": AutoModelForMaskedLM.from_pretrained},
+}
+
+
+def rewrite(path, change):
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path, {"format": "pt"})
+
+
+def as_pickle(path):
+    name = "pytorch_model.bin" if path.name.startswith("model.") else path.name.replace(".safetensors", ".bin")
+    torch.save(load_file(path), path.with_name(name))
+    path.unlink()
+
+
+def larger(tensors):
+    name = min(tensors)
+    tensors[name] = torch.zeros([size + 1 for size in tensors[name].shape])
+
+
+def add_field(path):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"number_of_moons": 2}))
+
+
+BAD_WEIGHTS = {
+    "pickled": (as_pickle, OSError, r"no weights in safetensors; pickled ones \(\.bin, \.pt\) can run code"),
+    "gone": (Path.unlink, OSError, "no weights in safetensors"),
+    "without their end": (lambda p: p.write_bytes(p.read_bytes()[:-9]), ValueError, "cut off or damaged"),
+    "without their header": (lambda p: p.write_bytes(p.read_bytes()[:5]), ValueError, "cut off or damaged"),
+    "of another shape": (lambda p: rewrite(p, larger), ValueError, r"of another shape: \S+ is \[[\d, ]+\], not \["),
+    "without one of them": (lambda p: rewrite(p, lambda t: t.pop(min(t))), ValueError, "do not fit .*; missing: "),
+    "with one more": (
+        lambda p: rewrite(p, lambda t: t.update(moon=torch.ones(1))), ValueError, "not of this network: moon",
+    ),
+}  # fmt: skip
+CASES = [(kind, way) for kind, ways in LOADERS.items() for way in ways]
+
+
+@pytest.mark.parametrize(("kind", "way"), CASES)
+@pytest.mark.parametrize("damage", BAD_WEIGHTS)
+def test_bad_weights(saved, tmp_path, kind, way, damage):
+    folder = shutil.copytree(saved / kind, tmp_path / kind)
+    change, error, words = BAD_WEIGHTS[damage]
+    change(folder / WEIGHTS.get(kind, "model.safetensors"))
+    with pytest.raises(error, match=words):
+        LOADERS[kind][way](folder)
+
+
+@pytest.mark.parametrize(("kind", "way"), CASES)
+def test_unknown_fields(saved, tmp_path, kind, way):
+    folder = shutil.copytree(saved / kind, tmp_path / kind)
+    add_field(folder / ("config.json" if kind == "lm" else f"{kind}/config.json"))
+    with pytest.raises(ValueError, match=r"has unknown fields \['number_of_moons'\]; known are \["):
+        LOADERS[kind][way](folder)
+
+
+@pytest.mark.parametrize("file", ["model_index.json", "scheduler/scheduler_config.json"])
+def test_unknown_fields_of_a_pipeline(saved, tmp_path, file):
+    folder = shutil.copytree(saved / "unet", tmp_path / "copy")
+    add_field(folder / file)
+    with pytest.raises(ValueError, match="unknown fields"):
+        SimpleDiffusionPipeline.from_pretrained(folder)
+
+
+def test_a_component_with_a_path_for_a_name(saved, tmp_path):
+    """It would be read from outside the folder."""
+    folder = shutil.copytree(saved / "unet", tmp_path / "copy")
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {"../unet": index["unet"]}))
+    with pytest.raises(ValueError, match=r"unknown fields \['\.\./unet'\]"):
+        SimpleDiffusionPipeline.from_pretrained(folder)
+
+
+def test_pickles_cannot_be_asked_for(saved):
+    for load in (DGCNNForMaskedLM.from_pretrained, RSGANPipeline.from_pretrained):
+        with pytest.raises(ValueError, match="use_safetensors=False asks for pickled weights"):
+            load(saved / "lm", use_safetensors=False)
+
+
+def test_a_part_can_be_asked_for(saved, tmp_path):
+    """Another head over the same trunk, and shapes that may differ by request."""
+    reader = AutoModelForQuestionAnswering.from_pretrained(saved / "lm")
+    assert type(reader) is DGCNNForQuestionAnswering
+    AutoModel.from_pretrained(saved / "lm")
+    folder = shutil.copytree(saved / "lm", tmp_path / "lm")
+    rewrite(folder / "model.safetensors", larger)
+    _, info = DGCNNForMaskedLM.from_pretrained(folder, ignore_mismatched_sizes=True, output_loading_info=True)
+    assert len(info["mismatched_keys"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "families"),
+    [
+        ("strict_loading.py", ["dgcnn", "rsgan", "simple_diffusion"]),
+        ("modeling_from_hub.py", ["rsgan", "simple_diffusion"]),
+        ("pipeline_from_hub.py", ["rsgan", "simple_diffusion"]),
+    ],
+)
+def test_the_copies_in_the_families_are_equal(name, families):
+    assert sorted(path.parent.name for path in PACKAGE.glob(f"*/{name}")) == families
+    assert len({path.read_text() for path in PACKAGE.glob(f"*/{name}")}) == 1
