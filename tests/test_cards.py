@@ -17,6 +17,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from hf_kexue.cards import card_metadata, render_card, write_cards
+from hf_kexue.hub import refresh_code
 
 ROOT = Path(__file__).resolve().parent.parent
 CARDS = ROOT / "model_cards"
@@ -86,7 +87,7 @@ def test_figures_are_in_the_card(folder):
 def test_the_head_is_metadata_of_the_hub(folder):
     data = ModelCard(render_card(folder, "tiny")).data
     assert (data.license, data.library_name, data.tags) == ("apache-2.0", "diffusers", ["diffusers", "kexue"])
-    assert data.model_name == "A tiny model"
+    assert (data.model_name, data.metrics) == ("A tiny model", ["kid-efflite0", "loss"])
     found = {(r.metric_type, r.metric_name, r.metric_value, r.dataset_name) for r in data.eval_results}
     assert found == {("kid-efflite0", "KID-EffLite0", 0.0625, "clothing-64"), ("loss", "loss", 0.5, "clothing-64")}
     assert {r.task_type for r in data.eval_results} == {"unconditional-image-generation"}
@@ -220,6 +221,24 @@ def test_a_section_in_chinese_quotes_the_same_figures(real_folder):
 # ---- the cards of the checkout
 
 
+TAGS = {"unconditional-image-generation", "question-answering", "token-classification"}  # of the Hub, that we use
+
+
+def assert_valid(card, results):
+    """What the Hub reads off the head is there, of its kind, and the same as in the results."""
+    data = ModelCard(str(card)).data
+    assert re.fullmatch(r"[a-z0-9.-]+", data.license)
+    assert data.library_name in ("diffusers", "transformers")
+    assert data.pipeline_tag in TAGS
+    assert all(re.fullmatch(r"[a-z]{2}", language) for language in data.language or [])
+    assert (data.language is None) == (data.library_name == "diffusers")
+    assert data.datasets
+    assert set(data.metrics) == {result.metric_type for result in data.eval_results}
+    told = [(r.metric_name, r.metric_value, r.dataset_type, r.dataset_split) for r in data.eval_results]
+    assert told == [(row["metric"], row["value"], row["dataset"], row["split"]) for row in results["evaluation"]]
+    assert {result.dataset_type for result in data.eval_results} <= set(data.datasets)
+
+
 def published():
     return sorted(path.parent.name for path in CARDS.glob("*/README.md"))
 
@@ -247,7 +266,7 @@ def test_texts_can_be_read(name):
 def test_a_published_card_is_its_rendering(name):
     card = (CARDS / need(name) / "README.md").read_text(encoding="utf-8")
     assert card == render_card(CARDS, name), "make the card anew: python -m hf_kexue.cards model_cards"
-    assert ModelCard(card).data.license
+    assert_valid(ModelCard(card), json.loads((CARDS / "results" / f"{name}.json").read_text(encoding="utf-8")))
     for picture in re.findall(r"!\[[^]]*\]\((?!https?:)([^)]+)\)", card):
         assert (CARDS / name / picture).is_file(), f"the card shows {picture}, which does not lie beside it"
 
@@ -271,10 +290,13 @@ def test_the_snippet_of_a_published_card_runs(name, tmp_path, monkeypatch, capsy
 
 @in_checkout
 @pytest.mark.parametrize("name", published() or [None])
-def test_the_code_beside_published_weights_is_that_of_the_package(name):
-    for copy in (CARDS / need(name)).glob("*.py"):
-        (source,) = (ROOT / "src" / "hf_kexue").glob(f"*/{copy.name}")
-        assert copy.read_bytes() == source.read_bytes(), f"copy it anew: cp {source.relative_to(ROOT)} {copy.parent}"
+def test_the_code_beside_published_weights_is_that_of_the_package(name, tmp_path):
+    folder = shutil.copytree(CARDS / need(name), tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors"))
+    committed = {path: path.read_bytes() for path in folder.rglob("*.py")}
+    assert committed
+    assert sorted(committed) == refresh_code(folder)
+    for path, code in committed.items():
+        assert code == path.read_bytes(), f"{path.name} is not up to date: python -m hf_kexue.hub model_cards/{name}"
 
 
 @in_checkout
@@ -283,13 +305,15 @@ def test_the_snippet_without_the_package_runs_without_it(name, tmp_path):
     text = yaml.safe_load((CARDS / "texts" / f"{need(name)}.yaml").read_text(encoding="utf-8"))
     if "remote_snippet" not in text:
         pytest.skip(f"{name} has no snippet without the package")
-    if not list((CARDS / name).glob("*.safetensors")):
+    if not list((CARDS / name).glob("**/*.safetensors")):
         pytest.skip(f"the weights of {name} are not in this checkout")
     (tmp_path / "model_cards").symlink_to(CARDS, target_is_directory=True)
+    snippet = re.sub(r"num_inference_steps=\d+", "num_inference_steps=2", text["remote_snippet"])
     finished = subprocess.run(
-        [sys.executable, "-c", "import sys\nsys.modules['hf_kexue'] = None\n" + text["remote_snippet"]],
+        [sys.executable, "-c", f"import sys\nsys.modules['hf_kexue'] = None\n{snippet}"],
         cwd=tmp_path, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
         env={**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.strip(), "the snippet prints something"
+    shown = finished.stdout.strip() or list(tmp_path.glob("*.png"))
+    assert shown, "the snippet prints something or saves a picture"

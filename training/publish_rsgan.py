@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import torch
 from hf_kexue import RSGANPipeline
 from hf_kexue.cards import write_cards
 from hf_kexue.data.images import load_images
+from hf_kexue.hub import export_repository
 from hf_kexue.training_runs import class_sheet, image_grid, portable_command
 
 from train_rsgan import EMBEDDED, Arguments, distance, held_out_features  # isort: skip
@@ -110,7 +110,12 @@ def figures(run: Path, rows: list[list[Any]], samples: int, losses: list[dict[st
             }
         ],
         "evaluation": [
-            {"metric": "KID-EffLite0", "value": min(row[1] for row in rows), "dataset": "clothing-64, validation"}
+            {
+                "metric": "KID-EffLite0",
+                "value": min(row[1] for row in rows),
+                "dataset": "clothing-64",
+                "split": "validation",
+            }
         ],
         "tables": [
             {
@@ -136,8 +141,8 @@ def main(argv: list[str] | None = None) -> None:
     if not (args.run / "results.json").is_file():
         raise ValueError(f"{args.run} holds no results.json: it is no finished run of training/train_rsgan.py.")
     folder = args.cards / args.name
-    shutil.copytree(args.run / "pipeline", folder, dirs_exist_ok=True)
-    pipeline = RSGANPipeline.from_pretrained(folder)
+    pipeline = RSGANPipeline.from_pretrained(args.run / "pipeline")
+    export_repository(pipeline, folder)
     draw_samples(pipeline, folder / "samples.png")
     draw_interpolation(pipeline, folder / "interpolation.png", args.interpolate)
     tables = loss_tables(args.ablation) if args.ablation else []

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 from hf_kexue.cards import write_cards
 from hf_kexue.demo import draw_classes
+from hf_kexue.hub import export_repository
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
 from hf_kexue.training_runs import portable_command
 
@@ -79,7 +79,7 @@ def figures(runs: list[Path], quality: Path) -> dict[str, Any]:
         "counted": "images",
         "stages": stages,
         "evaluation": [
-            {"metric": "KID-EffLite0", "value": best["kid_efflite0"], "dataset": "clothing-64, validation"},
+            {"metric": "KID-EffLite0", "value": best["kid_efflite0"], "dataset": "clothing-64", "split": "validation"},
         ],
         "tables": [
             {
@@ -103,8 +103,8 @@ def main() -> None:
         results.write_text(json.dumps(figures(args.runs, args.quality), indent=1, ensure_ascii=False) + "\n")
         print(*write_cards(CARDS), sep="\n")
         return
-    shutil.copytree(args.runs[-1] / "pipeline", folder, dirs_exist_ok=True)
-    draw_classes(SimpleDiffusionPipeline.from_pretrained(folder), folder / "samples.png", per_class=6)
+    pipeline = SimpleDiffusionPipeline.from_pretrained(args.runs[-1] / "pipeline")
+    draw_classes(pipeline, export_repository(pipeline, folder) / "samples.png", per_class=6)
     print(folder)
 
 

@@ -6,12 +6,19 @@ Source: kexue.fm/archives/5409 (2018, reading comprehension), /6671 (2019, tripl
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+from transformers import GenerationConfig, PreTrainedConfig
+
+from .strict_loading import refuse_unknown_fields
 
 POSITIONS = ("none", "sinusoidal", "learned")
 SUBJECT_ENCODERS = ("ends", "gru")
 OUTPUTS = ("tagging", "span")
 LOSSES = ("focal", "bce")
+OF_TRANSFORMERS = {  # what it takes or writes itself, without being a field
+    "attn_implementation", "auto_map", "custom_pipelines", "experts_implementation", "finetuning_task", "model_type",
+    "name_or_path", "num_labels", "output_attentions", "per_layer_config", "pruned_heads", "quantization_config",
+    "task_specific_params", "tokenizer_class", "torch_dtype", *GenerationConfig().to_dict(),
+}  # fmt: skip
 
 
 @strict
@@ -71,6 +78,7 @@ class DGCNNConfig(PreTrainedConfig):
     Raises:
         huggingface_hub.errors.StrictDataclassError: for a value of another type, a size below 1, an even kernel, a
             name that is not known, an id beyond the vocabulary.
+        ValueError: for a field that is not known.
     """
 
     model_type = "dgcnn"
@@ -115,6 +123,11 @@ class DGCNNConfig(PreTrainedConfig):
     pad_token_id: int | None = 0
     mask_token_id: int | None = 3
     tie_word_embeddings: bool = True
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        strange = (name for name in kwargs if name not in OF_TRANSFORMERS and not hasattr(PreTrainedConfig, name))
+        refuse_unknown_fields("a DGCNN", strange, DGCNNConfig.__annotations__)
+        super().__post_init__(**kwargs)
 
     def validate_architecture(self) -> None:
         """What the types alone cannot say."""

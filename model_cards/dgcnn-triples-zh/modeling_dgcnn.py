@@ -46,6 +46,7 @@ from .layers_dgcnn import (
 )
 from .layers_dgcnn_reader import EndPointer, SecondLook
 from .losses_dgcnn import MASKED_LOGIT, single, span_loss, tagging_loss
+from .strict_loading import check_loaded, clear_errors, safetensors_only
 
 
 class DGCNNPreTrainedModel(PreTrainedModel):
@@ -55,13 +56,19 @@ class DGCNNPreTrainedModel(PreTrainedModel):
     _no_split_modules: ClassVar[list[str]] = ["DGCNNBlock"]
 
     @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As everywhere in transformers, which makes new parameters when it loads: frozen ones freeze again."""
-        loaded = super().from_pretrained(*args, **kwargs)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded  # with output_loading_info
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """As everywhere in transformers, from safetensors alone and without shapes that do not fit; frozen parameters
+        are frozen again, as new ones are made on loading. A class that was saved as this one is loaded whole."""
+        source, info = pretrained_model_name_or_path, kwargs.pop("output_loading_info", False)
+        options = {"ignore_mismatched_sizes": True, **safetensors_only(kwargs), "output_loading_info": True}
+        with clear_errors(source):
+            model, found = super().from_pretrained(source, *args, **options)
+        if not kwargs.get("ignore_mismatched_sizes"):
+            same = cls.__name__ in (model.config.architectures or ())
+            check_loaded(source, found if same else {"mismatched_keys": found["mismatched_keys"]})
         if model.config.freeze_word_embeddings and model.base_model.embeddings.words is not None:
             model.base_model.embeddings.words.requires_grad_(False)
-        return loaded
+        return (model, found) if info else model
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -45,7 +45,8 @@ def card_metadata(text: dict[str, Any], results: dict[str, Any]) -> Any:
         )
         for row in results["evaluation"]
     ]
-    return ModelCardData(model_name=text["title"], eval_results=evaluation, **metadata)
+    metrics = list(dict.fromkeys(result.metric_type for result in evaluation))
+    return ModelCardData(model_name=text["title"], eval_results=evaluation, metrics=metrics, **metadata)
 
 
 def render_card(folder: Path, name: str) -> str:

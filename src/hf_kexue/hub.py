@@ -4,6 +4,8 @@
     export_repository(SimpleDiffusionPipeline(unet, scheduler), "my-images")
     publish("my-images", "user/my-images")
 
+    python -m hf_kexue.hub model_cards/*     # brings the code in exported repositories up to date
+
     config.json or model_index.json    configuration; which class in which file stands behind `Auto*` and pipelines
     *.safetensors                      weights, of a diffusers pipeline in a folder for each component
     tokenizer.json, ...                of a pipeline of transformers: its tokenizer
@@ -17,11 +19,13 @@ it.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from .hub_checks import check_repository
+from .hub_diffusers import one_file, with_siblings
 
 REPLACED = ("*.safetensors", "*.json", "*.py")  # what a repository no longer has when the folder no longer has it
 
@@ -128,6 +132,30 @@ def publish(folder: str | Path, repo_id: str, *, private: bool = False, revision
     return commit.commit_url
 
 
+def refresh_code(folder: str | Path) -> list[Path]:
+    """Bring the code of an exported repository up to that of this package; weights and configurations stay.
+
+    Args:
+        folder: as `export_repository` left it.
+
+    Returns:
+        The code files.
+    """
+    folder, package = Path(folder), Path(__file__).parent
+    in_one_file = (folder / "model_index.json").is_file()
+    written: dict[Path, str] = {}
+    for path in sorted(folder.rglob("*.py")):
+        source = next(package.glob(f"*/{path.name}"))
+        if in_one_file:
+            written[path] = one_file(source)
+        else:
+            for part in with_siblings(source):
+                written[path.with_name(part.name)] = part.read_text(encoding="utf-8")
+    for path, text in written.items():
+        path.write_text(text, encoding="utf-8")
+    return sorted(written)
+
+
 def reserve(repo_id: str, *, private: bool = False) -> None:
     """Make a repository where there is none, so that a refusal comes before the work and not after it.
 
@@ -160,3 +188,8 @@ def _refused(error: Any, repo_id: str) -> Exception:
             f"The Hub does not let you write to {repo_id}: log in with `hf auth login`, or set HF_TOKEN."
         )
     return error
+
+
+if __name__ == "__main__":
+    for path in [path for name in sys.argv[1:] for path in refresh_code(name)]:
+        print(path)

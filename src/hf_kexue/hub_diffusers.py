@@ -42,6 +42,10 @@ def save_with_code(pipeline: Any, folder: Path) -> None:
             index[name] = [_write(value[0], folder / name), value[1]]
     index["_class_name"] = [_write(type(pipeline).__module__, folder), type(pipeline).__name__]
     path.write_text(json.dumps(index, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for path in folder.rglob("*.json"):  # where a part was loaded from here is nobody's business
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config.pop("_name_or_path", None):
+            path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def one_file(path: Path) -> str:
@@ -53,11 +57,19 @@ def one_file(path: Path) -> str:
     Raises:
         ValueError: if two of the files give one name two meanings, or import each other in another form.
     """
-    bodies, imports, names = [], {}, {}
-    for part in _with_siblings(path):
+    bodies: list[str] = []
+    modules: set[str] = set()
+    members: dict[str, set[str]] = {}
+    names: dict[str, str] = {}
+    for part in with_siblings(path):
         source = part.read_text(encoding="utf-8")
         lines, tree = source.splitlines(), ast.parse(source)
         left_out: set[int] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                renamed = any(alias.asname for alias in node.names)
+                if node.level > 1 or not node.module or renamed or node.col_offset:
+                    raise ValueError(f"{part.name}:{node.lineno} is no `from .sibling import name` at the top.")
         for position, node in enumerate(tree.body):
             span = range(node.lineno - 1, node.end_lineno or node.lineno)
             if position == 0 and isinstance(node, ast.Expr):  # the docstring
@@ -66,17 +78,32 @@ def one_file(path: Path) -> str:
                 left_out.update(span)
                 if not getattr(node, "level", 0) and getattr(node, "module", "") != "__future__":
                     for alias in node.names:
-                        single = ast.unparse(_one_name(node, alias))
-                        _remember(names, alias.asname or alias.name, single, part)
-                        imports[single] = isinstance(node, ast.ImportFrom)
+                        origin = f"{getattr(node, 'module', '')}.{alias.name}"
+                        _remember(names, alias.asname or alias.name, origin, part)
+                        if isinstance(node, ast.ImportFrom):
+                            members.setdefault(str(node.module), set()).add(ast.unparse(alias))
+                        else:
+                            modules.add(f"import {ast.unparse(alias)}")
             for name in _defined(node):
                 _remember(names, name, f"{part.stem}.{name}", part)
         body = "\n".join(line for number, line in enumerate(lines) if number not in left_out).strip()
         bodies.append(f"# ---- {part.name}\n\n{body}")
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")), clean=False)
     told = f'"""{docstring}\nOne file of several of {PACKAGE}, put together for the Hub.\n"""'
-    head = sorted(imports, key=lambda line: (imports[line], line))
-    return "\n".join([told, "", "from __future__ import annotations", "", *head, "", "", "\n\n\n".join(bodies), ""])
+    taken = [f"from {module} import {', '.join(sorted(members[module]))}" for module in sorted(members)]
+    head = ["from __future__ import annotations", "", *sorted(modules), *taken]
+    return "\n".join([told, "", *head, "", "", "\n\n\n".join(bodies), ""])
+
+
+def with_siblings(path: Path, before: list[Path] | None = None) -> list[Path]:
+    """The files that a module consists of, each behind those that it imports."""
+    found = [] if before is None else before
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        sibling = path.with_name(f"{node.module}.py") if isinstance(node, ast.ImportFrom) and node.level else None
+        if sibling is not None and sibling not in found:
+            with_siblings(sibling, found)
+    found.append(path)
+    return found
 
 
 def _is_ours(module: Any) -> bool:
@@ -88,23 +115,6 @@ def _write(module: str, folder: Path) -> str:
     source = Path(str(sys.modules[module].__file__))
     (folder / source.name).write_text(one_file(source), encoding="utf-8")
     return source.stem
-
-
-def _with_siblings(path: Path, before: list[Path] | None = None) -> list[Path]:
-    """The files that a module consists of, each behind those that it imports."""
-    found = [] if before is None else before
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            if node.level > 1 or not node.module or any(alias.asname for alias in node.names) or node.col_offset:
-                raise ValueError(f"{path.name}:{node.lineno} is no `from .sibling import name` at the top.")
-            if path.with_name(f"{node.module}.py") not in found:
-                _with_siblings(path.with_name(f"{node.module}.py"), found)
-    found.append(path)
-    return found
-
-
-def _one_name(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.stmt:
-    return ast.Import([alias]) if isinstance(node, ast.Import) else ast.ImportFrom(node.module, [alias], 0)
 
 
 def _defined(node: ast.stmt) -> list[str]:
