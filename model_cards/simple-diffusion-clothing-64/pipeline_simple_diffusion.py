@@ -556,6 +556,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
 
     _supports_gradient_checkpointing = True
     _no_split_modules = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - the form diffusers reads
+    _repeated_blocks = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - for compile_repeated_blocks
 
     @register_to_config
     def __init__(
