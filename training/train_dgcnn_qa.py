@@ -34,6 +34,7 @@ from hf_kexue.data.word_vectors import word_matrix, words_in_texts
 from hf_kexue.metrics import cmrc2018_scores
 from hf_kexue.presets import option, parse_arguments
 from hf_kexue.training_loop import TrainingRun
+from hf_kexue.training_publishing import PublishingArguments, push_to_hub
 from hf_kexue.training_setup import RunArguments, length_multiple, run_manifest, start, training_loader
 
 HERE = Path(__file__).resolve().parent
@@ -41,7 +42,7 @@ logger = logging.getLogger("train_dgcnn_qa")
 
 
 @dataclass
-class Arguments(RunArguments):
+class Arguments(PublishingArguments, RunArguments):
     output_dir: str = option("outputs/dgcnn-qa", "Everything the run leaves: checkpoints, figures, the model.")
     preset: str = option("reader", "Name in training/presets or path of a YAML file.")
     # data
@@ -281,6 +282,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     if accelerator.is_main_process:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
+        with run.averaged():
+            push_to_hub(args, pipeline, results)
     accelerator.end_training()
     return results
 

@@ -37,6 +37,7 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
 from hf_kexue.metrics import triple_scores
 from hf_kexue.presets import option, parse_arguments
 from hf_kexue.training_loop import TrainingRun
+from hf_kexue.training_publishing import PublishingArguments, push_to_hub
 from hf_kexue.training_setup import RunArguments, length_multiple, run_manifest, start, training_loader
 
 HERE = Path(__file__).resolve().parent
@@ -44,7 +45,7 @@ logger = logging.getLogger("train_dgcnn_triples")
 
 
 @dataclass
-class Arguments(RunArguments):
+class Arguments(PublishingArguments, RunArguments):
     output_dir: str = option("outputs/dgcnn-triples", "Everything the run leaves: checkpoints, figures, the model.")
     preset: str = option("triples", "Name in training/presets or path of a YAML file.")
     # data
@@ -249,6 +250,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if accelerator.is_main_process:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
         save()
+        with run.averaged():
+            push_to_hub(args, TripleExtractionPipeline(model=run.network, tokenizer=tokenizer), results)
     accelerator.end_training()
     return results
 

@@ -37,6 +37,7 @@ from hf_kexue.rsgan.gradient_penalties_rsgan import (
 )
 from hf_kexue.rsgan.losses_rsgan import annealed, relativistic_loss
 from hf_kexue.training_adversarial import AdversarialArguments, AdversarialRun
+from hf_kexue.training_publishing import PublishingArguments, push_to_hub
 from hf_kexue.training_runs import image_grid
 from hf_kexue.training_setup import run_manifest, start
 
@@ -46,7 +47,7 @@ logger = logging.getLogger("train_rsgan")
 
 
 @dataclass
-class Arguments(AdversarialArguments):
+class Arguments(PublishingArguments, AdversarialArguments):
     output_dir: str = option("outputs/rsgan", "Everything the run leaves: checkpoints, samples, both networks.")
     preset: str = option("r3", "Name in training/presets or path of a YAML file.")
     resolution: int = option(64, "Side of the images in pixels, a power of two from 32 to 256.")
@@ -286,6 +287,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
         with run.averaged():
             pipeline.save_pretrained(output_dir / "pipeline")
+            push_to_hub(args, pipeline, results)
         run.discriminator_network.save_pretrained(output_dir / "discriminator")
         logger.info("Saved %s", output_dir / "pipeline")
     accelerator.end_training()

@@ -36,6 +36,7 @@ from hf_kexue.presets import option, parse_arguments
 from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.simple_diffusion.complexity import count_parameters
 from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, simple_diffusion_loss
+from hf_kexue.training_publishing import PublishingArguments, push_to_hub, reserve_place
 from hf_kexue.training_runs import (
     Checkpoints,
     History,
@@ -55,7 +56,7 @@ logger = logging.getLogger("train_simple_diffusion")
 
 
 @dataclass
-class Arguments:
+class Arguments(PublishingArguments):
     output_dir: str = option(
         "outputs/simple-diffusion", "Everything the run leaves: checkpoints, samples, the pipeline."
     )
@@ -225,6 +226,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     )
     logging.basicConfig(level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s")
     set_seed(args.seed)
+    if accelerator.is_main_process and not args.dry_run:
+        reserve_place(args)
     torch.backends.cudnn.benchmark = True  # all batches have one shape
     dataset_name = str(EMBEDDED) if args.dataset == "embedded" else args.dataset
     find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
@@ -406,6 +409,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1))
         with ema_weights(ema, network):
             pipeline.save_pretrained(output_dir / "pipeline")
+            push_to_hub(args, pipeline, results)
         logger.info("Saved %s", output_dir / "pipeline")
     accelerator.end_training()
     return results

@@ -58,15 +58,15 @@ def export_repository(source: Any, folder: str | Path) -> Path:
     if folder.is_file():
         raise ValueError(f"A repository is a folder, and {folder} is a file.")
     if isinstance(source, DiffusionPipeline):
-        from .hub_diffusers import save_with_code
+        from .hub_diffusers import save_with_code as save
     elif isinstance(source, Pipeline | PreTrainedModel):
-        from .hub_transformers import save_with_code
+        from .hub_transformers import save_with_code as save
     else:
         raise TypeError(f"A repository is made of a pipeline or a model of transformers, got {type(source).__name__}.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as beside:
         written = Path(beside) / folder.name
-        save_with_code(source, written)
+        save(source, written)
         for path in sorted(written.rglob("*")):
             target = folder / path.relative_to(written)
             if path.is_file():

@@ -20,27 +20,27 @@ from typing import Any
 PACKAGE = __name__.partition(".")[0]
 
 
-def save_with_code(pipeline: Any, folder: Path) -> None:
+def save_with_code(source: Any, folder: Path) -> None:
     """Save a pipeline, and the code of its own class and of each component that is of this package.
 
     Args:
-        pipeline: `DiffusionPipeline` of this package; components of diffusers itself stay named as such.
+        source: `DiffusionPipeline` of this package; components of diffusers itself stay named as such.
         folder: where to.
 
     Raises:
         ValueError: for a pipeline that is none of this package.
     """
-    if not _is_ours(type(pipeline).__module__):
+    if not _is_ours(type(source).__module__):
         raise ValueError(
-            f"{type(pipeline).__name__} is no pipeline of {PACKAGE}: its save_pretrained leaves all that it needs."
+            f"{type(source).__name__} is no pipeline of {PACKAGE}: its save_pretrained leaves all that it needs."
         )
-    pipeline.save_pretrained(folder)
+    source.save_pretrained(folder)
     path = folder / "model_index.json"
     index = json.loads(path.read_text(encoding="utf-8"))
     for name, value in index.items():
         if isinstance(value, list) and _is_ours(value[0]):
             index[name] = [_write(value[0], folder / name), value[1]]
-    index["_class_name"] = [_write(type(pipeline).__module__, folder), type(pipeline).__name__]
+    index["_class_name"] = [_write(type(source).__module__, folder), type(source).__name__]
     path.write_text(json.dumps(index, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in folder.rglob("*.json"):  # where a part was loaded from here is nobody's business
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 from .hub_transformers import TASK, auto_class_of
@@ -43,6 +45,7 @@ CALLS = {
     "question-answering": 'question="镭由谁发现？", context="1898年，居里夫妇发现了镭。"',
     "triple-extraction": '"1898年，居里夫妇发现了镭。"',
 }
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 REMOTE = ", trust_remote_code=True"
 
 
@@ -61,9 +64,7 @@ def run_card(pipeline: Any, repo_id: str, results: dict[str, Any]) -> str:
     sources = [arguments["dataset"]] if "dataset" in arguments else arguments["train"]
     data = ", ".join(str(source).rstrip("/").rpartition("/")[2] for source in sources)
     numbers = {key: value for key, value in results.items() if _is_number(value)}
-    figures = {
-        key: value for key, value in numbers.items() if key.startswith(("validation/", "validation_loss", "kid"))
-    }
+    figures = {key: numbers[key] for key in numbers if key.startswith(("validation/", "validation_loss", "kid"))}
     evaluation = [
         EvalResult(
             task_type=task,
@@ -75,12 +76,15 @@ def run_card(pipeline: Any, repo_id: str, results: dict[str, Any]) -> str:
             metric_value=value,
         )
         for key, value in figures.items()
+        if "/" not in key.removeprefix("validation/") and not key.endswith("standard_error")
     ]
     title = repo_id.rpartition("/")[2]
     head = ModelCardData(
         model_name=title,
         library_name=library,
         pipeline_tag=task,
+        license=arguments.get("hub_license"),
+        datasets=[source for source in sources if HUB_ID.fullmatch(source) and not Path(source).exists()] or None,
         language="zh" if library == "transformers" else None,
         tags=["kexue", library],
         metrics=sorted({result.metric_type for result in evaluation}) or None,

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from .data.length_groups import LengthGroupedSampler
 from .presets import option
+from .training_publishing import reserve_place
 from .training_runs import environment, fastest_precision
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,8 @@ def start(args: CommonArguments) -> Any:
     )
     logging.basicConfig(level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s")
     set_seed(args.seed)
+    if accelerator.is_main_process and not args.dry_run:
+        reserve_place(args)
     return accelerator
 
 
