@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
 READMES = (ENGLISH, CHINESE)
 MEASURED = {ENGLISH: "Measured", CHINESE: "实测"}
-MADE_BY_COMMANDS = ("demo/", "outputs/", "path/to/", "peer/", ".venv")
+MADE_BY_COMMANDS = ("demo/", "outputs/", "path/to/", "peer/", "you/", ".venv")
 FENCE = re.compile(r"^(?:<!-- (?P<mark>runs[^\n]*?) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S)
 LITERAL = re.compile(r"`[^`]*`|\]\([^)]*\)|<!--.*?-->")
 CODE_WORD = re.compile(r"`([^`\n]+)`")
@@ -151,8 +151,8 @@ def test_named_options_exist(name):
     for line in [*commands(name), *in_prose, *(row[-1].strip("`") for row in measured_rows(name))]:
         for option in re.findall(r"--([a-z][\w-]*)", line.replace("--help", "")):
             script = re.search(r"training/\w+\.py", line)
-            where = cli if line.startswith("hf-kexue") else training + cli if line in in_prose else benchmarks
             shared = sources("src/hf_kexue")  # arguments that scripts inherit
+            where = cli if line.startswith("hf-kexue") else training + shared if line in in_prose else benchmarks
             where = read(script[0]) + shared if script else where
             found = re.search(rf"\b{option.replace('-', '[-_]')}\b", where)
             assert found, f"{name}: --{option} of {line!r} does not exist"

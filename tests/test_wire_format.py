@@ -163,6 +163,20 @@ def dgcnn_repository():
     }
 
 
+def diffusers_repositories():
+    """Where a repository of a diffusers pipeline says that its code is."""
+    found = {}
+    unet, (generator, _) = tiny_unet(), tiny_gan()
+    for pipeline in (SimpleDiffusionPipeline(unet, ShiftedCosineScheduler(sample_size=16)), RSGANPipeline(generator)):
+        with tempfile.TemporaryDirectory() as folder:
+            export_repository(pipeline, folder)
+            index = json.loads(Path(folder, "model_index.json").read_text())
+            files = sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
+        kept = {key: value for key, value in index.items() if key not in OF_THE_VERSION}
+        found[type(pipeline).__name__] = {"model_index": kept, "files": files}
+    return found
+
+
 def tiny_gan(block_type="r3", **options):
     """Generator and discriminator with classes; two stages of equal width, so that one has no 1x1 convolution."""
     options |= {"sample_size": 32, "block_out_channels": (16, 16, 8, 4), "group_size": 4, "num_class_embeds": 3}
@@ -197,6 +211,7 @@ FACTS = {
     "dgcnn_repository": dgcnn_repository,
     "dgcnn_state_dict": dgcnn_state_dicts,
     "dgcnn_tokenizer": dgcnn_tokenizer,
+    "diffusers_repositories": diffusers_repositories,
     "rsgan_config": rsgan_config,
     "rsgan_state_dict": rsgan_state_dicts,
     "simple_diffusion_model_index": model_index,
