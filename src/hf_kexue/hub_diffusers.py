@@ -99,9 +99,10 @@ def with_siblings(path: Path, before: list[Path] | None = None) -> list[Path]:
     """The files that a module consists of, each behind those that it imports."""
     found = [] if before is None else before
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        sibling = path.with_name(f"{node.module}.py") if isinstance(node, ast.ImportFrom) and node.level else None
-        if sibling is not None and sibling not in found:
-            with_siblings(sibling, found)
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
+            sibling = path.with_name(f"{node.module}.py")
+            if sibling not in found:
+                with_siblings(sibling, found)
     found.append(path)
     return found
 
