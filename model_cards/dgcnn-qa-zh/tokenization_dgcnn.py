@@ -18,6 +18,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from .prior_dgcnn import KnownTriple, check_prior, prior_lines, read_prior
 from .segmentation_dgcnn import Segmenter, WordSegmenter, read_words, write_words
+from .strict_loading import clear_errors
 from .text_checks_dgcnn import (
     check_groups,
     check_records,
@@ -102,6 +103,8 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
         **kwargs: Any,
     ) -> None:
         sizes = {name: kwargs.pop(name, None) for name in ("word_vocab_size", "dictionary_size", "triple_prior_size")}
+        if vocab is None and sizes["word_vocab_size"] is not None:  # only a saved configuration names sizes
+            raise ValueError("tokenizer.json is missing beside tokenizer_config.json: save or download it again.")
         if word_vocab is None:
             word_vocab = read_words(word_vocab_file, sizes["word_vocab_size"], "word_vocab.txt")
         if dictionary is None:
@@ -132,6 +135,12 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
             columns = {"word_input_ids": word_vocab is not None, "match_features": match_features}
             usual = [name for name in type(self).model_input_names if name not in columns]
             self.model_input_names = usual + [name for name, there in columns.items() if there]
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> "DGCNNTokenizer":
+        """As everywhere in transformers; a ValueError with a sentence where a file is cut off or missing."""
+        with clear_errors(pretrained_model_name_or_path):
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
     @classmethod
     def from_texts(

@@ -185,7 +185,8 @@ def _refused(error: Any, repo_id: str) -> Exception:
     """A refusal as a sentence; any other trouble of the connection as it is."""
     if error.response is not None and error.response.status_code in (401, 403):
         return PermissionError(
-            f"The Hub does not let you write to {repo_id}: log in with `hf auth login`, or set HF_TOKEN."
+            f"The Hub does not let you write to {repo_id} ({error.server_message or 'it does not say why'}): log in "
+            "with `hf auth login`, or set HF_TOKEN."
         )
     return error
 

@@ -15,6 +15,8 @@ if not (Path(__file__).resolve().parents[2] / "examples" / "loopback_hub.py").is
 from hub_clients import run
 from loopback_hub import LoopbackHub
 
+ROOT = Path(__file__).resolve().parents[2]
+CARDS = sorted(path.parent for path in ROOT.glob("model_cards/*/README.md"))
 ADDRESS = "unet/diffusion_pytorch_model.safetensors"
 
 
@@ -110,3 +112,12 @@ def test_loading_without_a_network(published, hub, home):
     asked = len(hub.requests)
     assert run(hub, home, "client_without_package.py", folder, token=None, offline=True)["ways"] == WITHOUT
     assert len(hub.requests) == asked
+
+
+@pytest.mark.skipif(not CARDS, reason="model_cards/ is part of the repository, not of the package")
+def test_the_published_models_and_their_cards(hub, tmp_path):
+    """Each goes onto the Hub as it lies here, and what its card shows there runs as it stands."""
+    (tmp_path / "elsewhere").mkdir()
+    found = run(hub, tmp_path / "home", "client_cards.py", tmp_path / "elsewhere", *CARDS)
+    assert found["ways"] == [folder.name for folder in CARDS]
+    assert found["requests for"] == [f"owner/{folder.name}" for folder in CARDS]

@@ -8,13 +8,14 @@ import pytest
 import torch
 from hub_clients import tiny_gan, tiny_images
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForQuestionAnswering
+from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForQuestionAnswering, AutoTokenizer
 
 import hf_kexue
 from hf_kexue import (
     DGCNNConfig,
     DGCNNForMaskedLM,
     DGCNNForQuestionAnswering,
+    DGCNNTokenizer,
     RSGANGenerator,
     RSGANPipeline,
     SimpleDiffusionPipeline,
@@ -120,6 +121,23 @@ def test_a_component_with_a_path_for_a_name(saved, tmp_path):
     (folder / "model_index.json").write_text(json.dumps(index | {"../unet": index["unet"]}))
     with pytest.raises(ValueError, match=r"unknown fields \['\.\./unet'\]"):
         SimpleDiffusionPipeline.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("load", [DGCNNTokenizer.from_pretrained, AutoTokenizer.from_pretrained])
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.write_text(path.read_text()[:100]), "no whole JSON"),
+        (Path.unlink, "tokenizer.json is missing beside tokenizer_config.json"),
+    ],
+    ids=["cut off", "gone"],
+)
+def test_a_tokenizer_without_its_file(tmp_path, load, damage, words):
+    """It would come back with the four special tokens alone."""
+    DGCNNTokenizer.from_texts(["居里夫妇"], 1, segmenter="none").save_pretrained(tmp_path)
+    damage(tmp_path / "tokenizer.json")
+    with pytest.raises(ValueError, match=words):
+        load(tmp_path)
 
 
 def test_pickles_cannot_be_asked_for(saved):

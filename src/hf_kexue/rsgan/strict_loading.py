@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from typing import Any
 
 from safetensors import SafetensorError
@@ -33,13 +34,13 @@ def safetensors_only(options: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def clear_errors(source: Any) -> Iterator[None]:
-    """What the libraries raise about weights, as one sentence.
+    """What the libraries raise about files, as one sentence.
 
     Args:
         source: folder or repository id, for the sentence.
 
     Raises:
-        ValueError: for weights that are cut off or damaged, or of another shape.
+        ValueError: for weights that are cut off or damaged, or of another shape, and for JSON that is cut off.
         OSError: where there are no weights in safetensors.
     """
     try:
@@ -53,6 +54,8 @@ def clear_errors(source: Any) -> Iterator[None]:
             ) from error
         if shape is not None:
             check_loaded(source, {"mismatched_keys": [(shape[1], shape[3], shape[2])]})
+        if isinstance(error, JSONDecodeError):
+            raise ValueError(f"A file of {source} is no whole JSON ({error}): save or download it again.") from error
         if isinstance(error, OSError) and "safetensors" in str(error):
             raise OSError(
                 f"{source} has no weights in safetensors; pickled ones (.bin, .pt) can run code and are not loaded."
