@@ -49,12 +49,6 @@ def plant_bad_ones(hub):
     hub.put("owner/bad-truncated-reader", reader | {"model.safetensors": reader["model.safetensors"][:-10]})
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """The cache that is filled online and used offline."""
-    return tmp_path_factory.mktemp("cache")
-
-
 def test_publishing(published, hub):
     _, ways = published
     assert ways == [
@@ -99,18 +93,12 @@ WITHOUT = [
 ]  # fmt: skip
 
 
-def test_loading_without_the_package(published, hub, home):
+def test_loading_without_the_package_and_then_without_a_network(published, hub, tmp_path):
+    """What the first process leaves in the cache is enough for the second, and nobody is asked."""
     folder, _ = published
-    assert run(hub, home, "client_without_package.py", folder, token=None)["ways"] == WITHOUT
-
-
-def test_loading_without_a_network(published, hub, home):
-    """What the test before has left in the cache is enough, and nobody is asked."""
-    folder, _ = published
-    if not (home / "hub").is_dir():
-        pytest.skip("the test that fills the cache was not run")
+    assert run(hub, tmp_path, "client_without_package.py", folder, token=None)["ways"] == WITHOUT
     asked = len(hub.requests)
-    assert run(hub, home, "client_without_package.py", folder, token=None, offline=True)["ways"] == WITHOUT
+    assert run(hub, tmp_path, "client_without_package.py", folder, token=None, offline=True)["ways"] == WITHOUT
     assert len(hub.requests) == asked
 
 
