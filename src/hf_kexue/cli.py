@@ -12,6 +12,7 @@ import typer
 from .cli_check_data import check_data
 from .cli_images import generate
 from .cli_models import evaluate, info
+from .cli_publish import publish
 from .cli_texts import ask, extract
 
 app = typer.Typer(
@@ -34,7 +35,7 @@ def demo(
     typer.echo(f"Open {page} in a browser.")
 
 
-for command in (demo, generate, ask, extract, evaluate, info):
+for command in (demo, generate, ask, extract, evaluate, info, publish):
     app.command()(command)
 app.add_typer(check_data, name="check-data")
 
