@@ -44,8 +44,12 @@ def main() -> None:
     """Entry point: a user's mistake ends in one sentence and exit code 2, not in a traceback."""
     try:
         app()
-    except (ValueError, OSError, ImportError) as error:
-        typer.echo(f"Error: {error}", err=True)
+    except Exception as error:
+        # The HTTP library differs with the version of huggingface_hub, so that its errors of connections go by name.
+        unreachable = any(kind.__name__ == "TransportError" for kind in type(error).__mro__)
+        if not unreachable and not isinstance(error, ValueError | OSError | ImportError):
+            raise
+        typer.echo(f"Error: {'The Hub cannot be reached: ' if unreachable else ''}{error}", err=True)
         sys.exit(2)
 
 

@@ -1,13 +1,16 @@
 """Publishes by the command line, and uses what was published by it: `client_command_line.py FOLDER`."""
 
+import contextlib
+import io
 import json
 import sys
 from pathlib import Path
 
+import huggingface_hub
 from hub_clients import CONTEXT, QUESTION, Ways, refused, tiny_gan, tiny_images, tiny_reader, tiny_triples
 from typer.testing import CliRunner
 
-from hf_kexue.cli import app
+from hf_kexue.cli import app, main
 from hf_kexue.hub import export_repository
 
 folder, way = Path(sys.argv[1]), Ways()
@@ -64,4 +67,13 @@ with way("mistakes"):
     refused(ValueError, "is not the folder of", lambda: call("publish", folder, "owner/x"))
     (folder / "gan" / "generator" / "weights.bin").write_bytes(b"pickle")
     refused(ValueError, r"weights\.bin", lambda: call("publish", folder / "gan", "owner/x"))
+with way("a Hub that does not answer"):
+    huggingface_hub.constants.ENDPOINT = "http://127.0.0.1:9"  # nothing listens there
+    sys.argv = ["hf-kexue", "publish", str(folder / "reader"), "owner/x"]
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
+        main()
+        raise AssertionError("It should have ended.")
+    assert "Error: The Hub cannot be reached: " in said.getvalue()
+    assert "Traceback" not in said.getvalue()
 way.tell()
