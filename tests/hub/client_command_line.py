@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from hf_kexue.cli import app, main
 from hf_kexue.hub import export_repository
+from hf_kexue.page import Page
 
 folder, way = Path(sys.argv[1]), Ways()
 
@@ -55,6 +56,10 @@ with way("evaluate"):
     record["answers"]["answer_start"] = [CONTEXT.index("居里夫妇")]
     (folder / "validation.jsonl").write_text(json.dumps(record), encoding="utf-8")
     assert json.loads(call("evaluate", "owner/cli-reader", folder / "validation.jsonl", "--json"))["questions"] == 1
+with way("the page, by names of repositories"):
+    shown = [Page(names={"triples": at}).triples(CONTEXT) for at in (str(folder / "triples"), "owner/cli-triples")]
+    assert "<svg" in shown[0]
+    assert shown[0] == shown[1]
 with way("mistakes"):
     refused(
         ValueError, "There is no folder owner/nothing, and model_index.json", lambda: call("info", "owner/nothing")

@@ -22,6 +22,7 @@ def test_the_command_line_and_the_hub(tmp_path):
     assert ways == [
         *(f"publish {name}" for name in kinds), "publish a branch, and one that is private",
         *(f"info of {name}" for name in kinds), "generate by images", "generate by gan", "ask", "extract", "evaluate",
+        "the page, by names of repositories",
         "mistakes", "a Hub that does not answer",
     ]  # fmt: skip
     assert hub.repositories["model", "owner/cli-secret"].private
