@@ -212,3 +212,14 @@ def test_narrow_screens(page):
     expect(page.locator("svg.kexue-graph")).to_be_visible()
     look(page, "narrow")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_missing_models_are_told_from_the_start(tmp_path):
+    """Before anyone presses a button; no browser is needed to see that."""
+    spec = importlib.util.spec_from_file_location("app", ROOT / "app.py")
+    app = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(app)
+    shown = [part["props"].get("value") or "" for part in app.build(app.Page(str(tmp_path))).config["components"]]
+    for name in PUBLISHED:
+        sentence = f"The model {name} is not published yet, so there is nothing to try here."
+        assert f'<p class="message" role="alert">{sentence}</p>' in shown
