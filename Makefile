@@ -39,7 +39,7 @@ test: $(STAMP) ## the whole suite, two processes
 
 .PHONY: page
 page: $(PAGE_STAMP) ## a page to try the published models in a browser, at port 7860
-	$(OFFLINE) GRADIO_ANALYTICS_ENABLED=False $(PAGE_VENV)/bin/python app.py
+	$(if $(HF_KEXUE_MODELS),,$(OFFLINE)) GRADIO_ANALYTICS_ENABLED=False $(PAGE_VENV)/bin/python app.py
 
 .PHONY: test-page
 test-page: $(PAGE_STAMP) ## the page's test in a headless Chromium; screenshots in outputs/screenshots
