@@ -12,6 +12,11 @@ TORCH ?= $(shell grep '^torch==' constraints.txt)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The page has an environment of its own, see constraints-page.txt.
+PAGE_VENV := .venv-page
+PAGE_STAMP := $(PAGE_VENV)/.installed
+# Where `make space` puts a folder that is a Gradio Space.
+SPACE := outputs/space
 # The suite and the demonstration use what lies in the checkout; nothing is looked up on the Hub.
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
@@ -22,15 +27,31 @@ PEER ?=
 .PHONY: help
 help: ## this list
 	@echo "make TARGET, where TARGET is"
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(STAMP) ## sample from the published model, train a little one, write demo/index.html
+demo: $(STAMP) ## try the published models, train a little one, write demo/index.html
 	$(OFFLINE) $(BIN)/hf-kexue demo
 
 .PHONY: test
 test: $(STAMP) ## the whole suite, two processes
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+.PHONY: page
+page: $(PAGE_STAMP) ## a page to try the published models in a browser, at port 7860
+	$(if $(HF_KEXUE_MODELS),,$(OFFLINE)) GRADIO_ANALYTICS_ENABLED=False $(PAGE_VENV)/bin/python app.py
+
+.PHONY: test-page
+test-page: $(PAGE_STAMP) ## the page's test in a headless Chromium; screenshots in outputs/screenshots
+	$(OFFLINE) OMP_NUM_THREADS=1 SCREENSHOTS=outputs/screenshots $(PAGE_VENV)/bin/python -m pytest tests/test_page_browser.py
+
+.PHONY: space
+space: ## the page as the folder of a Gradio Space, with package and models; SPACE=FOLDER
+	@rm -rf $(SPACE) && mkdir -p $(SPACE)/src $(SPACE)/model_cards
+	cp app.py space/README.md space/requirements.txt LICENSE $(SPACE)
+	cp -r src/hf_kexue $(SPACE)/src
+	find $(SPACE)/src -name __pycache__ -prune -exec rm -r {} +
+	cp -r $(dir $(wildcard model_cards/*/README.md)) $(SPACE)/model_cards
 
 .PHONY: lint
 lint: $(STAMP) ## ruff: rules and format
@@ -38,7 +59,7 @@ lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff format --check .
 
 .PHONY: types
-types: $(STAMP) ## mypy over src, training and benchmarks
+types: $(STAMP) ## mypy over src, training, benchmarks and app.py
 	$(BIN)/mypy
 
 .PHONY: bench
@@ -65,21 +86,29 @@ bench: $(STAMP) ## every script of benchmarks/ in turn; CLOTHING_128=, CMRC2018=
 install: $(STAMP) ## only the environment, .venv
 
 .PHONY: clean
-clean: ## remove .venv, caches and the demonstration's page; trained models in outputs/ stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache demo
+clean: ## remove .venv, .venv-page, caches and the demonstration's page; trained models in outputs/ stay
+	rm -rf $(VENV) $(PAGE_VENV) .mypy_cache .pytest_cache .ruff_cache demo
 
 # torch comes first and alone, so that TORCH decides its build and nothing else pulls in another one.
-$(STAMP): pyproject.toml constraints.txt
+# $(call install,ENVIRONMENT,EXTRA,CONSTRAINTS)
+define install
 	@command -v $(PYTHON) > /dev/null || { echo "There is no $(PYTHON) here; name another one: make PYTHON=python3.12"; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "hf_kexue needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) -V 2>&1`; name another one: make PYTHON=python3.12"; \
 		exit 2; }
-	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu install python3-venv."; exit 2; }
-	grep -v '^torch==' constraints.txt > $(VENV)/constraints-but-torch.txt
-	$(BIN)/python -m pip install --disable-pip-version-check $(TORCH) -c $(VENV)/constraints-but-torch.txt
-	$(BIN)/python -m pip install --disable-pip-version-check -e ".[dev]" -c $(VENV)/constraints-but-torch.txt
-	@$(BIN)/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torchvision") is not None)' || { \
-		echo "torchvision is installed in $(VENV). hf_kexue does not use it, and beside a torch of another build it breaks 'import diffusers':"; \
-		echo "run '$(BIN)/python -m pip uninstall torchvision' and try again."; \
+	@$(PYTHON) -m venv $(1) || { echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu install python3-venv."; exit 2; }
+	$(3) > $(1)/constraints-but-torch.txt
+	$(1)/bin/python -m pip install --disable-pip-version-check $(TORCH) -c $(1)/constraints-but-torch.txt
+	$(1)/bin/python -m pip install --disable-pip-version-check -e ".[$(2)]" -c $(1)/constraints-but-torch.txt
+	@$(1)/bin/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torchvision") is not None)' || { \
+		echo "torchvision is installed in $(1). hf_kexue does not use it, and beside a torch of another build it breaks 'import diffusers':"; \
+		echo "run '$(1)/bin/python -m pip uninstall torchvision' and try again."; \
 		exit 2; }
 	@touch $@
+endef
+
+$(STAMP): pyproject.toml constraints.txt
+	$(call install,$(VENV),dev,grep -v '^torch==' constraints.txt)
+
+$(PAGE_STAMP): pyproject.toml constraints.txt constraints-page.txt
+	$(call install,$(PAGE_VENV),test-page,grep -v -e '^torch==' -e '^pillow==' constraints.txt | cat - constraints-page.txt)

@@ -3,49 +3,40 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_models import RADIUM, save_extractor, save_gan, save_pipeline, save_reader
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
 from hf_kexue.cli import app, check_data, main
 from hf_kexue.dgcnn import (
-    DGCNNConfig,
     DGCNNForQuestionAnswering,
     DGCNNForTripleExtraction,
     DGCNNTokenizer,
     ReadingComprehensionPipeline,
     TripleExtractionPipeline,
 )
-from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
-from hf_kexue.simple_diffusion.complexity import count_flops, count_parameters
+from hf_kexue.rsgan import RSGANPipeline
 
 COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
 CHECKS = sorted(command.callback.__name__ for command in check_data.registered_commands)
-
-
-def save_pipeline(folder, labels=None):
-    torch.manual_seed(0)
-    unet = SimpleDiffusionUViT2DModel(
-        sample_size=16, block_out_channels=(8,), layers_per_block=1, hidden_size=32, num_transformer_layers=1,
-        num_attention_heads=2, num_class_embeds=len(labels) if labels else None,
-    )  # fmt: skip
-    torch.nn.init.normal_(unet.conv_out.weight, std=0.1)  # its last layer starts at zero: give the pictures content
-    if labels:
-        # The modulations start at zero too, so that classes would change nothing.
-        torch.nn.init.normal_(unet.transformer_modulation.weight, std=0.5)
-        torch.nn.init.normal_(unet.class_embedding.weight)
-    scheduler = ShiftedCosineScheduler(sample_size=16)
-    SimpleDiffusionPipeline(unet, scheduler, dict(enumerate(labels)) if labels else None).save_pretrained(folder)
-    return unet
 
 
 @pytest.fixture(scope="module")
 def clothes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clothes")
     save_pipeline(folder, ["Dress", "T-Shirt", "Hat"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def gan(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gan")
+    save_gan(folder, ["Dress", "T-Shirt", "Hat"])
     return folder
 
 
@@ -115,39 +106,38 @@ def test_the_seed_decides(clothes, tmp_path, sampler):
     assert first != pixels(1)
 
 
-def test_info_for_people(clothes):
-    result = invoke("info", clothes)
+def test_generate_with_a_gan(gan, tmp_path):
+    output = tmp_path / "gan.png"
+    pipeline = RSGANPipeline.from_pretrained(gan)
+    result = invoke("generate", gan, "-o", output, "--classes", "hat,Dress", "--per-class", 3, "--truncation", 0.5)
     assert result.exit_code == 0, result.output
-    assert "16 x 16 pixels" in result.output
-    assert "parameters" in result.output
+    expected = pipeline.grid(2, 3, ["Hat", "Dress"], truncation=0.5, generator=torch.Generator().manual_seed(0))
+    assert Image.open(output).tobytes() == expected.tobytes()
 
 
-def test_info_for_programs(clothes):
-    result = invoke("info", clothes, "--json")
+def test_generate_the_way_between_two_seeds(gan, tmp_path):
+    output = tmp_path / "way.png"
+    result = invoke("generate", gan, "-o", output, "--per-class", 4, "--seed", 3, "--to-seed", 5)
     assert result.exit_code == 0, result.output
-    unet = SimpleDiffusionUViT2DModel.from_pretrained(clothes, subfolder="unet")
-    assert json.loads(result.stdout) == {
-        "model": clothes.name,
-        "sample_size": 16,
-        "parameters": count_parameters(unet),
-        "flops": count_flops(unet),
-    }
+    sheet = Image.open(output)
+    assert sheet.size == (4 * 32, 3 * 32)
+    pipeline = RSGANPipeline.from_pretrained(gan)
+    for column, seed in ((0, 3), (3, 5)):
+        latents = torch.randn(1, 16, generator=torch.Generator().manual_seed(seed))
+        for row, name in enumerate(pipeline.class_names):
+            (end,) = pipeline(class_labels=[name], latents=latents).images
+            shown = sheet.crop((32 * column, 32 * row, 32 * column + 32, 32 * row + 32))
+            # a batch and a single image may differ by rounding
+            assert np.abs(np.asarray(shown, dtype=int) - np.asarray(end, dtype=int)).max() <= 1
 
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reader")
-    torch.manual_seed(0)
-    tokenizer = DGCNNTokenizer.from_texts(["镭是谁发现的？居里夫妇发现了镭。"] * 3, match_features=True)
-    tokenizer.save_pretrained(folder)
-    config = DGCNNConfig(
-        vocab_size=len(tokenizer), hidden_size=16, word_vocab_size=tokenizer.word_vocab_size, num_match_features=8
-    )
-    DGCNNForQuestionAnswering(config).save_pretrained(folder)
+    save_reader(folder)
     return folder
 
 
-RADIUM = "居里夫妇\r\n发现了镭。"
 WHO = ("--question", "谁发现了镭？")
 
 
@@ -198,18 +188,7 @@ def test_ask_passages(reader, tmp_path, name):
 @pytest.fixture(scope="module")
 def extractor(tmp_path_factory):
     folder = tmp_path_factory.mktemp("triples")
-    torch.manual_seed(0)
-    tokenizer = DGCNNTokenizer.from_texts([RADIUM], min_count=1, segmenter="none")
-    tokenizer.save_pretrained(folder)
-    config = DGCNNConfig(
-        vocab_size=len(tokenizer), hidden_size=16, triple_thresholds=[0.5, 0.45, 0.5, 0.45],
-        triple_schema=[{"predicate": name, "subject_types": [], "object_types": []} for name in ("发现", "别名")],
-    )  # fmt: skip
-    model = DGCNNForTripleExtraction(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape))
-    model.save_pretrained(folder)
+    save_extractor(folder)
     return folder
 
 
@@ -420,18 +399,24 @@ def test_check_of_triples_that_learns_them_by_heart(tmp_path):
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["generate", "{empty}"], "is not the folder of a saved pipeline: it has no model_index.json"),
-        (["info", "{empty}"], "is not the folder of a saved pipeline: it has no model_index.json"),
-        (["info", "{empty}/nowhere"], "is not the folder of a saved pipeline: it has no model_index.json"),
+        (["generate", "{empty}"], "is not the folder of a pipeline of simple diffusion or a pipeline of a GAN: it"),
+        (["info", "{empty}"], "a model for triples: it has no model_index.json or config.json"),
+        (["info", "{empty}/nowhere"], "a model for triples: it has no model_index.json or config.json"),
+        (["generate", "{reader}"], "holds DGCNNForQuestionAnswering, not a pipeline of simple diffusion or a pipe"),
+        (["generate", "{gan}", "--steps", "4"], "--steps is not for a pipeline of a GAN, which"),
+        (["generate", "{clothes}", "--truncation", "1"], "takes --guidance-scale, --steps, --sampler, --size."),
+        (["generate", "{gan}", "--truncation", "2"], "truncation must be above 0 and at most 1, got 2.0"),
+        (["generate", "{gan}", "--to-seed", "1", "--truncation", "2"], "must be above 0 and at most 1, got 2.0"),
+        (["generate", "{gan}", "--to-seed", "1", "--per-class", "1"], "at least 2 steps, got"),
         (["generate", "{clothes}", "--classes", "Dress,Sock"], "Unknown class 'Sock'"),
         (["generate", "{clothes}", "--sampler", "euler"], "sampler must be one of ancestral, ddim, dpm; got 'euler'"),
         (["generate", "{clothes}", "--size", "17"], "17"),
-        (["generate", "{plain}", "--classes", "Dress"], "this one has no classes"),
+        (["generate", "{plain}", "--classes", "Dress"], "trained without classes"),
         (["generate", "{clothes}", "--steps", "0"], "--steps"),
         (["generate"], "Missing argument"),
         (["paint"], "No such command"),
-        (["ask", "{empty}", *WHO, "--context", "镭"], "is not the folder of a saved reader: it has no config.json"),
-        (["ask", "{clothes}/unet", *WHO, "--context", "镭"], "holds no model, not a DGCNNForQuestionAnswering"),
+        (["ask", "{empty}", *WHO, "--context", "镭"], "is not the folder of a reader: it has no config.json"),
+        (["ask", "{clothes}/unet", *WHO, "--context", "镭"], "UViT2DModel, not a reader (DGCNNForQ"),
         (["ask", "{reader}", "--context", "镭"], "--question"),
         (["ask", "{reader}", *WHO], "Give the text in one of --context, --file and --passages"),
         (["ask", "{reader}", *WHO, "--context", "镭", "--file", "a.txt"], "in one of --context, --file and"),
@@ -443,8 +428,8 @@ def test_check_of_triples_that_learns_them_by_heart(tmp_path):
         (["ask", "{reader}", *WHO, "--context", " "], "The context is empty or only white space"),
         (["ask", "{reader}", *WHO, "--context", "镭", "--top-k", "0"], "--top-k"),
         (["extract", "镭"], "Missing option '--model'"),
-        (["extract", "--model", "{reader}", "镭"], "DGCNNForQuestionAnswering, not a DGCNNForTripleExtraction"),
-        (["extract", "--model", "{empty}", "镭"], "is not the folder of a saved model for triples: it has no config"),
+        (["extract", "--model", "{reader}", "镭"], "not a model for triples (DGCNNForTripleE"),
+        (["extract", "--model", "{empty}", "镭"], "is not the folder of a model for triples: it has no config"),
         (["extract", "--model", "{extractor}"], "Give the text as an argument, or a file in --input"),
         (["extract", "--model", "{extractor}", "镭", "--input", "a.txt"], "Give the text as an argument, or a file"),
         (["extract", "--model", "{extractor}", "镭", "--lines"], "--lines is for a file"),
@@ -465,7 +450,9 @@ def test_check_of_triples_that_learns_them_by_heart(tmp_path):
         (["check-data", "pictures"], "No such command"),
     ],
     ids=[
-        "generate: empty folder", "info: empty folder", "info: no folder", "unknown class", "unknown sampler",
+        "generate: empty folder", "info: empty folder", "info: no folder", "generate: a reader", "steps of a GAN",
+        "truncation of no GAN", "truncation too large", "truncation of a way", "way of one step",
+        "unknown class", "unknown sampler",
         "impossible size", "classes of a model without", "no steps", "no folder given", "unknown command",
         "ask: empty folder", "ask: another model", "ask: no question", "ask: no text", "ask: two texts",
         "ask: no file", "ask: no text file", "ask: broken JSON", "ask: no passage in a line", "ask: no passages",
@@ -479,10 +466,10 @@ def test_check_of_triples_that_learns_them_by_heart(tmp_path):
     ],
 )  # fmt: skip
 def test_mistakes_end_in_a_sentence(
-    argv, sentence, clothes, plain, questions, reader, extractor, passages, tmp_path, monkeypatch, capsys
+    argv, sentence, clothes, plain, gan, questions, reader, extractor, passages, tmp_path, monkeypatch, capsys
 ):
     places = {"empty": tmp_path, "clothes": clothes, "plain": plain, "questions": questions, "reader": reader}
-    places["extractor"] = extractor
+    places |= {"extractor": extractor, "gan": gan}
     places |= passages
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["hf-kexue", *(argument.format(**places) for argument in argv)])

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "hf_kexue"
 FAMILIES = {"simple_diffusion", "dgcnn", "rsgan"}
 # The only modules that know families from outside.
-APPLICATIONS = {"__init__", "cli", "demo", "overfit_triples", "registration"}
+APPLICATIONS = {"__init__", "demo_images", "drawing", "overfit_triples", "registration", "saved_models"}
 EXPORTABLE = ("configuration_", "modeling_", "tokenization_", "scheduling_", "pipeline_")
 LEAVES = {"scheduling", "losses", "guidance", "features", "decoding"}
 # A file with the role on the left reaches no file with a role on the right, not even through a third one.
@@ -234,6 +234,15 @@ def test_libraries_are_declared():
         if i.top not in local and not i.is_from(allowed):
             broken.append(str(i))
     refuse(broken, "What is imported is declared in pyproject.toml, as a dependency or in an extra.")
+
+
+def test_the_page_needs_its_extra_alone():
+    """app.py imports the package, its own extra and the standard library; nothing of the package imports Gradio."""
+    allowed = declared_dependencies()["demo"]
+    mine = imports_of(ROOT / "app.py")
+    assert any(i.top == "gradio" for i in mine)
+    refuse([str(i) for i in mine if not i.is_from(allowed)], "app.py imports hf_kexue, and what the extra demo has.")
+    refuse([str(i) for i in IMPORTS if i.top == "gradio"], "Only app.py knows Gradio.")
 
 
 def test_torchvision_is_never_imported():

@@ -14,7 +14,9 @@ from itertools import zip_longest
 from pathlib import Path
 
 import pytest
+import typer
 
+from hf_kexue.cli import app
 from hf_kexue.data.reading_comprehension import read_qa
 from hf_kexue.data.triples import read_triples
 
@@ -144,7 +146,7 @@ def test_named_make_targets_exist(name):
 @pytest.mark.parametrize("name", READMES)
 def test_named_options_exist(name):
     """Options of the training scripts and of the command line, as their sources spell them."""
-    cli = read("src/hf_kexue/cli.py") + read("src/hf_kexue/cli_check_data.py")
+    cli = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src/hf_kexue").glob("cli*.py"))
     benchmarks, training = sources("benchmarks"), sources("training")
     in_prose = [word for word in CODE_WORD.findall(prose(name)) if word.startswith("--")]
     assert len(in_prose) > 3
@@ -156,6 +158,27 @@ def test_named_options_exist(name):
             where = read(script[0]) + shared if script else where
             found = re.search(rf"\b{option.replace('-', '[-_]')}\b", where)
             assert found, f"{name}: --{option} of {line!r} does not exist"
+
+
+def commands_of(command, words: list[str]) -> list[list[str]]:
+    """A row for each command of the command line: its words and arguments, its options, the first line of its help."""
+    if hasattr(command, "commands"):
+        return [row for name, below in command.commands.items() for row in commands_of(below, [*words, name])]
+    arguments = [p.metavar for p in command.params if p.param_type_name == "argument"]
+    options = [f"`{p.opts[0]}`" for p in command.params if p.param_type_name == "option"]
+    first = command.help.split("\n")[0].rstrip(".") + "."
+    return [[f"`{' '.join([*words, *arguments])}`", ", ".join(options), first]]
+
+
+def test_table_of_commands_is_the_help():
+    """In English word for word; in Chinese commands and options."""
+    expected = commands_of(typer.main.get_command(app), ["hf-kexue"])
+    assert len(expected) > 7
+    found = {name: [table for table in tables(name) if table[1][0].startswith("`hf-kexue")] for name in READMES}
+    ((_, *english),), ((_, *chinese),) = found[ENGLISH], found[CHINESE]
+    assert english == expected
+    assert [row[:2] for row in chinese] == [row[:2] for row in expected]
+    assert all(re.search("[\u4e00-\u9fff]", row[2]) for row in chinese)
 
 
 def test_records_are_read(tmp_path):

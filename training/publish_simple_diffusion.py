@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_kexue.cards import write_cards
-from hf_kexue.demo import draw_classes
+from hf_kexue.demo_images import draw_classes
 from hf_kexue.hub import export_repository
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
 from hf_kexue.training_runs import portable_command

@@ -1,4 +1,4 @@
-"""What the commands of `hf-kexue` read and show: texts in files, the models of folders, triples as lines."""
+"""What the commands of `hf-kexue` read and show: texts in files, triples as lines."""
 
 from __future__ import annotations
 
@@ -7,19 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-
-def check_model(folder: Path, architecture: str, kind: str) -> None:
-    """That a folder holds a saved model of this class; before anything heavy is imported.
-
-    Raises:
-        ValueError: saying what it holds instead; `kind` is the name for it.
-    """
-    config = folder / "config.json"
-    if not config.is_file():
-        raise ValueError(f"{folder} is not the folder of a saved {kind}: it has no config.json.")
-    names = json.loads(read_text(config)).get("architectures")
-    if names != [architecture]:
-        raise ValueError(f"{folder} holds {', '.join(names or ['no model'])}, not a {architecture}.")
+MODEL_HELP = "Folder of {}; or a repository id of the Hub."
 
 
 def read_text(path: Path) -> str:

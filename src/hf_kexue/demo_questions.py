@@ -60,7 +60,7 @@ def _one(title: str, remark: str, question: str, arguments: dict[str, Any], read
     passages = arguments.get("passages") or [arguments["context"]]
     best = answers[0]
     texts = [
-        _marked(text, best) if best.get("passage", 0) == i else html.escape(text) for i, text in enumerate(passages)
+        marked(text, best) if best.get("passage", 0) == i else html.escape(text) for i, text in enumerate(passages)
     ]
     rows = "".join(
         f"<tr><td>{html.escape(answer['answer']) or '(no answer)'}</td><td>{answer['score']:.4f}</td></tr>"
@@ -74,7 +74,7 @@ def _one(title: str, remark: str, question: str, arguments: dict[str, Any], read
     )
 
 
-def _marked(text: str, answer: dict[str, Any]) -> str:
+def marked(text: str, answer: dict[str, Any]) -> str:
     """The text with the answer in a <mark>; without one where there is no answer."""
     before, inside, after = text[: answer["start"]], text[answer["start"] : answer["end"]], text[answer["end"] :]
     return html.escape(before) + (f"<mark>{html.escape(inside)}</mark>" if inside else "") + html.escape(after)

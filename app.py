@@ -1,0 +1,174 @@
+"""A page to try the published models, in the shape of a Gradio Space: images with class and guidance, questions over a
+passage, triples as a graph, and the way between two images of a GAN.
+
+    make page                                # or: python app.py --port 7860
+
+The models are those of model_cards/ beside this file; with HF_KEXUE_MODELS=OWNER they are that owner's repositories
+on the Hub. What the tabs do is `hf_kexue.page`, here is only what a visitor sees.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from html import escape
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+if find_spec("hf_kexue") is None:  # in a Space the package lies beside this file, not installed
+    sys.path.insert(0, str(HERE / "src"))
+
+import gradio as gr  # noqa: E402
+
+from hf_kexue.demo_questions import BRIDGE, QUESTIONS  # noqa: E402
+from hf_kexue.demo_triples import SENTENCES  # noqa: E402
+from hf_kexue.page import MOST_IMAGES, NO_CLASS, Page  # noqa: E402
+
+STYLE = """
+.message { border-left: 4px solid #b42318; background: #fef3f2; color: #7a1a12; padding: .6rem .9rem; margin: 0;
+  border-radius: 4px; }
+mark { background: #ffe08a; color: #1f2328; padding: 0 .1em; border-radius: 2px; }
+.found blockquote { border-left: 3px solid #8c959f; margin: .8rem 0; padding: .2rem .9rem; line-height: 1.9;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
+.found .answer { font-size: 1.5rem; margin: 0 0 .5rem; }
+.found .graph { overflow-x: auto; margin: 0 0 .5rem; }
+.found table, .found tr { border: 0 !important; border-collapse: collapse; }
+.found th, .found td { text-align: left; padding: .3rem 1.4rem .3rem 0 !important; border: 0 !important;
+  border-bottom: 1px solid #8c959f80 !important; }
+.crisp img { image-rendering: pixelated; }
+"""
+
+
+def guarded(work: Callable[..., Any], outputs: int) -> Callable[..., Any]:
+    """The work of a button: its results and an empty message, or no results and the sentence that says why."""
+
+    def run(*values: Any) -> Any:
+        try:
+            results = work(*values)
+        except (ValueError, OSError) as error:
+            return (*[None] * outputs, _message(str(error)))
+        return (*(results if outputs > 1 else [results]), gr.update(value="", visible=False))
+
+    return run
+
+
+def _message(sentence: str) -> Any:
+    return gr.update(value=_alert(sentence), visible=True)
+
+
+def _alert(sentence: str) -> str:
+    return f'<p class="message" role="alert">{escape(sentence)}</p>' if sentence else ""
+
+
+def build(page: Page) -> gr.Blocks:
+    """The four tabs."""
+    with gr.Blocks(title="hf_kexue") as blocks:
+        gr.Markdown(
+            "# hf_kexue\nModels after the articles of [kexue.fm](https://kexue.fm), small enough for a CPU. "
+            "Tab leads from field to field, Enter chooses tabs and presses buttons, the arrow keys move sliders."
+        )
+        with gr.Tab("Images"):
+            _images(page)
+        with gr.Tab("Questions"):
+            _questions(page)
+        with gr.Tab("Triples"):
+            _triples(page)
+        with gr.Tab("GAN"):
+            _gan(page)
+    return blocks
+
+
+def _place_of_messages(page: Page, key: str) -> gr.HTML:
+    """Where a tab says what is wrong; from the start, if its model is not there."""
+    return gr.HTML(_alert(page.absence(key)), visible=bool(page.absence(key)))
+
+
+def _images(page: Page) -> None:
+    gr.Markdown(
+        "Simple diffusion: noise becomes photographs of clothing, 64 x 64 pixels, in as many steps as you give it."
+    )
+    with gr.Row():
+        with gr.Column(scale=1):
+            names = page.classes("images")
+            label = gr.Dropdown([*names, NO_CLASS], value=names[0] if names else NO_CLASS, label="Class")
+            guidance = gr.Slider(1, 8, value=2, step=0.5, label="Guidance", info="1 is off; more is more typical")
+            count = gr.Slider(1, MOST_IMAGES, value=4, step=1, label="Images")
+            steps = gr.Slider(2, 64, value=20, step=1, label="Steps")
+            seed = gr.Number(0, label="Seed", precision=0)
+            draw = gr.Button("Draw", variant="primary")
+        with gr.Column(scale=2):
+            message = _place_of_messages(page, "images")
+            gallery = gr.Gallery(label="Samples", show_label=False, columns=4, height="auto", elem_classes="crisp")
+    draw.click(guarded(page.images, 1), [label, guidance, count, steps, seed], [gallery, message])
+
+
+def _questions(page: Page) -> None:
+    gr.Markdown("The reader points at the answer to a Chinese question in a text. Its score ranks answers, no more.")
+    with gr.Row():
+        with gr.Column():
+            question = gr.Textbox(QUESTIONS[0][2], label="Question", lines=1)
+            text = gr.Textbox(BRIDGE, label="Text", lines=7, max_lines=14)
+            impossible = gr.Checkbox(False, label="There may be no answer")
+            top_k = gr.Slider(1, 10, value=3, step=1, label="Answers")
+            ask = gr.Button("Ask", variant="primary")
+        with gr.Column():
+            message = _place_of_messages(page, "questions")
+            found = gr.HTML(label="Answer", elem_classes="found")
+    examples = [[asked, given["context"]] for *_, asked, given in QUESTIONS if "context" in given]
+    gr.Examples(examples, [question, text], label="Examples")
+    gr.on([ask.click, question.submit], guarded(page.answer, 1), [question, text, impossible, top_k], [found, message])
+
+
+def _triples(page: Page) -> None:
+    gr.Markdown("Who did what: subjects (blue), predicates and objects (orange) of a Chinese text, as a graph.")
+    text = gr.Textbox(SENTENCES[1], label="Text", lines=3, max_lines=14)
+    extract = gr.Button("Extract", variant="primary")
+    message = _place_of_messages(page, "triples")
+    found = gr.HTML(label="Triples", elem_classes="found")
+    gr.Examples([[sentence] for sentence in SENTENCES], [text], label="Examples")
+    extract.click(guarded(page.triples, 1), [text], [found, message])
+
+
+def _gan(page: Page) -> None:
+    gr.Markdown(
+        "A relativistic GAN draws an image in one pass. Between the latents of two seeds lies a way of images."
+    )
+    with gr.Row():
+        with gr.Column(scale=1):
+            names = page.classes("gan")
+            label = gr.Dropdown(names, value=names[0] if names else None, label="Class")
+            first, last = gr.Number(0, label="First seed", precision=0), gr.Number(1, label="Last seed", precision=0)
+            place = gr.Slider(0, 1, value=0.5, step=0.01, label="Between the two", info="0 is the first, 1 the last")
+            truncation = gr.Slider(0.1, 1, value=0.8, step=0.05, label="Truncation", info="less is more typical")
+            walk = gr.Button("Draw", variant="primary")
+        with gr.Column(scale=2):
+            message = _place_of_messages(page, "gan")
+            picture = gr.Image(show_label=False, height=400, interactive=False, alt_text="image between the two seeds")
+            strip = gr.Image(show_label=False, height=90, interactive=False, buttons=[], alt_text="the whole way")
+
+    def both(label: str, first: int, last: int, place: float, truncation: float) -> tuple[Any, Any]:
+        way = page.way(label, first, last, truncation)
+        return page.between(label, first, last, place, truncation), way
+
+    inputs = [label, first, last, place, truncation]
+    walk.click(guarded(both, 2), inputs, [picture, strip, message])
+    place.change(
+        guarded(page.between, 1), inputs, [picture, message], show_progress="hidden", trigger_mode="always_last"
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="A page to try the published models of hf_kexue.")
+    parser.add_argument("--port", type=int, default=None, help="default: 7860, or the next free one")
+    parser.add_argument("--models", default=os.environ.get("HF_KEXUE_MODELS", str(HERE / "model_cards")),
+                        help="folder of the models' folders, or their owner on the Hub")  # fmt: skip
+    args = parser.parse_args(argv)
+    build(Page(args.models)).queue().launch(server_port=args.port, css=STYLE)
+
+
+if __name__ == "__main__":
+    main()

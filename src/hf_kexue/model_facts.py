@@ -1,0 +1,103 @@
+"""How large a saved model is, and how much one forward pass computes: counted while it runs, not estimated.
+
+    model_facts(load_pipeline("model_cards/dgcnn-qa-zh"))
+
+FLOPs are those that `torch.utils.flop_counter` sees: matrix products and convolutions, a multiplication and an
+addition counted as two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+QUESTION_LENGTH, TEXT_LENGTH = 16, 240  # characters; as in the measurements of README
+
+
+def model_facts(pipeline: Any) -> dict[str, Any]:
+    """Figures of a pipeline of any family.
+
+    Args:
+        pipeline: of `load_pipeline`.
+
+    Returns:
+        "class" of the network; "parameters", of texts' models "parameters_without_embeddings" too; "flops" and
+        "flops_of", what they were counted over; "sample_size" and "classes" of images, "predicates" of triples.
+    """
+    if hasattr(pipeline, "unet"):
+        facts = _of_diffusion(pipeline)
+    elif hasattr(pipeline, "generator"):
+        facts = _of_gan(pipeline)
+    elif hasattr(pipeline.model, "extract_subjects"):
+        facts = _of_triples(pipeline)
+    else:
+        facts = _of_reader(pipeline)
+    return facts
+
+
+def _of_diffusion(pipeline: Any) -> dict[str, Any]:
+    unet = pipeline.unet
+    side, channels = unet.config.sample_size, unet.config.in_channels
+    sample, logsnr = torch.zeros(1, channels, side, side), torch.zeros(1)
+    flops = _flops(lambda: unet(sample, logsnr))
+    return _of_images(pipeline, unet, flops, f"one image of {side} x {side} pixels, one network evaluation")
+
+
+def _of_gan(pipeline: Any) -> dict[str, Any]:
+    network = pipeline.generator
+    latents = torch.zeros(1, network.config.latent_dim)
+    labels = None if network.config.num_class_embeds is None else torch.zeros(1, dtype=torch.long)
+    flops, side = _flops(lambda: network(latents, labels)), network.config.sample_size
+    return _of_images(pipeline, network, flops, f"one image of {side} x {side} pixels")
+
+
+def _of_images(pipeline: Any, network: nn.Module, flops: int, of: str) -> dict[str, Any]:
+    config: Any = network.config
+    return {
+        "class": type(network).__name__, "parameters": _parameters(network), "flops": flops, "flops_of": of,
+        "sample_size": config.sample_size, "classes": config.num_class_embeds or 0,
+    }  # fmt: skip
+
+
+def _of_reader(pipeline: Any) -> dict[str, Any]:
+    question, text = "问" * QUESTION_LENGTH, "文" * TEXT_LENGTH
+    flops = _flops(lambda: pipeline(question=question, context=text, progress=False))
+    of = f"a question of {QUESTION_LENGTH} characters and a text of {TEXT_LENGTH}"
+    return _of_texts(pipeline.model, flops, of)
+
+
+def _of_triples(pipeline: Any) -> dict[str, Any]:
+    """The objects of one subject count: how many a text has is not known beforehand."""
+    columns, _ = pipeline.preprocess("文" * TEXT_LENGTH)
+    inputs = {name: torch.from_numpy(column)[None] for name, column in columns.items()}
+    model = pipeline.model
+    if model.config.triple_prior:
+        inputs["prior"] = torch.zeros(1, inputs["input_ids"].shape[1], 2 + 2 * len(model.schema))
+    flops = _flops(lambda: model(**inputs, subjects=torch.tensor([[0, 0, 1]])))
+    of = f"a text of {TEXT_LENGTH} characters, one subject in it"
+    return {**_of_texts(model, flops, of), "predicates": len(model.schema)}
+
+
+def _of_texts(model: nn.Module, flops: int, of: str) -> dict[str, Any]:
+    embeddings = sum(_parameters(part) for part in model.modules() if isinstance(part, nn.Embedding))
+    total = _parameters(model)
+    return {
+        "class": type(model).__name__, "parameters": total, "parameters_without_embeddings": total - embeddings,
+        "flops": flops, "flops_of": of,
+    }  # fmt: skip
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _flops(run: Callable[[], Any]) -> int:
+    # The counter does not see the CPU's fused attention; the plain one is the same products, one by one.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
+        run()
+    return counter.get_total_flops()

@@ -1,0 +1,46 @@
+"""The folder of the Space: front matter, requirements, and all that app.py asks for; without Gradio."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+FRONT = re.match(r"---\n(.*?)\n---\n", (ROOT / "space/README.md").read_text(encoding="utf-8"), re.S)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_front_matter():
+    facts = yaml.safe_load(FRONT[1])
+    pinned = re.search(r"^gradio==(.+)$", (ROOT / "constraints-page.txt").read_text(), re.M)[1]
+    assert (facts["sdk"], facts["app_file"], facts["license"]) == ("gradio", "app.py", "apache-2.0")
+    assert facts["sdk_version"] == pinned
+    assert PROJECT["requires-python"] == f">={facts['python_version']}"
+    assert len(facts["short_description"]) <= 60  # the Hub takes no more
+
+
+def test_requirements_are_those_of_the_project():
+    lines = (ROOT / "space/requirements.txt").read_text(encoding="utf-8").splitlines()
+    found = [line for line in lines if not line.startswith("#")]
+    extras = PROJECT["optional-dependencies"]
+    expected = [*PROJECT["dependencies"], *extras["chinese"], *extras["demo"]]
+    assert sorted(found) == sorted(line for line in expected if not line.startswith("hf-kexue"))
+
+
+def test_the_folder_is_whole(tmp_path):
+    """What `make space` leaves runs from there: all that app.py imports but Gradio is in it."""
+    space = tmp_path / "space"
+    subprocess.run(["make", "space", f"SPACE={space}"], cwd=ROOT, check=True, capture_output=True)
+    names = {path.parent.name for path in (ROOT / "model_cards").glob("*/README.md")}
+    assert {path.name for path in (space / "model_cards").iterdir()} == names
+    assert not list(space.rglob("__pycache__"))
+    assert FRONT[0] in (space / "README.md").read_text(encoding="utf-8")
+    code = "import hf_kexue.page as p; print(p.__file__); p.Page('model_cards').model('triples')"
+    finished = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, 'src'); {code}"],
+        cwd=space, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert Path(finished.stdout.strip()).is_relative_to(space)
