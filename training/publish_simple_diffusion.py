@@ -8,6 +8,8 @@
 
 `--runs` are the output folders of the training in their order; the last one's pipeline is published. The second call
 adds what the benchmark measured on the published folder. Run the first alone and the card waits for its figures.
+`--guide` is a saved pipeline whose weaker network goes along as guidance_unet, `--guide_results` the results file that
+its card was made from.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 from hf_kexue.cards import write_cards
 from hf_kexue.demo_images import draw_classes
 from hf_kexue.hub import export_repository
-from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
+from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.training_runs import portable_command
 
 HERE = Path(__file__).resolve().parent
@@ -47,7 +49,7 @@ def stage(run: Path) -> dict[str, Any]:
     }
 
 
-def figures(runs: list[Path], quality: Path) -> dict[str, Any]:
+def figures(runs: list[Path], quality: Path, guide: Path | None) -> dict[str, Any]:
     """Everything that the card quotes."""
     last = json.loads((runs[-1] / "results.json").read_text())
     stages = [stage(run) for run in runs]
@@ -57,12 +59,14 @@ def figures(runs: list[Path], quality: Path) -> dict[str, Any]:
     for row in measured["rows"]:
         what = row["what"]
         if what == "samples":
-            what = f"samples, {row['sampler']}, {row['steps']} steps, guidance {row['guidance_scale']}"
+            what = f"samples, {row['sampler']}, {row['steps']} steps, guidance {row['guidance_scale']:g}"
         table.append([what, row["kid_efflite0"], row["standard_error"]])
     best = min((row for row in measured["rows"] if row["what"] == "samples"), key=lambda row: row["kid_efflite0"])
     device = environment["device"] + (f", {environment['threads']} threads" if environment["threads"] else "")
     versions = ", ".join(f"{name} {environment[name]}" for name in ("torch", "diffusers", "accelerate"))
+    before = json.loads(guide.read_text()) if guide else None
     return {
+        "guide": before and {key: before[key] for key in ("images_seen", "stages", "training", "evaluation")},
         "parameters": last["parameters"],
         "classes": last["classes"],
         "images_seen": sum(row["images_seen"] for row in stages),
@@ -96,14 +100,19 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--runs", required=True, nargs="+", type=Path)
     parser.add_argument("--quality", type=Path, help="results of benchmarks/sample_quality.py on the published folder")
+    parser.add_argument("--guide", type=Path, help="saved pipeline whose network becomes the guidance_unet")
+    parser.add_argument("--guide_results", type=Path, help="results file of the card of --guide")
     args = parser.parse_args()
     folder = CARDS / args.name
     if args.quality:
         results = CARDS / "results" / f"{args.name}.json"
-        results.write_text(json.dumps(figures(args.runs, args.quality), indent=1, ensure_ascii=False) + "\n")
+        results.write_text(
+            json.dumps(figures(args.runs, args.quality, args.guide_results), indent=1, ensure_ascii=False) + "\n"
+        )
         print(*write_cards(CARDS), sep="\n")
         return
-    pipeline = SimpleDiffusionPipeline.from_pretrained(args.runs[-1] / "pipeline")
+    weaker = SimpleDiffusionUViT2DModel.from_pretrained(args.guide, subfolder="unet") if args.guide else None
+    pipeline = SimpleDiffusionPipeline.from_pretrained(args.runs[-1] / "pipeline", guidance_unet=weaker)
     draw_classes(pipeline, export_repository(pipeline, folder) / "samples.png", per_class=6)
     print(folder)
 

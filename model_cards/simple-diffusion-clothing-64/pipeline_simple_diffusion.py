@@ -1266,10 +1266,14 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         unet ([`SimpleDiffusionUViT2DModel`]): the network.
         scheduler ([`ShiftedCosineScheduler`] or a Karras-family scheduler made from its config): the sampler.
         id2label (`dict[int, str]`, optional): names of the classes.
+        guidance_unet ([`SimpleDiffusionUViT2DModel`], optional): a weaker model (fewer steps, smaller) for
+            autoguidance (arXiv 2406.02507). A pipeline saved with one guides with it;
+            `from_pretrained(..., guidance_unet=None)` leaves it out.
     """
 
     _own_classes = (SimpleDiffusionUViT2DModel, ShiftedCosineScheduler)
-    model_cpu_offload_seq = "unet"
+    _optional_components = ["guidance_unet"]  # noqa: RUF012 - the form diffusers reads
+    model_cpu_offload_seq = "unet->guidance_unet"
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012 - the form diffusers reads
 
     def __init__(
@@ -1277,9 +1281,10 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         unet: SimpleDiffusionUViT2DModel,
         scheduler: SchedulerMixin,
         id2label: dict[int, str] | dict[str, str] | None = None,
+        guidance_unet: SimpleDiffusionUViT2DModel | None = None,
     ) -> None:
         super().__init__()
-        self.register_modules(unet=unet, scheduler=scheduler)
+        self.register_modules(unet=unet, scheduler=scheduler, guidance_unet=guidance_unet)
         self.register_to_config(id2label={str(k): v for k, v in id2label.items()} if id2label else None)
 
     @property
@@ -1365,10 +1370,10 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         Args:
             batch_size: how many; the number of `class_labels` or `latents` where those are given.
             class_labels: one name or index per image, or one for all. None draws without a class.
-            guidance_scale: w of uncond + w (cond - uncond); 1 is off and costs one network call per step, else two.
+            guidance_scale: w of weak + w (strong - weak), where weak is the guidance_unet, or the network itself
+                without a class; 1 is off and costs one network call per step, else two.
             guidance_interval: (low, high) in logSNR where guidance acts; None is everywhere.
-            guidance_unet: a weaker model (fewer steps, smaller) for autoguidance: it takes the place of the
-                unconditional one.
+            guidance_unet: a weaker model in place of the pipeline's own one.
             upsample_factor: sample at this multiple of `sample_size`, steered by the prediction at `sample_size`,
                 without training (archives/10055). The scheduler must have the schedule of the large size.
             upsample_guidance_scale: 1 + w of the article.
@@ -1396,6 +1401,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             batch_size = len(class_labels)
         elif latents is not None:
             batch_size = len(latents)
+        guidance_unet = guidance_unet or self.guidance_unet
         self._check_inputs(batch_size, guidance_scale, guidance_unet, upsample_factor, output_type)
         if set(callback_on_step_end_tensor_inputs) - {"latents"}:
             raise ValueError(f'Callbacks get "latents" alone, not {list(callback_on_step_end_tensor_inputs)}.')

@@ -459,6 +459,19 @@ def test_autoguidance_extrapolates_from_the_second_network():
     assert len(weak.calls) == len(strong.calls) == 50
 
 
+def test_a_saved_weaker_network_guides_by_itself(pipe, tmp_path):
+    weak, options = make_unet(seed=1), {"class_labels": [0], "guidance_scale": 3.0}
+    SimpleDiffusionPipeline(pipe.unet, pipe.scheduler, pipe.config.id2label, weak).save_pretrained(tmp_path)
+    close = {"rtol": 0, "atol": 1e-5}  # loaded weights lie otherwise in memory, which changes the order of sums
+    expected = values(draw(pipe, guidance_unet=weak, **options))
+    loaded = SimpleDiffusionPipeline.from_pretrained(tmp_path)
+    assert_close(values(draw(loaded, **options)), expected, **close)
+    sampled, _ = with_sampler(loaded, "ancestral")
+    assert sampled.guidance_unet is loaded.guidance_unet
+    without = SimpleDiffusionPipeline.from_pretrained(tmp_path, guidance_unet=None)
+    assert_close(values(draw(without, **options)), values(draw(pipe, **options)), **close)
+
+
 def test_autoguidance_by_itself_is_no_guidance(pipe):
     assert_close(
         draw(pipe, class_labels=[0], guidance_unet=pipe.unet, guidance_scale=3.0),

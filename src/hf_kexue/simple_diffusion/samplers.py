@@ -17,7 +17,7 @@ def with_sampler(pipeline: SimpleDiffusionPipeline, sampler: str) -> tuple[Simpl
     """The pipeline with another sampler on the same noise schedule, and the call options that go with it.
 
     Args:
-        pipeline: left as it is; the returned one shares its network.
+        pipeline: left as it is; the returned one shares its networks.
         sampler: `"ancestral"` and `"ddim"` are `ShiftedCosineScheduler` at eta 1 and 0, `"dpm"` is second-order
             DPM-Solver++ with its last steps at first order.
 
@@ -32,5 +32,5 @@ def with_sampler(pipeline: SimpleDiffusionPipeline, sampler: str) -> tuple[Simpl
     else:
         scheduler = ShiftedCosineScheduler.from_config(pipeline.scheduler.config)
         options = {"eta": 1.0 if sampler == "ancestral" else 0.0}
-    id2label = pipeline.config.id2label
-    return SimpleDiffusionPipeline(pipeline.unet, scheduler, id2label), options
+    shared = (pipeline.config.id2label, pipeline.guidance_unet)
+    return SimpleDiffusionPipeline(pipeline.unet, scheduler, *shared), options

@@ -1,0 +1,700 @@
+"""U-ViT of simple diffusion: convolutional levels above, one transformer at the bottom, pixels in and pixels out.
+
+    sample --patch or wavelet--> conv levels --> transformer --> conv levels --inverse--> prediction
+                                     |______________ skips ______________|
+
+The image is folded into channels once, right at the input (`patch_size`), so that a larger image costs a larger patch
+and hardly any more arithmetic. Convolutional levels carry the fine grids; all the depth sits in the transformer at the
+lowest resolution, whose blocks are joined by plain residual connections. Skips between the two halves either
+concatenate one map per block (simple diffusion) or add one map per level, `x <- Up(x - h_after) + h_before` (SiD2).
+
+Sources: kexue.fm archives/10047 (生成扩散模型漫谈二十二); Hoogeboom et al., simple diffusion, arXiv 2301.11093, the
+U-ViT; Hoogeboom et al., SiD2, arXiv 2410.19324, the residual U-ViT. It is not `UVit2DModel` of diffusers (aMUSEd) nor
+the U-ViT of arXiv 2209.12152.
+
+Longer than its siblings: a fifth of it checks configurations and inputs, one sentence for each mistake.
+
+Shapes: B batch, C channels, H W rows and columns, L = H*W tokens at the bottom, D hidden_size, E embedding width, S
+text tokens.
+
+One file of several of hf_kexue, put together for the Hub.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import torch
+import torch.nn.functional as F
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils import BaseOutput
+from json import JSONDecodeError
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from typing import Any, Literal
+
+
+# ---- strict_loading.py
+
+SHAPES = re.compile(r"(\S+) expected shape torch\.Size\((\[[\d, ]*\])\), but got torch\.Size\((\[[\d, ]*\])\)")
+SHOWN = 3  # names in a sentence
+
+
+def safetensors_only(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of `from_pretrained` that never read a pickled file.
+
+    Raises:
+        ValueError: if they ask for one.
+    """
+    if options.get("use_safetensors") is False:
+        raise ValueError("use_safetensors=False asks for pickled weights, which can run code: only safetensors load.")
+    return {**options, "use_safetensors": True}
+
+
+@contextmanager
+def clear_errors(source: Any) -> Iterator[None]:
+    """What the libraries raise about files, as one sentence.
+
+    Args:
+        source: folder or repository id, for the sentence.
+
+    Raises:
+        ValueError: for weights that are cut off or damaged, or of another shape, and for JSON that is cut off.
+        OSError: where there are no weights in safetensors.
+    """
+    try:
+        yield
+    except (SafetensorError, OSError, ValueError) as error:
+        broken = next((cause for cause in _chain(error) if isinstance(cause, SafetensorError)), None)
+        shape = SHAPES.search(str(error))
+        if broken is not None:
+            raise ValueError(
+                f"The weights of {source} are cut off or damaged ({broken}): save or download them again."
+            ) from error
+        if shape is not None:
+            check_loaded(source, {"mismatched_keys": [(shape[1], shape[3], shape[2])]})
+        if isinstance(error, JSONDecodeError):
+            raise ValueError(f"A file of {source} is no whole JSON ({error}): save or download it again.") from error
+        if isinstance(error, OSError) and "safetensors" in str(error):
+            raise OSError(
+                f"{source} has no weights in safetensors; pickled ones (.bin, .pt) can run code and are not loaded."
+            ) from error
+        raise
+
+
+def check_loaded(source: Any, info: dict[str, Any]) -> None:
+    """Refuse what was loaded in part.
+
+    Args:
+        source: folder or repository id, for the sentence.
+        info: what `from_pretrained(output_loading_info=True)` tells.
+
+    Raises:
+        ValueError: if weights are missing, too many, or of another shape.
+    """
+    shapes = [f"{name} is {_plain(there)}, not {_plain(own)}" for name, there, own in info.get("mismatched_keys", ())]
+    for what, names in (
+        ("of another shape", shapes),
+        ("missing", info.get("missing_keys", ())),
+        ("not of this network", info.get("unexpected_keys", ())),
+    ):
+        if names:
+            raise ValueError(f"The weights of {source} do not fit its configuration; {what}: {_first(names)}.")
+
+
+def refuse_unknown_fields(where: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a configuration with fields that no one reads: a newer version or a slip of the pen wrote them.
+
+    Args:
+        where: whose configuration, for the sentence.
+        given: names; those that begin with an underscore belong to the libraries.
+        known: names.
+
+    Raises:
+        ValueError: with the unknown names and the known ones.
+    """
+    known = set(known)
+    if unknown := sorted(name for name in given if name not in known and not name.startswith("_")):
+        raise ValueError(f"The configuration of {where} has unknown fields {unknown}; known are {sorted(known)}.")
+
+
+def _plain(shape: Any) -> str:
+    return str(shape).removeprefix("torch.Size(").removesuffix(")")
+
+
+def _first(names: Iterable[Any]) -> str:
+    names = sorted(map(str, names))
+    return "; ".join(names[:SHOWN]) + (f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+# ---- modeling_from_hub.py
+
+class ModelFromHub(ModelMixin):
+    """What the networks of the family have in common."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Any:
+        """As everywhere in diffusers, from safetensors alone, and all of it or nothing.
+
+        Args:
+            pretrained_model_name_or_path: folder, or repository id of the Hub; `subfolder` names a pipeline's part.
+            **kwargs: of `ModelMixin.from_pretrained`. With `ignore_mismatched_sizes` it may be a part.
+
+        Raises:
+            ValueError: for weights that are damaged, missing, too many or of another shape, and for unknown fields.
+            OSError: where there are no weights in safetensors.
+        """
+        with_info = kwargs.pop("output_loading_info", False)
+        options = safetensors_only(kwargs)
+        with clear_errors(pretrained_model_name_or_path):
+            model, info = super().from_pretrained(pretrained_model_name_or_path, output_loading_info=True, **options)
+        if not kwargs.get("ignore_mismatched_sizes"):
+            check_loaded(pretrained_model_name_or_path, info)
+        return (model, info) if with_info else model
+
+    @classmethod
+    def extract_init_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As everywhere in diffusers, but unknown entries of a configuration are refused."""
+        known = inspect.signature(cls.__init__).parameters.keys() - {"self"}
+        refuse_unknown_fields(cls.__name__, config_dict, {*known, "quantization_config"})
+        return super().extract_init_dict(config_dict, **kwargs)
+
+
+# ---- transformer_uvit.py
+
+def zero_init(layer: nn.Module) -> None:
+    """Set weight and bias to zero: the branch that ends in this layer is silent at the start of training."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+def axial_rotary_angles(
+    height: int, width: int, head_dim: int, base_tokens: float, device: torch.device, theta: float = 100.0
+) -> Tensor:
+    """Rotary angles (H*W, head_dim / 2): the first half of them turns with the row, the second with the column.
+
+    Coordinates are centred and scaled so that a grid of any size spans the area of the training grid of `base_tokens`
+    tokens: at another resolution the network meets the same range of positions, only more densely or sparsely sampled.
+    """
+    scale = math.sqrt(base_tokens / (height * width))
+    rows = (torch.arange(height, device=device) - (height - 1) / 2) * scale
+    columns = (torch.arange(width, device=device) - (width - 1) / 2) * scale
+    frequencies = theta ** (-torch.arange(head_dim // 4, device=device) / (head_dim // 4))  # (head_dim / 4,)
+    by_row = (rows[:, None] * frequencies)[:, None].expand(height, width, -1)
+    by_column = (columns[:, None] * frequencies)[None].expand(height, width, -1)
+    return torch.cat([by_row, by_column], dim=-1).flatten(0, 1)  # (H*W, head_dim / 2)
+
+
+def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the pairs (x[..., :d/2], x[..., d/2:]) of x (B, heads, L, d) by the angles behind cos and sin (L, d/2)."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with RMS-normalised queries and keys; over itself, or over text states where given."""
+
+    def __init__(self, hidden_size: int, num_heads: int, context_dim: int | None = None) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.to_q = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.to_kv = nn.Linear(context_dim or hidden_size, 2 * hidden_size, bias=False)
+        self.norm_q = nn.RMSNorm(hidden_size // num_heads, eps=1e-6)
+        self.norm_k = nn.RMSNorm(hidden_size // num_heads, eps=1e-6)
+        self.to_out = nn.Linear(hidden_size, hidden_size)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor] | None = None,
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
+    ) -> Tensor:
+        q = self.to_q(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, L, d)
+        kv = self.to_kv(x if context is None else context)  # (B, S or L, 2D)
+        k, v = kv.unflatten(-1, (2 * self.num_heads, -1)).transpose(1, 2).chunk(2, dim=1)  # (B, heads, S or L, d) each
+        q, k = self.norm_q(q), self.norm_k(k)
+        if rotary is not None:
+            q, k = apply_rotary(q, *rotary), apply_rotary(k, *rotary)
+        h = F.scaled_dot_product_attention(q, k, v, attn_mask=context_mask)
+        return self.to_out(h.transpose(1, 2).flatten(2))  # (B, L, D)
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, optional cross-attention and MLP; shift, scale and gate of each branch come from the embedding.
+
+    The six modulation vectors are one projection shared by all blocks plus a learned table per block (adaLN-single of
+    PixArt, arXiv 2310.00426): a projection for each block would cost as many weights as its attention.
+    """
+
+    def __init__(
+        self, hidden_size: int, num_heads: int, mlp_ratio: float, dropout: float, cross_attention_dim: int | None
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(hidden_size, eps=1e-6, elementwise_affine=False)
+        self.attn = Attention(hidden_size, num_heads)
+        self.cross_attn = None
+        if cross_attention_dim is not None:
+            self.norm_cross = nn.LayerNorm(hidden_size, eps=1e-6)
+            self.cross_attn = Attention(hidden_size, num_heads, cross_attention_dim)
+            zero_init(self.cross_attn.to_out)
+        self.norm2 = nn.LayerNorm(hidden_size, eps=1e-6, elementwise_affine=False)
+        inner_dim = int(hidden_size * mlp_ratio)
+        self.linear_1 = nn.Linear(hidden_size, inner_dim)
+        self.linear_2 = nn.Linear(inner_dim, hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        self.modulation_table = nn.Parameter(torch.zeros(6, hidden_size))
+
+    def forward(
+        self,
+        x: Tensor,
+        modulation: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
+    ) -> Tensor:
+        shift1, scale1, gate1, shift2, scale2, gate2 = (modulation + self.modulation_table)[:, :, None].unbind(1)
+        h = torch.addcmul(shift1, self.norm1(x), 1 + scale1)  # (B, L, D)
+        x = x + gate1 * self.dropout(self.attn(h, rotary))
+        if self.cross_attn is not None and context is not None:
+            x = x + self.cross_attn(self.norm_cross(x), context=context, context_mask=context_mask)
+        h = torch.addcmul(shift2, self.norm2(x), 1 + scale2)
+        h = self.linear_2(self.dropout(F.gelu(self.linear_1(h), approximate="tanh")))
+        return x + gate2 * h
+
+
+# ---- wavelet_legall.py
+
+def _analyse(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    length = x.shape[dim]
+    even, odd = (x.index_select(dim, torch.arange(start, length, 2, device=x.device)) for start in (0, 1))
+    half = length // 2
+    following = torch.cat([even.narrow(dim, 1, half - 1), even.narrow(dim, half - 1, 1)], dim)
+    detail = odd - (even + following) / 2
+    preceding = torch.cat([detail.narrow(dim, 0, 1), detail.narrow(dim, 0, half - 1)], dim)
+    smooth = even + (preceding + detail) / 4
+    return smooth * math.sqrt(2), detail / math.sqrt(2)
+
+
+def _synthesise(smooth: Tensor, detail: Tensor, dim: int) -> Tensor:
+    smooth, detail = smooth / math.sqrt(2), detail * math.sqrt(2)
+    half = smooth.shape[dim]
+    preceding = torch.cat([detail.narrow(dim, 0, 1), detail.narrow(dim, 0, half - 1)], dim)
+    even = smooth - (preceding + detail) / 4
+    following = torch.cat([even.narrow(dim, 1, half - 1), even.narrow(dim, half - 1, 1)], dim)
+    odd = detail + (even + following) / 2
+    return torch.stack([even, odd], dim=dim + 1).flatten(dim, dim + 1)
+
+
+def dwt_forward(x: Tensor, levels: int = 1) -> Tensor:
+    """Fold an image into wavelet coefficients, every band split again at each further level.
+
+    Args:
+        x (B, C, H, W): H and W are multiples of 2**levels.
+        levels: 0 returns x.
+
+    Returns:
+        (B, 4**levels * C, H / 2**levels, W / 2**levels); in each level the bands follow each other as smooth-smooth,
+        smooth-detail, detail-smooth, detail-detail (rows first).
+
+    Raises:
+        ValueError: if H or W is not a multiple of 2**levels.
+    """
+    if x.shape[-2] % 2**levels or x.shape[-1] % 2**levels:
+        raise ValueError(f"{levels} wavelet levels need sides divisible by {2**levels}, got {tuple(x.shape[-2:])}.")
+    for _ in range(levels):
+        bands = [band for half in _analyse(x, 2) for band in _analyse(half, 3)]
+        x = torch.cat(bands, dim=1)
+    return x
+
+
+def dwt_inverse(x: Tensor, levels: int = 1) -> Tensor:
+    """Undo `dwt_forward`: (B, 4**levels * C, H, W) -> (B, C, H * 2**levels, W * 2**levels)."""
+    for _ in range(levels):
+        smooth_smooth, smooth_detail, detail_smooth, detail_detail = x.chunk(4, dim=1)
+        smooth = _synthesise(smooth_smooth, smooth_detail, 3)
+        detail = _synthesise(detail_smooth, detail_detail, 3)
+        x = _synthesise(smooth, detail, 2)
+    return x
+
+
+# ---- modeling_uvit.py
+
+@dataclass
+class SimpleDiffusionUViT2DOutput(BaseOutput):
+    """Output of `SimpleDiffusionUViT2DModel`.
+
+    Args:
+        sample (`torch.Tensor` of shape (B, out_channels, H, W)): the prediction, of the kind the scheduler's
+            `prediction_type` names.
+    """
+
+    sample: Tensor
+
+
+class LogSNREmbedding(nn.Module):
+    """Sines and cosines of logSNR, then a two-layer perceptron: (B,) -> (B, E)."""
+
+    def __init__(self, embedding_dim: int, num_frequencies: int = 64) -> None:
+        super().__init__()
+        self.num_frequencies = num_frequencies
+        self.linear_1 = nn.Linear(2 * num_frequencies, embedding_dim)
+        self.linear_2 = nn.Linear(embedding_dim, embedding_dim)
+
+    def forward(self, logsnr: Tensor) -> Tensor:
+        # Periods from far beyond the range of logSNR (about +-20) down to a quarter of a nat. Not a buffer: in bf16
+        # its rounding would turn the angles of a large logSNR by a tenth of a radian.
+        exponents = torch.linspace(math.log(1 / 40), math.log(4.0), self.num_frequencies, device=logsnr.device)
+        angles = logsnr.float()[:, None] * exponents.exp()  # (B, F)
+        features = torch.cat([angles.sin(), angles.cos()], dim=-1)  # (B, 2F)
+        return self.linear_2(F.silu(self.linear_1(features.to(self.linear_1.weight.dtype))))
+
+
+class ResnetBlock(nn.Module):
+    """x + Conv(SiLU(FiLM(Norm(Conv(SiLU(Norm(x))))))), the last convolution starts at zero."""
+
+    def __init__(self, in_channels: int, out_channels: int, embedding_dim: int, norm_groups: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(math.gcd(norm_groups, in_channels), in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.modulation = nn.Linear(embedding_dim, 2 * out_channels)
+        self.norm2 = nn.GroupNorm(math.gcd(norm_groups, out_channels), out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
+        zero_init(self.modulation)
+        zero_init(self.conv2)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.modulation(emb)[:, :, None, None].chunk(2, dim=1)  # (B, C, 1, 1) each
+        h = torch.addcmul(shift, self.norm2(h), 1 + scale)
+        return self.shortcut(x) + self.conv2(F.silu(h))
+
+
+class Downsample(nn.Module):
+    """2x2 convolution of stride 2: (B, C, H, W) -> (B, C', H/2, W/2)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 2, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class Upsample(nn.Module):
+    """1x1 convolution and pixel shuffle, the mirror image of `Downsample`: (B, C', H/2, W/2) -> (B, C, H, W)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 4 * out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.conv(x), 2)
+
+
+class DownBlock(nn.Module):
+    """One level on the way down: residual blocks, then half the resolution."""
+
+    def __init__(
+        self, channels: int, next_channels: int, num_layers: int, embedding_dim: int, norm_groups: int
+    ) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList(
+            ResnetBlock(channels, channels, embedding_dim, norm_groups) for _ in range(num_layers)
+        )
+        self.downsampler = Downsample(channels, next_channels)
+
+    def forward(self, x: Tensor, emb: Tensor) -> tuple[Tensor, list[Tensor]]:
+        hidden_states = []
+        for resnet in self.resnets:
+            x = resnet(x, emb)
+            hidden_states.append(x)
+        return self.downsampler(x), hidden_states
+
+
+class UpBlock(nn.Module):
+    """One level on the way up: double the resolution, then residual blocks over the skips."""
+
+    def __init__(
+        self, channels: int, next_channels: int, num_layers: int, embedding_dim: int, norm_groups: int, skip: str
+    ) -> None:
+        super().__init__()
+        self.skip = skip
+        self.upsampler = Upsample(next_channels, channels)
+        in_channels = 2 * channels if skip == "concat" else channels
+        self.resnets = nn.ModuleList(
+            ResnetBlock(in_channels, channels, embedding_dim, norm_groups) for _ in range(num_layers)
+        )
+
+    def forward(self, x: Tensor, emb: Tensor, hidden_states: list[Tensor], h_after: Tensor) -> Tensor:
+        if self.skip == "residual":
+            x = self.upsampler(x - h_after) + hidden_states[-1]
+        else:
+            x = self.upsampler(x)
+        for resnet, h_before in zip(self.resnets, reversed(hidden_states)):
+            x = resnet(torch.cat([x, h_before], dim=1) if self.skip == "concat" else x, emb)
+        return x
+
+
+# Arguments of the model that count or measure something.
+POSITIVE = (
+    *("sample_size", "in_channels", "out_channels", "patch_size", "hidden_size", "num_attention_heads", "mlp_ratio"),
+    *("embedding_dim", "num_class_embeds", "cross_attention_dim", "norm_num_groups"),
+)
+
+
+class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
+    r"""The U-ViT of simple diffusion.
+
+    Args:
+        sample_size (`int`): pixels along one side of the training images. Other sizes may be sampled (see `forward`).
+        in_channels, out_channels (`int`): channels of the image and of the prediction.
+        patch_size (`int`): side of the patch folded into channels at the input; a power of two for `"dwt"`.
+        input_transform (`"patch"` | `"dwt"`): fold patches as they are, or their LeGall 5/3 wavelet coefficients.
+        block_out_channels (`tuple[int, ...]`): channels of the convolutional levels, finest first. Each level halves
+            the resolution, so that the transformer sees H / (patch_size * 2**len(block_out_channels)) rows.
+        layers_per_block (`int` or `tuple[int, ...]`): residual blocks per level, each way.
+        hidden_size, num_transformer_layers, num_attention_heads, mlp_ratio: of the transformer at the bottom.
+        dropout (`float` in [0, 1)): in the transformer only, where the paper puts it.
+        embedding_dim (`int`, defaults to `hidden_size`): width of the conditioning vector.
+        num_class_embeds (`int`, optional): number of classes. Index `num_class_embeds` is the null class of guidance.
+        cross_attention_dim (`int`, optional): width of text states; adds a cross-attention to each transformer block.
+        skip (`"concat"` | `"residual"`): skips of simple diffusion, or of SiD2.
+        norm_num_groups (`int`): most groups in a GroupNorm of the convolutional levels.
+
+    Raises:
+        ValueError: with a sentence, for any combination that cannot be built.
+    """
+
+    _supports_gradient_checkpointing = True
+    _no_split_modules = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - the form diffusers reads
+    _repeated_blocks = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - for compile_repeated_blocks
+
+    @register_to_config
+    def __init__(
+        self,
+        sample_size: int = 64,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        patch_size: int = 2,
+        input_transform: Literal["patch", "dwt"] = "patch",
+        block_out_channels: tuple[int, ...] = (64, 128),
+        layers_per_block: int | tuple[int, ...] = 2,
+        hidden_size: int = 256,
+        num_transformer_layers: int = 6,
+        num_attention_heads: int = 4,
+        mlp_ratio: float = 4.0,
+        dropout: float = 0.0,
+        embedding_dim: int | None = None,
+        num_class_embeds: int | None = None,
+        cross_attention_dim: int | None = None,
+        skip: Literal["concat", "residual"] = "concat",
+        norm_num_groups: int = 32,
+    ) -> None:
+        super().__init__()
+        block_out_channels = tuple(block_out_channels)
+        layers = (
+            (layers_per_block,) * len(block_out_channels) if isinstance(layers_per_block, int) else layers_per_block
+        )
+        self._check_config(block_out_channels, tuple(layers))
+        embedding_dim = embedding_dim or hidden_size
+        self.gradient_checkpointing = False
+        self.total_stride = patch_size * 2 ** len(block_out_channels)
+        """Height and width of any sample must be multiples of this."""
+
+        self.logsnr_embedding = LogSNREmbedding(embedding_dim)
+        self.class_embedding = None
+        if num_class_embeds is not None:
+            self.class_embedding = nn.Embedding(num_class_embeds + 1, embedding_dim)
+            nn.init.normal_(self.class_embedding.weight, std=0.02)
+
+        self.conv_in = nn.Conv2d(in_channels * patch_size**2, block_out_channels[0], 3, padding=1)
+        below = (*block_out_channels[1:], hidden_size)
+        self.down_blocks = nn.ModuleList(
+            DownBlock(c, c_below, n, embedding_dim, norm_num_groups)
+            for c, c_below, n in zip(block_out_channels, below, layers)
+        )
+        self.transformer_modulation = nn.Linear(embedding_dim, 6 * hidden_size)
+        zero_init(self.transformer_modulation)
+        self.transformer_blocks = nn.ModuleList(
+            TransformerBlock(hidden_size, num_attention_heads, mlp_ratio, dropout, cross_attention_dim)
+            for _ in range(num_transformer_layers)
+        )
+        self.up_blocks = nn.ModuleList(
+            UpBlock(c, c_below, n, embedding_dim, norm_num_groups, skip)
+            for c, c_below, n in reversed(list(zip(block_out_channels, below, layers)))
+        )
+        self.norm_out = nn.GroupNorm(math.gcd(norm_num_groups, block_out_channels[0]), block_out_channels[0])
+        self.conv_out = nn.Conv2d(block_out_channels[0], out_channels * patch_size**2, 3, padding=1)
+        zero_init(self.conv_out)  # step 0 predicts zero
+
+    def _check_config(self, block_out_channels: tuple[int, ...], layers: tuple[int, ...]) -> None:
+        c, levels = self.config, len(block_out_channels)
+        for name in POSITIVE:
+            if c[name] is not None and not c[name] > 0:
+                raise ValueError(f"{name} must be positive, got {c[name]!r}.")
+        stride = c.patch_size * 2**levels
+        head_multiple = 4 * c.num_attention_heads
+        rules = [
+            (
+                c.input_transform in ("patch", "dwt"),
+                f'input_transform must be "patch" or "dwt", got {c.input_transform!r}',
+            ),
+            (c.skip in ("concat", "residual"), f'skip must be "concat" or "residual", got {c.skip!r}'),
+            (
+                c.num_transformer_layers >= 0,
+                f"num_transformer_layers must not be negative, got {c.num_transformer_layers}",
+            ),
+            (
+                c.input_transform != "dwt" or c.patch_size.bit_count() == 1,
+                f"The wavelet input needs a power of two as patch_size, got {c.patch_size}",
+            ),
+            (
+                levels >= 1 and all(n >= 1 for n in block_out_channels),
+                f"block_out_channels must be positive and at least one, got {block_out_channels}",
+            ),
+            (
+                len(layers) == levels and all(n >= 1 for n in layers),
+                f"layers_per_block must be positive, one number or one for each of {levels} levels, got {layers}",
+            ),
+            (
+                c.hidden_size % head_multiple == 0,
+                f"hidden_size must be a multiple of 4 * num_attention_heads = {head_multiple}, since rotary positions "
+                f"split each head into four parts; got {c.hidden_size}",
+            ),
+            (0.0 <= c.dropout < 1.0, f"dropout must lie in [0, 1), got {c.dropout}"),
+            (
+                c.sample_size >= stride and c.sample_size % stride == 0,
+                f"sample_size must be a multiple of the total stride {stride} (patch_size {c.patch_size} times 2 for "
+                f"each of {levels} levels), got {c.sample_size}",
+            ),
+        ]
+        for is_fulfilled, sentence in rules:
+            if not is_fulfilled:
+                raise ValueError(f"{sentence}.")
+
+    def forward(
+        self,
+        sample: Tensor,
+        logsnr: Tensor | float,
+        class_labels: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> SimpleDiffusionUViT2DOutput | tuple[Tensor]:
+        """Predict from noised images.
+
+        Args:
+            sample (B, in_channels, H, W): x_t. H and W are any multiples of `total_stride`, square or not.
+            logsnr (B,), () or `float`: log signal-to-noise ratio of each x_t, in nats.
+            class_labels (B,), optional: integers in [0, num_class_embeds]; None is the null class for every sample.
+            encoder_hidden_states (B, S, cross_attention_dim), optional: text states.
+            encoder_attention_mask (B, S), optional: 1 or True where a text token is real.
+            return_dict: False returns a plain tuple.
+
+        Returns:
+            `SimpleDiffusionUViT2DOutput` with `.sample` (B, out_channels, H, W).
+
+        Raises:
+            ValueError: for a size that the total stride does not divide, or inputs this model was not built for.
+        """
+        logsnr = torch.as_tensor(logsnr, device=sample.device)
+        self._check_inputs(sample, logsnr, class_labels, encoder_hidden_states, encoder_attention_mask)
+        batch_size = len(sample)
+        logsnr = logsnr.expand(batch_size)  # (B,)
+        emb = self.logsnr_embedding(logsnr)  # (B, E)
+        if self.class_embedding is not None:
+            if class_labels is None:
+                class_labels = torch.full((batch_size,), self.config.num_class_embeds, device=sample.device)
+            emb = emb + self.class_embedding(class_labels)
+        emb = F.silu(emb)
+        mask = None if encoder_attention_mask is None else encoder_attention_mask.bool()[:, None, None]  # (B, 1, 1, S)
+
+        x = self.conv_in(self._fold(sample))  # (B, C, H/p, W/p)
+        skips: list[tuple[list[Tensor], Tensor]] = []
+        for block in self.down_blocks:
+            x, hidden_states = self._run(block, x, emb)
+            skips.append((hidden_states, x))
+
+        rows, columns = x.shape[-2:]
+        rotary = self._rotary(rows, columns, x)
+        modulation = self.transformer_modulation(emb).unflatten(-1, (6, -1))  # (B, 6, D)
+        x = x.flatten(2).transpose(1, 2)  # (B, L, D)
+        for block in self.transformer_blocks:
+            x = self._run(block, x, modulation, rotary, encoder_hidden_states, mask)
+        x = x.transpose(1, 2).unflatten(-1, (rows, columns))  # (B, D, h, w)
+
+        for block, (hidden_states, h_after) in zip(self.up_blocks, reversed(skips)):
+            x = self._run(block, x, emb, hidden_states, h_after)
+        x = self._unfold(self.conv_out(F.silu(self.norm_out(x))))  # (B, out_channels, H, W)
+        return SimpleDiffusionUViT2DOutput(sample=x) if return_dict else (x,)
+
+    def _run(self, block: nn.Module, *inputs: Any) -> Any:
+        if torch.is_grad_enabled() and self.gradient_checkpointing:
+            return self._gradient_checkpointing_func(block, *inputs)
+        return block(*inputs)
+
+    def _fold(self, x: Tensor) -> Tensor:
+        if self.config.input_transform == "dwt":
+            return dwt_forward(x, levels=self.config.patch_size.bit_length() - 1)
+        return F.pixel_unshuffle(x, self.config.patch_size)
+
+    def _unfold(self, x: Tensor) -> Tensor:
+        if self.config.input_transform == "dwt":
+            return dwt_inverse(x, levels=self.config.patch_size.bit_length() - 1)
+        return F.pixel_shuffle(x, self.config.patch_size)
+
+    def _rotary(self, height: int, width: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        head_dim = self.config.hidden_size // self.config.num_attention_heads
+        base_tokens = (self.config.sample_size / self.total_stride) ** 2
+        angles = axial_rotary_angles(height, width, head_dim, base_tokens, x.device)
+        return angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+
+    def _check_inputs(
+        self, sample: Tensor, logsnr: Tensor, class_labels: Tensor | None, text: Tensor | None, mask: Tensor | None
+    ) -> None:
+        if sample.ndim != 4 or sample.shape[1] != self.config.in_channels:
+            raise ValueError(
+                f"sample must have the shape (B, {self.config.in_channels}, H, W), got {tuple(sample.shape)}."
+            )
+        height, width = sample.shape[-2:]
+        if height % self.total_stride or width % self.total_stride or not height or not width:
+            raise ValueError(
+                f"Height and width must be positive multiples of {self.total_stride}, the total stride of this model; "
+                f"got {height} x {width}."
+            )
+        batch_size, text_dim = len(sample), self.config.cross_attention_dim
+        if logsnr.ndim > 1 or logsnr.numel() not in (1, batch_size):
+            raise ValueError(f"logsnr must be a number or have the shape ({batch_size},), got {tuple(logsnr.shape)}.")
+        if class_labels is not None and self.class_embedding is None:
+            raise ValueError("class_labels were given, but this model has no classes (num_class_embeds is None).")
+        if class_labels is not None and (class_labels.shape != (batch_size,) or class_labels.is_floating_point()):
+            raise ValueError(f"class_labels must be {batch_size} integers, got {class_labels}.")
+        if class_labels is not None and class_labels.device.type == "cpu" and not torch.compiler.is_compiling():
+            null = self.config.num_class_embeds  # elsewhere the check would wait for the device in every step
+            if class_labels.numel() and not 0 <= int(class_labels.min()) <= int(class_labels.max()) <= null:
+                raise ValueError(
+                    f"class_labels must lie in 0..{null}, where {null} is the null class; got {class_labels}."
+                )
+        if text is not None and text_dim is None:
+            raise ValueError(
+                "encoder_hidden_states were given, but this model has no cross-attention (no cross_attention_dim)."
+            )
+        if text is not None and (text.ndim != 3 or len(text) != batch_size or text.shape[2] != text_dim):
+            raise ValueError(
+                f"encoder_hidden_states must have the shape ({batch_size}, S, {text_dim}), got {tuple(text.shape)}."
+            )
+        if mask is not None and (text is None or mask.shape != text.shape[:2]):
+            raise ValueError("encoder_attention_mask must have the shape (B, S) of encoder_hidden_states.")
