@@ -19,6 +19,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import load_file, save_file
+
 from hf_kexue import DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
 from hf_kexue.cards import write_cards
 from hf_kexue.hub import export_repository
@@ -41,7 +44,7 @@ def command(run: Path, results: dict[str, Any]) -> str:
         elif option == "init_from":
             donor = Path(arguments["init_from"])
             word = f"outputs/{donor.parent.name}/{donor.name}"
-        elif option in ("train", "validation", "texts", "word_vectors"):
+        elif option in ("train", "validation", "texts", "triples", "word_vectors"):
             given = arguments[option] if isinstance(arguments[option], list) else [arguments[option]]
             places = [Path(place) for place in given if place.startswith((".", "/"))]  # a Hub id stays as it is
             if place := next((place for place in places if place.name == Path(word).name), None):
@@ -122,16 +125,28 @@ def figures(runs: list[Path], measured: dict[str, Any] | None) -> dict[str, Any]
     }
 
 
-def check_size(model: Path) -> None:
-    """Refuse a folder without weights, or with more than the project's own repository should hold."""
-    size = sum(file.stat().st_size for file in model.glob("*.safetensors"))
-    if not size:
-        raise ValueError(f"{model} holds no weights; the run has to come to its end before it is published.")
-    if size > LARGEST:
+def load(model_class: Any, folder: Path) -> tuple[Any, bool]:
+    """The model of a run in float32, and whether its weights must be stored as float16 to stay below 25 MB.
+
+    Raises:
+        ValueError: for a folder without weights, or with more than the project's own repository should hold.
+    """
+    if not list(folder.glob("*.safetensors")):
+        raise ValueError(f"{folder} holds no weights; the run has to come to its end before it is published.")
+    model = model_class.from_pretrained(folder, dtype=torch.float32)
+    numbers = sum(tensor.numel() for tensor in model.state_dict().values())
+    if 2 * numbers > LARGEST:
         raise ValueError(
-            f"{model} holds {size / 1e6:.1f} MB of weights; at most {LARGEST / 1e6:.0f} MB are published. Train with "
-            "fewer words (--max_words) or a smaller --hidden_size."
+            f"{folder} holds {2 * numbers / 1e6:.1f} MB of weights, as float16; at most {LARGEST / 1e6:.0f} MB are "
+            "published. Train with fewer words (--max_words) or a smaller --hidden_size."
         )
+    return model, 4 * numbers > LARGEST
+
+
+def halve(folder: Path) -> None:
+    """Store the weights of an exported model as float16. Its configuration says float32, which it loads as."""
+    path = folder / "model.safetensors"
+    save_file({key: value.half() for key, value in load_file(path).items()}, path, metadata={"format": "pt"})
 
 
 def publish(name: str, runs: list[Path], passages: Path | None = None, cards: Path = CARDS) -> Path:
@@ -153,12 +168,13 @@ def publish(name: str, runs: list[Path], passages: Path | None = None, cards: Pa
     saved, folder = runs[-1] / "model", cards / name
     if not (text := cards / "texts" / f"{name}.yaml").is_file():
         raise ValueError(f"There is no {text}: write what the card of {name} says first.")
-    check_size(saved)
+    model, is_large = load(DGCNNForQuestionAnswering, saved)
     found = figures(runs, json.loads(passages.read_text()) if passages else None)
-    model, tokenizer = DGCNNForQuestionAnswering.from_pretrained(saved), DGCNNTokenizer.from_pretrained(saved)
-    reader = ReadingComprehensionPipeline(model=model, tokenizer=tokenizer)
+    reader = ReadingComprehensionPipeline(model=model, tokenizer=DGCNNTokenizer.from_pretrained(saved))
     shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
     export_repository(reader, folder)
+    if is_large:
+        halve(folder)
     results = cards / "results" / f"{name}.json"
     results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(*write_cards(cards), sep="\n")
