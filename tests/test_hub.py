@@ -298,7 +298,7 @@ def test_large_weights_are_stored_in_half_and_loaded_in_float32(script, run, car
 
 
 def test_figures_of_a_run(script, run):
-    found = script.figures([run], None)
+    found = script.figures([run], None, {})
     (stage,) = found["stages"]
     assert stage == {
         "what": "real questions", "questions_seen": 288, "steps": 9, "minutes": 3, "cpu_seconds": 170.5,

@@ -73,6 +73,7 @@ class Arguments(PublishingArguments, RunArguments):
     hidden_size: int = option(128, "Width.")
     dilations: list[int] = option([1, 2, 5, 1, 2, 5], "Of the blocks of the trunk.")
     object_dilations: list[int] = option([], "Of blocks between the subject's code and the object scores.")
+    conditional_norm: bool = option(False, "The subject scales and shifts normalised states; else it is added.")
     position_embedding: str = option("none", "'none' or 'learned'.")
     num_attention_heads: int = option(0, "Of the self-attention beside the convolutions; 0: none.")
     subject_encoder: str = option("ends", "'ends' or 'gru'.")
@@ -88,9 +89,9 @@ class Arguments(PublishingArguments, RunArguments):
 
 
 SHAPE = (
-    "hidden_size", "dilations", "object_dilations", "position_embedding", "num_attention_heads", "subject_encoder",
-    "typed_subjects", "predicate_gate", "character_gate", "subject_power", "object_power", "gate_dropout",
-    "hidden_dropout", "initializer_range",
+    "hidden_size", "dilations", "object_dilations", "conditional_norm", "position_embedding", "num_attention_heads",
+    "subject_encoder", "typed_subjects", "predicate_gate", "character_gate", "subject_power", "object_power",
+    "gate_dropout", "hidden_dropout", "initializer_range",
 )  # fmt: skip
 
 
