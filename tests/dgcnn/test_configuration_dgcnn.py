@@ -31,7 +31,6 @@ OWN = {
     "object_power": 4,
     "triple_prior": True,
     "object_dilations": [2],
-    "conditional_norm": True,
     "max_relative_position": 7,
     "triple_thresholds": [0.1, 0.2, 0.3, 0.4],
     "question_dilations": [2, 1, 1],

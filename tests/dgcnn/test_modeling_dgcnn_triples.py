@@ -38,7 +38,6 @@ SHAPES = {
         "subject_power": 2,
         "object_power": 4,
         "object_dilations": (1,),
-        "conditional_norm": True,
     },
 }
 FLOAT32 = {"rtol": 1e-5, "atol": 1e-6}  # sums of some hundred products in another order

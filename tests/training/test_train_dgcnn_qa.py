@@ -428,6 +428,13 @@ def test_r_drop_is_nothing_between_equal_halves(script):
     assert script.consistency(Output) == 0
 
 
+@pytest.mark.parametrize("wide", ["8", "32"])
+def test_a_model_of_another_width_is_a_sentence(script, data, finished, tmp_path, wide):
+    sentence = rf"model is 16 wide, and this run {wide}: hardly .* Use --hidden_size 16, or the preset"
+    with pytest.raises(ValueError, match=sentence):
+        train(script, data, tmp_path, "--init_from", finished[0] / "model", "--hidden_size", wide)
+
+
 # ---- other ways to run
 
 

@@ -70,8 +70,6 @@ class DGCNNConfig(PreTrainedConfig):
         object_power: the same for objects (7161: 4).
         triple_prior: scores hear which known triples have both mentions in the text (6671).
         object_dilations: blocks between the subject's code and the object scores. Not of the article.
-        conditional_norm: the subject's code scales and shifts the normalised states of the object stage (conditional
-            layer normalisation, 7161) instead of being added to them (6671).
         max_relative_position: distances to the subject above it count as it.
         triple_thresholds: probabilities that subject start, subject end, object start and object end must exceed.
         sparse_prediction: `DGCNNForMaskedLM` with labels scores only the labelled characters: most of its arithmetic.
@@ -118,7 +116,6 @@ class DGCNNConfig(PreTrainedConfig):
     object_power: int = 1
     triple_prior: bool = False
     object_dilations: list[int] | tuple[int, ...] = ()
-    conditional_norm: bool = False
     max_relative_position: int = 64
     triple_thresholds: list[float] | tuple[float, ...] = (0.5, 0.4, 0.5, 0.4)
     sparse_prediction: bool = False

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_dgcnn import DGCNNConfig
-from .layers_dgcnn import DGCNNStack, SmallLinear, ZeroEmbedding, convolve, scores
+from .layers_dgcnn import DGCNNStack, ZeroEmbedding, convolve, scores
 from .losses_dgcnn import MASKED_LOGIT, single
 
 SUBJECT_PLACES = 6
@@ -89,10 +89,6 @@ class CascadeHead(nn.Module):
         if config.subject_encoder == "gru":
             self.recurrence = nn.GRU(size, size, batch_first=True, bidirectional=True)
         self.subject_code = nn.Linear(2 * size, size)
-        self.norm, self.subject_scale = None, None
-        if config.conditional_norm:
-            self.norm = nn.LayerNorm(size, elementwise_affine=False)
-            self.subject_scale = SmallLinear(2 * size, size)
         self.after_start = ZeroEmbedding(2 * self.limit + 1, size)
         self.after_end = ZeroEmbedding(2 * self.limit + 1, size)
         self.object_hidden = nn.Conv1d(wide + (2 + 2 * predicates) * self.prior, size, 3, padding=1)
@@ -149,16 +145,10 @@ class CascadeHead(nn.Module):
         """
         row, first, last = subjects.unbind(dim=1)
         mask = states.mask[row]  # (N, 1, L)
-        ends = self._ends(states.hidden.transpose(1, 2), row, first, last)  # (N, 2D)
-        code, context = self.subject_code(ends), states.context  # (N, D), (B, D, L)
+        code = self.subject_code(self._ends(states.hidden.transpose(1, 2), row, first, last))  # (N, D)
         place = torch.arange(states.hidden.shape[2], device=subjects.device)
         distance = self.after_start(self._steps(place, first)) + self.after_end(self._steps(place, last))  # (N, L, D)
-        if self.norm is not None and self.subject_scale is not None:
-            normal = self.norm(context.transpose(1, 2)).transpose(1, 2)
-            context = normal[row] * (1 + self.subject_scale(ends))[..., None]  # (N, D, L)
-        else:
-            context = context[row]
-        hidden = (context + (code[:, None] + distance).transpose(1, 2)) * mask
+        hidden = (states.context[row] + (code[:, None] + distance).transpose(1, 2)) * mask
         hidden = F.relu(self.object_blocks(hidden, mask))
         logits = scores(self.object_pointer, hidden)  # (N, 2C, L)
         gates = []
