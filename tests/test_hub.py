@@ -285,8 +285,20 @@ def test_publishing(script, run, cards, tmp_path):
         torch.testing.assert_close(load_file(folder / "model.safetensors")[key], value, rtol=0, atol=0)
 
 
+def test_large_weights_are_stored_in_half_and_loaded_in_float32(script, run, cards, monkeypatch):
+    saved = load_file(run / "model" / "model.safetensors")
+    monkeypatch.setattr(script, "LARGEST", 3 * sum(value.numel() for value in saved.values()))
+    folder = script.publish("dgcnn-qa-zh", [run], cards=cards)
+    stored = load_file(folder / "model.safetensors")
+    assert {value.dtype for value in stored.values()} == {torch.float16}
+    model = DGCNNForQuestionAnswering.from_pretrained(folder)
+    assert model.dtype == torch.float32
+    for key, value in saved.items():
+        torch.testing.assert_close(model.state_dict()[key], value.half().float(), rtol=0, atol=0)
+
+
 def test_figures_of_a_run(script, run):
-    found = script.figures([run], None)
+    found = script.figures([run], None, {})
     (stage,) = found["stages"]
     assert stage == {
         "what": "real questions", "questions_seen": 288, "steps": 9, "minutes": 3, "cpu_seconds": 170.5,
@@ -314,14 +326,13 @@ def test_what_a_stage_learned_from(script, run, share, what):
     assert script.stage(run)["what"] == what
 
 
-def test_what_is_not_published(script, run, cards):
+def test_what_is_not_published(script, run, cards, monkeypatch):
     with pytest.raises(ValueError, match=r"There is no .*other\.yaml: write what the card of other says first"):
         script.publish("other", [run], cards=cards)
-    with (run / "model" / "more.safetensors").open("wb") as file:
-        file.truncate(25_000_000)
-    with pytest.raises(ValueError, match=r"model holds 25\.0 MB of weights; at most 25 MB are .*--max_words"):
+    monkeypatch.setattr(script, "LARGEST", 1000)
+    with pytest.raises(ValueError, match=r"model holds .* MB of weights, as float16; at most 0 MB are .*--max_words"):
         script.publish("dgcnn-qa-zh", [run], cards=cards)
-    (run / "model" / "more.safetensors").unlink()
+    monkeypatch.undo()
     unscored = {key: value for key, value in RESULTS.items() if not key.startswith("validation/")}
     (run / "results.json").write_text(json.dumps(unscored))
     with pytest.raises(ValueError, match="final has no scores: run its training with --validation"):

@@ -247,7 +247,7 @@ def test_reader_presets_parse_and_build(reader, name):
         assert getattr(config, key) == values[key], key
     assert config.num_match_features == 8 * (name != "reader-2019")
     assert tokenizer.match_features == (name != "reader-2019")
-    assert (config.output == "span") == (name == "reader")
+    assert (config.output == "span") == (name in ("reader", "reader-wide"))
     assert (config.position_embedding == "sinusoidal") == (config.gate_noise > 0) == (name == "reader-2018")
 
 
@@ -270,7 +270,7 @@ def triples(monkeypatch):
     return train_dgcnn_triples
 
 
-TRIPLES = ["triples", "triples-2019", "triples-fast"]
+TRIPLES = ["triples", "triples-2019", "triples-fast", "triples-wide"]
 
 
 @in_checkout
@@ -292,8 +292,8 @@ def test_presets_of_triples_parse_and_build(triples, name):
     model = triples.build_model(args, tokenizer, schema)
     for key in values.keys() & set(model.config.to_dict()):
         assert getattr(model.config, key) == values[key], key
-    article = name != "triples"
-    assert (args.sampling == "one") == (not args.all_occurrences) == (args.swap_mentions == 0.5) == article
+    assert (args.sampling == "one") == (not args.all_occurrences) == (name in ("triples-2019", "triples-fast"))
+    assert (args.swap_mentions == 0.5) == (name != "triples")
     assert (model.head.recurrence is not None) == (len(args.dilations) == 12) == (name == "triples-2019")
 
 

@@ -5,10 +5,11 @@
     python training/publish_dgcnn_qa.py --name dgcnn-qa-zh --runs outputs/reader-cloze outputs/reader \\
         --passages benchmarks/results/reader_passages.json
 
-`--runs` are the output folders of the training in their order; the last one's model is published. The first call gives
-the benchmarks a model to measure, with a card that lacks their table; the last one writes the same model again, and
-the card with the table. `data/NAME` in the card's commands stands for a folder with a data set; where it lay is
-nobody's business.
+With `--validation DATA` the scores are those of the published model, measured now, in place of those that the last
+run left. `--runs` are the output folders of the training in their order; the last one's model is published. The first
+call gives the benchmarks a model to measure, with a card that lacks their table; the last one writes the same model
+again, and the card with the table. `data/NAME` in the card's commands stands for a folder with a data set; where it
+lay is nobody's business.
 """
 
 from __future__ import annotations
@@ -19,8 +20,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
+import train_dgcnn_qa
+from safetensors.torch import load_file, save_file
+
 from hf_kexue import DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
 from hf_kexue.cards import write_cards
+from hf_kexue.data.reading_comprehension import read_qa
 from hf_kexue.hub import export_repository
 
 HERE = Path(__file__).resolve().parent
@@ -41,7 +47,7 @@ def command(run: Path, results: dict[str, Any]) -> str:
         elif option == "init_from":
             donor = Path(arguments["init_from"])
             word = f"outputs/{donor.parent.name}/{donor.name}"
-        elif option in ("train", "validation", "texts", "word_vectors"):
+        elif option in ("train", "validation", "texts", "triples", "word_vectors"):
             given = arguments[option] if isinstance(arguments[option], list) else [arguments[option]]
             places = [Path(place) for place in given if place.startswith((".", "/"))]  # a Hub id stays as it is
             if place := next((place for place in places if place.name == Path(word).name), None):
@@ -80,9 +86,9 @@ def passages_table(measured: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def figures(runs: list[Path], measured: dict[str, Any] | None) -> dict[str, Any]:
-    """Everything that the card quotes."""
-    last = json.loads((runs[-1] / "results.json").read_text())
+def figures(runs: list[Path], measured: dict[str, Any] | None, scores_now: dict[str, Any]) -> dict[str, Any]:
+    """Everything that the card quotes; `scores_now` in place of the last run's where there are any."""
+    last = json.loads((runs[-1] / "results.json").read_text()) | scores_now
     if "validation/f1" not in last:
         raise ValueError(f"{runs[-1]} has no scores: run its training with --validation.")
     stages = [stage(run) for run in runs]
@@ -122,19 +128,46 @@ def figures(runs: list[Path], measured: dict[str, Any] | None) -> dict[str, Any]
     }
 
 
-def check_size(model: Path) -> None:
-    """Refuse a folder without weights, or with more than the project's own repository should hold."""
-    size = sum(file.stat().st_size for file in model.glob("*.safetensors"))
-    if not size:
-        raise ValueError(f"{model} holds no weights; the run has to come to its end before it is published.")
-    if size > LARGEST:
+def load(model_class: Any, folder: Path) -> tuple[Any, bool]:
+    """The model of a run in float32, and whether its weights must be stored as float16 to stay below 25 MB; then they
+    are rounded to it already.
+
+    Raises:
+        ValueError: for a folder without weights, or with more than the project's own repository should hold.
+    """
+    if not list(folder.glob("*.safetensors")):
+        raise ValueError(f"{folder} holds no weights; the run has to come to its end before it is published.")
+    model = model_class.from_pretrained(folder, dtype=torch.float32)
+    numbers = sum(tensor.numel() for tensor in model.state_dict().values())
+    if 2 * numbers > LARGEST:
         raise ValueError(
-            f"{model} holds {size / 1e6:.1f} MB of weights; at most {LARGEST / 1e6:.0f} MB are published. Train with "
-            "fewer words (--max_words) or a smaller --hidden_size."
+            f"{folder} holds {2 * numbers / 1e6:.1f} MB of weights, as float16; at most {LARGEST / 1e6:.0f} MB are "
+            "published. Train with fewer words (--max_words) or a smaller --hidden_size."
         )
+    is_large = 4 * numbers > LARGEST
+    return (model.half().float() if is_large else model), is_large
 
 
-def publish(name: str, runs: list[Path], passages: Path | None = None, cards: Path = CARDS) -> Path:
+def halve(folder: Path) -> None:
+    """Store the weights of an exported model as float16. Its configuration says float32, which it loads as."""
+    path = folder / "model.safetensors"
+    save_file({key: value.half() for key, value in load_file(path).items()}, path, metadata={"format": "pt"})
+
+
+def scores_of(reader: ReadingComprehensionPipeline, validation: str | None) -> dict[str, Any]:
+    """What `results.json` of a run with --validation holds, of a reader as it is; nothing without questions."""
+    if not validation:
+        return {}
+    examples = [example for example in read_qa(validation, "validation") if any(example.answers)]
+    scores = train_dgcnn_qa.score(reader, examples)
+    return {f"validation/{key}": scores[key] for key in ("exact_match", "f1")} | {
+        "validation_questions": len(examples)
+    }
+
+
+def publish(
+    name: str, runs: list[Path], passages: Path | None = None, cards: Path = CARDS, validation: str | None = None
+) -> Path:
     """Write folder, figures and card of a model.
 
     Args:
@@ -142,6 +175,7 @@ def publish(name: str, runs: list[Path], passages: Path | None = None, cards: Pa
         runs: output folders of the training in their order.
         passages: results of benchmarks/reader_passages.py on the published folder, if it has been measured.
         cards: the folder of all cards.
+        validation: file, folder or Hub id with questions to score the published model on; None: the last run's scores.
 
     Returns:
         The model's folder.
@@ -153,12 +187,14 @@ def publish(name: str, runs: list[Path], passages: Path | None = None, cards: Pa
     saved, folder = runs[-1] / "model", cards / name
     if not (text := cards / "texts" / f"{name}.yaml").is_file():
         raise ValueError(f"There is no {text}: write what the card of {name} says first.")
-    check_size(saved)
-    found = figures(runs, json.loads(passages.read_text()) if passages else None)
-    model, tokenizer = DGCNNForQuestionAnswering.from_pretrained(saved), DGCNNTokenizer.from_pretrained(saved)
-    reader = ReadingComprehensionPipeline(model=model, tokenizer=tokenizer)
+    model, is_large = load(DGCNNForQuestionAnswering, saved)
+    reader = ReadingComprehensionPipeline(model=model, tokenizer=DGCNNTokenizer.from_pretrained(saved))
+    measured = json.loads(passages.read_text()) if passages else None
+    found = figures(runs, measured, scores_of(reader, validation))
     shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
     export_repository(reader, folder)
+    if is_large:
+        halve(folder)
     results = cards / "results" / f"{name}.json"
     results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(*write_cards(cards), sep="\n")
@@ -169,9 +205,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True)
     parser.add_argument("--runs", required=True, nargs="+", type=Path)
+    parser.add_argument("--validation", help="questions to score the published model on")
     parser.add_argument("--passages", type=Path, help="results of benchmarks/reader_passages.py")
     args = parser.parse_args()
-    publish(args.name, args.runs, args.passages)
+    publish(args.name, args.runs, args.passages, validation=args.validation)
 
 
 if __name__ == "__main__":

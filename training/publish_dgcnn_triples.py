@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from publish_dgcnn_qa import CARDS, check_size, command
+from publish_dgcnn_qa import CARDS, command, halve, load
 from safetensors.torch import load_file
 
 from hf_kexue import DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline
@@ -185,13 +185,15 @@ def publish(
     saved, folder = runs[-1] / "model", cards / name
     if not (text := cards / "texts" / f"{name}.yaml").is_file():
         raise ValueError(f"There is no {text}: write what the card of {name} says first.")
-    check_size(saved)
+    model, is_large = load(DGCNNForTripleExtraction, saved)
     paths = {benchmark: measured / f"{benchmark}.json" for benchmark in BENCHMARKS}
     results = {benchmark: json.loads(path.read_text()) for benchmark, path in paths.items() if path.is_file()}
     found = figures(runs, results, own_schema, reader)
-    model, tokenizer = DGCNNForTripleExtraction.from_pretrained(saved), DGCNNTokenizer.from_pretrained(saved)
+    tokenizer = DGCNNTokenizer.from_pretrained(saved)
     shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
     export_repository(TripleExtractionPipeline(model=model, tokenizer=tokenizer), folder)
+    if is_large:
+        halve(folder)
     if (picture := measured / "triples_data_size.png").is_file() and "triples_data_size" in results:
         shutil.copy(picture, folder / "data_size.png")
     path = cards / "results" / f"{name}.json"

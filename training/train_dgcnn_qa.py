@@ -1,7 +1,7 @@
 """Train a DGCNN reader: start and end of the answer to a Chinese question in one or many passages.
 
-Articles  kexue.fm archives/5409 (2018) and archives/6906 (2019); presets `reader-2018`, `reader-2019`, and `reader`,
-          the published one, with attention to the question and a softmax over the window
+Articles  kexue.fm archives/5409 (2018) and archives/6906 (2019); presets `reader-2018`, `reader-2019`, and with
+          attention to the question and a softmax over the window `reader` and `reader-wide`, the published one
 Data      SQuAD form or {question, passages: [{passage, answer}]}: files, a folder or a Hub id
 Command   accelerate launch training/train_dgcnn_qa.py --train DATA --validation DATA
           (again resumes; training/README.md has the commands, hours and scores of the published model)
@@ -35,7 +35,7 @@ from hf_kexue.metrics import cmrc2018_scores
 from hf_kexue.presets import option, parse_arguments
 from hf_kexue.training_loop import TrainingRun
 from hf_kexue.training_publishing import PublishingArguments, push_to_hub
-from hf_kexue.training_setup import RunArguments, length_multiple, run_manifest, start, training_loader
+from hf_kexue.training_setup import RunArguments, check_width, length_multiple, run_manifest, start, training_loader
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_qa")
@@ -119,6 +119,7 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer) -> DGCNNForQuestionA
     )  # fmt: skip
     if args.init_from:
         donor = DGCNNConfig.from_pretrained(args.init_from)
+        check_width(args, donor)
         config.update({key: getattr(donor, key) for key in ("word_embedding_size", "freeze_word_embeddings")})
         return DGCNNForQuestionAnswering.from_pretrained(args.init_from, config=config, ignore_mismatched_sizes=True)
     if not args.word_vectors:

@@ -1,7 +1,7 @@
 """Train a DGCNN for triple extraction: (subject, predicate, object) from Chinese sentences, overlaps included.
 
 Articles  kexue.fm archives/6671 (2019) and archives/7161 (powers of sigmoids); presets `triples-2019`, `triples-fast`
-          (its author's faster variant), and `triples`, the published one
+          (its author's faster variant), `triples`, and `triples-wide`, the published one
 Data      DuIE form {text, spo_list: [{subject, predicate, object, subject_type, object_type}]}: files, a folder or a
           Hub id; look at it first with `hf-kexue check-data triples DATA`
 Command   accelerate launch training/train_dgcnn_triples.py --train DATA --validation DATA
@@ -38,7 +38,7 @@ from hf_kexue.metrics import triple_scores
 from hf_kexue.presets import option, parse_arguments
 from hf_kexue.training_loop import TrainingRun
 from hf_kexue.training_publishing import PublishingArguments, push_to_hub
-from hf_kexue.training_setup import RunArguments, length_multiple, run_manifest, start, training_loader
+from hf_kexue.training_setup import RunArguments, check_width, length_multiple, run_manifest, start, training_loader
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_triples")
@@ -88,9 +88,9 @@ class Arguments(PublishingArguments, RunArguments):
 
 
 SHAPE = (
-    "hidden_size", "dilations", "object_dilations", "position_embedding", "num_attention_heads", "subject_encoder",
-    "typed_subjects", "predicate_gate", "character_gate", "subject_power", "object_power", "gate_dropout",
-    "hidden_dropout", "initializer_range",
+    "hidden_size", "dilations", "object_dilations", "position_embedding", "num_attention_heads",
+    "subject_encoder", "typed_subjects", "predicate_gate", "character_gate", "subject_power", "object_power",
+    "gate_dropout", "hidden_dropout", "initializer_range",
 )  # fmt: skip
 
 
@@ -140,6 +140,7 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer, schema: list[dict[st
     if not args.init_from:
         return DGCNNForTripleExtraction(config)
     donor = DGCNNConfig.from_pretrained(args.init_from)
+    check_width(args, donor)
     config.update({key: getattr(donor, key) for key in ("word_embedding_size", "freeze_word_embeddings")})
     return DGCNNForTripleExtraction.from_pretrained(args.init_from, config=config, ignore_mismatched_sizes=True)
 

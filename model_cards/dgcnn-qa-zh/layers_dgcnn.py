@@ -27,6 +27,14 @@ def convolve(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
     return by_products(layer, hidden) if hidden.is_cuda else layer(hidden)
 
 
+def scores(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
+    """`convolve` in the precision of the weights, autocast or not: what a softmax compares needs more than 8 bits."""
+    if not torch.is_autocast_enabled(hidden.device.type):
+        return convolve(layer, hidden)
+    with torch.autocast(hidden.device.type, enabled=False):
+        return convolve(layer, hidden.to(layer.weight.dtype))
+
+
 def by_products(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
     """A convolution that keeps the length, as one matrix product over shifted copies of its input."""
     (width,), (dilation,), length = layer.kernel_size, layer.dilation, hidden.shape[2]

@@ -43,6 +43,7 @@ from .layers_dgcnn import (
     ZeroEmbedding,
     convolve,
     identity_first,
+    scores,
 )
 from .layers_dgcnn_reader import EndPointer, SecondLook
 from .losses_dgcnn import MASKED_LOGIT, single, span_loss, tagging_loss
@@ -317,7 +318,7 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         pooled = self.dgcnn.pooler(hidden, mask)  # type: ignore[misc]  # this trunk has one
         whole = self.answerability(torch.cat([pooled, vector], dim=-1))  # (B, 1)
         pointed = hidden if self.pointer_hidden is None else torch.tanh(convolve(self.pointer_hidden, hidden))
-        logits = convolve(self.pointer, pointed)  # (B, 2, L), starts alone with `conditional_end`
+        logits = scores(self.pointer, pointed)  # (B, 2, L), starts alone with `conditional_end`
         if self.end_pointer is not None:
             logits = torch.cat(
                 [logits, self.end_pointer(hidden, mask, logits.masked_fill(mask == 0, MASKED_LOGIT))], 1

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_dgcnn import DGCNNConfig
-from .layers_dgcnn import DGCNNBlock, SmallLinear, convolve
+from .layers_dgcnn import DGCNNBlock, SmallLinear, convolve, scores
 from .losses_dgcnn import MASKED_LOGIT, single
 
 
@@ -65,4 +65,4 @@ class EndPointer(nn.Module):
         here = single(start_logits).softmax(dim=-1)
         started = torch.cat([here, here.cumsum(dim=-1)], dim=1).to(hidden.dtype)  # (B, 2, L)
         heard = (hidden + convolve(self.start, started).to(hidden.dtype)) * mask
-        return convolve(self.pointer, self.block(heard, mask))
+        return scores(self.pointer, self.block(heard, mask))

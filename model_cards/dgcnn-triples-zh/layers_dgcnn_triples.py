@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_dgcnn import DGCNNConfig
-from .layers_dgcnn import DGCNNStack, ZeroEmbedding, convolve
+from .layers_dgcnn import DGCNNStack, ZeroEmbedding, convolve, scores
 from .losses_dgcnn import MASKED_LOGIT, single
 
 SUBJECT_PLACES = 6
@@ -123,7 +123,7 @@ class CascadeHead(nn.Module):
             highest = hidden.masked_fill(mask == 0, MASKED_LOGIT).amax(dim=2)  # (B, D)
             predicate_gate = self.predicate_gate(highest)
         found = F.relu(convolve(self.subject_hidden, beside(self.subject_attention, 2)))
-        logits = convolve(self.subject_pointer, found)
+        logits = scores(self.subject_pointer, found)
         if gates is not None:
             by_type = gates.repeat_interleave(logits.shape[1] // 2, dim=1)
             logits = product_logits((logits, self.powers[0]), (by_type, 1))
@@ -150,7 +150,7 @@ class CascadeHead(nn.Module):
         distance = self.after_start(self._steps(place, first)) + self.after_end(self._steps(place, last))  # (N, L, D)
         hidden = (states.context[row] + (code[:, None] + distance).transpose(1, 2)) * mask
         hidden = F.relu(self.object_blocks(hidden, mask))
-        logits = convolve(self.object_pointer, hidden)  # (N, 2C, L)
+        logits = scores(self.object_pointer, hidden)  # (N, 2C, L)
         gates = []
         if states.character_gates is not None and self.object_gate is not None:
             by_predicate = states.character_gates[row].repeat_interleave(logits.shape[1] // 2, dim=1)

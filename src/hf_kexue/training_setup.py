@@ -122,6 +122,23 @@ def parameter_groups(model: nn.Module, weight_decay: float, embedding_rate: floa
     return groups
 
 
+def check_width(args: Any, donor: Any) -> None:
+    """Refuse to begin with a model of another width, of which hardly a weight would fit.
+
+    Args:
+        args: of the run, with `init_from` and `hidden_size`.
+        donor: configuration of the model that it should begin with.
+
+    Raises:
+        ValueError: naming both widths.
+    """
+    if donor.hidden_size != args.hidden_size:
+        raise ValueError(
+            f"--init_from {args.init_from} is {donor.hidden_size} wide, and this run {args.hidden_size}: hardly a "
+            f"weight would fit. Use --hidden_size {donor.hidden_size}, or the preset that the model was trained with."
+        )
+
+
 def length_multiple() -> int:
     """What the length of a batch of texts should be a multiple of: 16 on a GPU."""
     return 16 if torch.cuda.is_available() else 1

@@ -33,7 +33,12 @@ SHAPES = {
         "position_embedding": "learned",
         "max_position_embeddings": 20,
     },
-    "typed": {"typed_subjects": True, "subject_power": 2, "object_power": 4, "object_dilations": (1,)},
+    "typed": {
+        "typed_subjects": True,
+        "subject_power": 2,
+        "object_power": 4,
+        "object_dilations": (1,),
+    },
 }
 FLOAT32 = {"rtol": 1e-5, "atol": 1e-6}  # sums of some hundred products in another order
 

@@ -328,7 +328,7 @@ MANY = {"question": "谁？", "passages": ["镭。", "居里"]}
         ({**GOOD, "top_k": True}, TypeError, "top_k must be an integer, got True"),
         ({**GOOD, "batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
         ({**GOOD, "doc_stride": -1}, ValueError, "doc_stride must be at least 0, got -1"),
-        ({**GOOD, "doc_stride": 512}, ValueError, "doc_stride.* must be below max_seq_len.* got 512 and 512"),
+        ({**GOOD, "doc_stride": 1024}, ValueError, "doc_stride.* must be below max_seq_len.* got 1024 and 1024"),
         ({**GOOD, "max_seq_len": 128}, ValueError, "doc_stride.* must be below max_seq_len.* got 128 and 128"),
         ({**GOOD, "max_answer_len": 0}, ValueError, "max_answer_len must be positive, got 0"),
         ({**GOOD, "max_answer_len": math.nan}, ValueError, "max_answer_len must be positive, got nan"),

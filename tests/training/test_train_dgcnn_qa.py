@@ -404,7 +404,64 @@ def test_a_run_from_masked_characters(script, data, tmp_path, preset):
     assert saved.match_features
 
 
+def test_a_run_from_triples_and_clauses(script, data, tmp_path):
+    """The tokenizer knows the sentences of the triples; all made-up questions may come from them."""
+    triple = {"subject": "尼罗河", "predicate": "长度", "object": "六千多公里"}
+    write(tmp_path / "triples.jsonl", [{"text": "尼罗河全长六千多公里。", "spo_list": [triple]}])
+    options = ["--cloze_share", "1", "--clauses", "0.5", "--triples", tmp_path / "triples.jsonl", *LEAN]
+    for share in (0.5, 1):
+        folder = tmp_path / str(share)
+        results = train(script, data, folder, *options, "--triple_share", share, "--max_train_steps", "2")
+        assert results["steps"] == 2
+        assert "尼" in DGCNNTokenizer.from_pretrained(folder / "model").get_vocab()
+
+
+def test_r_drop_is_nothing_between_equal_halves(script):
+    class Output:
+        start_logits = torch.tensor([[0.0, 1.0, -1e4], [0.0, 1.0, -1e4]])
+        end_logits = torch.tensor([[2.0, 0.0, -1e4], [0.0, 2.0, -1e4]])
+
+    one, two = Output.end_logits[:, :2].softmax(-1)
+    expected = ((one - two) * (one / two).log()).sum() / 2
+    torch.testing.assert_close(script.consistency(Output), expected)
+    Output.end_logits = Output.start_logits
+    assert script.consistency(Output) == 0
+
+
+@pytest.mark.parametrize("wide", ["8", "32"])
+def test_a_model_of_another_width_is_a_sentence(script, data, finished, tmp_path, wide):
+    sentence = rf"model is 16 wide, and this run {wide}: hardly .* Use --hidden_size 16, or the preset"
+    with pytest.raises(ValueError, match=sentence):
+        train(script, data, tmp_path, "--init_from", finished[0] / "model", "--hidden_size", wide)
+
+
 # ---- other ways to run
+
+
+def test_worker_processes_make_the_same_run(script, data, finished, tmp_path):
+    """They see the epochs change."""
+    train(script, data, tmp_path, *CHANCE, "--dataloader_num_workers", "2")
+    assert_same_run(tmp_path, finished[0])
+
+
+def test_a_clock_ends_the_run_and_its_schedule(script, data, tmp_path):
+    results = train(script, data, tmp_path, *LEAN, "--max_train_steps", "100000", "--max_seconds", "0.5")
+    last = history(tmp_path)[-2]  # before the scores
+    assert results["steps"] < 5000
+    assert last["step"] == results["steps"]
+    assert 0 <= last["learning_rate"] < 0.2 * 1e-2
+    assert (tmp_path / "checkpoints" / f"checkpoint-{results['steps']}").is_dir()
+    assert results["seconds"] < 5
+
+
+def test_embeddings_may_learn_more_slowly(script, data, finished, tmp_path):
+    """At a rate of 0 they stay, and nothing else does."""
+    options = [*FROZEN, "--init_from", finished[0] / "model"]
+    train(script, data, tmp_path / "start", *options)
+    train(script, data, tmp_path / "run", *LEAN, "--init_from", finished[0] / "model", "--embedding_rate", "0")
+    before, after = weights(tmp_path / "start"), weights(tmp_path / "run")
+    tables = {"dgcnn.embeddings.characters.weight", "dgcnn.embeddings.words.weight"}
+    assert {key for key in before if torch.equal(before[key], after[key])} == tables
 
 
 @pytest.mark.parametrize(
@@ -414,8 +471,9 @@ def test_a_run_from_masked_characters(script, data, tmp_path, preset):
         ["--mixed_embedding", "False", "--mixed_precision", "bf16"],
         ["--validation_questions", "1", "--validation_steps", "1"],
         ["--tracker", "tensorboard"],
+        ["--preset", "reader-wide", "--num_attention_heads", "4", "--r_drop", "0.5"],
     ],
-    ids=["2018", "characters in bf16", "one question scored", "tensorboard"],
+    ids=["2018", "characters in bf16", "one question scored", "tensorboard", "wide with R-Drop"],
 )
 def test_options(script, data, tmp_path, options):
     if "tensorboard" in options:

@@ -62,7 +62,8 @@ class ReadingComprehensionPipeline(Pipeline):
         handle_impossible_answer: let "no answer" compete with score 1 - best span score, so that it wins where every
             span is below 0.5. Against voted answers it counts like the vote of one passage.
         max_answer_len: in the article's unit: an ASCII letter or digit is 0.5, whitespace 0, another character 1.
-        max_seq_len: tokens of a window, all of them of the passage: the question is not in the row.
+        max_seq_len: tokens of a window, all of them of the passage: the question is not in the row. A model that
+            learned from windows with an answer chooses better within one than between two.
         doc_stride: tokens that neighbouring windows share.
         vote: how passages are put together, see `decoding_dgcnn.vote`: "article", "squares" or "best".
         batch_size: windows that run together, of one question or of several.

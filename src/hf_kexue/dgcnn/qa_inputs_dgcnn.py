@@ -15,7 +15,7 @@ class QASettings:
     top_k: int = 1
     handle_impossible_answer: bool = False
     max_answer_len: float = 30
-    max_seq_len: int = 512
+    max_seq_len: int = 1024
     doc_stride: int = 128
     vote: str = "article"
     batch_size: int = 16
