@@ -13,33 +13,39 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers.training_utils import EMAModel
-from safetensors.torch import load_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .training_runs import Checkpoints, History, TrainingState, check_finite, ema_weights, set_learning_rate
-from .training_setup import RunArguments, optimizer_and_schedule
+from .training_checkpoints import Checkpoints
+from .training_processes import from_first
+from .training_runs import History, TrainingState, check_finite, ema_weights, set_learning_rate
+from .training_setup import RunArguments, one_clock, optimizer_and_schedule
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Best:
-    """The best validation so far, and how long ago it was; saved with each checkpoint."""
+    """The best validation so far, its weights, and how long ago it was; saved with each checkpoint, because a run that
+    goes on from one must not meet weights of a later step."""
 
     score: float = -1.0
     misses: int = 0
     drops: int = 0
+    weights: list[Tensor] = field(default_factory=list)
 
     def state_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return dict(self.__dict__)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -73,7 +79,8 @@ class TrainingRun:
 
         self.args, self.accelerator, self.validate = args, accelerator, validate
         self.folder, self.dataset = Path(args.output_dir), loader.dataset
-        optimizer, lr_scheduler = optimizer_and_schedule(args, model, accelerator.num_processes, self.time_spent)
+        one_clock(args.max_seconds, accelerator.num_processes)
+        optimizer, lr_scheduler = optimizer_and_schedule(args, model, self.time_spent)
         self.ema = EMAModel(model.parameters(), decay=args.ema_decay, foreach=True)
         self.ema.to(accelerator.device)
         if accelerator.is_main_process:
@@ -82,13 +89,14 @@ class TrainingRun:
         self.state, self.best = TrainingState(), Best()
         prepared = accelerator.prepare(model, optimizer, lr_scheduler, loader)
         self.model, self.optimizer, self.lr_scheduler, self.loader = prepared
-        accelerator.register_for_checkpointing(self.ema, self.state, self.best)
-        self.checkpoints = Checkpoints(accelerator, self.folder / "checkpoints", args.checkpoints_total_limit)
+        states = {"ema": self.ema, "state": self.state, "best": self.best}
+        self.checkpoints = Checkpoints(accelerator, self.folder / "checkpoints", args.checkpoints_total_limit, states)
         if resumed := self.checkpoints.resume():
             logger.info("Resumed from %s", resumed)
             self.ema.to(accelerator.device)  # comes back on the CPU
             # A checkpoint brings its learning rate along; what counts is the one asked for now.
             set_learning_rate(self.optimizer, self.lr_scheduler, args.learning_rate / 10**self.best.drops)
+        self.state.count_in(args.train_batch_size * accelerator.num_processes)
         if args.tracker != "none":
             accelerator.init_trackers(tracker, {key: str(value) for key, value in asdict(args).items()})
         self.network = accelerator.unwrap_model(self.model)
@@ -162,7 +170,7 @@ class TrainingRun:
         if last := self.finished:
             self._look()
         if state.step % args.logging_steps == 0 or last:
-            mean = sum(self._running) / len(self._running)
+            mean = self.history.mean(self._running)
             self._bar.set_postfix(loss=f"{mean:.4f}")
             self.history.log(
                 state.step, loss=mean, gradient_norm=float(norm), samples=state.samples,
@@ -171,7 +179,7 @@ class TrainingRun:
             self._running.clear()
         if self.validate and state.step % args.validation_steps == 0 and not last:
             with ema_weights(self.ema, self.network):
-                figures, score = self.validate()
+                figures, score = from_first(self.accelerator, self.validate())
             logger.info("step %d: %s", state.step, ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
             self.history.log(state.step, **figures)
             if args.drop_after:
@@ -200,16 +208,21 @@ class TrainingRun:
 
     def _after_validation(self, score: float) -> None:
         """Keep the best weights; where they have been the best for too long, go back to them with a lower rate."""
-        best, path = self.best, self.folder / "best.safetensors"
+        best = self.best
         if score > best.score:
             best.score, best.misses = score, 0
-            with ema_weights(self.ema, self.network):
-                self.accelerator.save(self.network.state_dict(), str(path), safe_serialization=True)
+            best.weights = [weight.detach().cpu().clone() for weight in self.ema.shadow_params]
+            if self.accelerator.is_main_process:
+                with ema_weights(self.ema, self.network):
+                    save_file(self.network.state_dict(), self.folder / "best.unfinished")
+                os.replace(self.folder / "best.unfinished", self.folder / "best.safetensors")
             return
         best.misses += 1
         if best.misses >= self.args.drop_after:
             best.drops, best.misses = best.drops + 1, 0
-            self.network.load_state_dict(load_file(path, device=str(self.accelerator.device)))
+            with torch.no_grad():
+                for parameter, weight in zip(self.network.parameters(), best.weights):
+                    parameter.copy_(weight)
             self.ema.shadow_params = [parameter.detach().clone() for parameter in self.network.parameters()]
             self.ema.optimization_step = 0
             self.optimizer.optimizer.state.clear()
