@@ -19,6 +19,7 @@ import argparse
 import importlib
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -34,6 +35,7 @@ from results import REPOSITORY, write_results
 from tiny_runs import SCRIPTS, arguments, compare_runs, last_checkpoint, write_data
 
 SAVE_EVERY = 2
+LOGGING = ["--logging_steps", "3"]  # so that a run is killed between the steps that a line of the history sums up
 
 
 def start(script: str, argv: list[str], log: Path) -> int:
@@ -68,13 +70,14 @@ def finish(child: int, log: Path) -> None:
 
 
 def steps_done(output: Path) -> int:
-    """Lines of the history that tell of a step."""
+    """The step of the last line of the history."""
     path = output / "history.jsonl"
-    return path.read_text(encoding="utf-8").count('"learning_rate"') if path.is_file() else 0
+    found = re.findall(r'"step": (\d+),', path.read_text(encoding="utf-8")) if path.is_file() else []
+    return int(found[-1]) if found else 0
 
 
 def kill_at_random(child: int, output: Path, chance: random.Random, step_seconds: float) -> bool:
-    """SIGKILL a run 0 to 2 steps from where it stood, somewhere within a step; False if it had ended before."""
+    """SIGKILL a run 0 to 3 steps from where it stood, somewhere within a step; False if it had ended before."""
     goal = steps_done(output) + chance.randint(0, 2)
     while steps_done(output) < goal:
         if os.waitpid(child, os.WNOHANG)[0]:
@@ -88,14 +91,14 @@ def kill_at_random(child: int, output: Path, chance: random.Random, step_seconds
     return True
 
 
-def survive(script: str, kills: int, folder: Path, seed: int) -> dict[str, Any]:
+def survive(script: str, kills: int, cuts: int, folder: Path, seed: int) -> dict[str, Any]:
     """The figures of one script."""
     chance = random.Random(f"{seed} {script}")
-    steps, log, whole, killed = 4 * kills + 6, folder / f"{script}.log", folder / "whole", folder / "killed"
+    steps, log, whole, killed = 6 * kills + 6, folder / f"{script}.log", folder / "whole", folder / "killed"
     began = time.perf_counter()
-    finish(start(script, arguments(script, folder, whole, 4, steps, SAVE_EVERY), log), log)
+    finish(start(script, [*arguments(script, folder, whole, 4, steps, SAVE_EVERY), *LOGGING], log), log)
     seconds = time.perf_counter() - began
-    argv = arguments(script, folder, killed, 4, steps, SAVE_EVERY)
+    argv = [*arguments(script, folder, killed, 4, steps, SAVE_EVERY), *LOGGING]
     survived, while_writing, places = 0, 0, []
     while survived < kills:
         if not kill_at_random(start(script, argv, log), killed, chance, seconds / steps):
@@ -105,17 +108,19 @@ def survive(script: str, kills: int, folder: Path, seed: int) -> dict[str, Any]:
         while_writing += any((killed / "checkpoints").glob("unfinished-*"))
     finish(start(script, argv, log), log)
     different = compare_runs(killed, whole)
-    cut, unnoticed = cut_checkpoints(script, argv, killed, whole, log)
+    cut, unnoticed = cut_checkpoints(script, argv, killed, whole, log, cuts)
     return {
         "script": script, "steps": steps, "kills": survived, "killed_while_writing_a_checkpoint": while_writing,
         "killed_at_steps": places, "different": different, "files_cut": cut, "cuts_not_noticed": unnoticed,
     }  # fmt: skip
 
 
-def cut_checkpoints(script: str, argv: list[str], output: Path, whole: Path, log: Path) -> tuple[int, list[str]]:
-    """Cut each file of the newest checkpoint in half, and let the run go on: how many files, and which made a
-    difference or went unnoticed."""
-    names = sorted(path.name for path in last_checkpoint(output).iterdir())
+def cut_checkpoints(
+    script: str, argv: list[str], output: Path, whole: Path, log: Path, cuts: int
+) -> tuple[int, list[str]]:
+    """Cut each file of the newest checkpoint in half, or the first `cuts` of them, and let the run go on: how many
+    files, and which made a difference or went unnoticed."""
+    names = sorted(path.name for path in last_checkpoint(output).iterdir())[:cuts]
     pristine, wrong = output.with_name("pristine"), []
     shutil.copytree(output, pristine)
     for name in names:
@@ -133,6 +138,7 @@ def cut_checkpoints(script: str, argv: list[str], output: Path, whole: Path, log
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--cuts", type=int, default=99, help="files of the newest checkpoint that are cut")
     parser.add_argument("--script", choices=[*SCRIPTS, "all"], default="all")
     parser.add_argument("--seed", type=int, default=0, help="of when it is killed")
     parser.add_argument("--results", default="kill_and_resume", help="name of the file in benchmarks/results, or ''")
@@ -147,7 +153,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             datasets.config.HF_DATASETS_CACHE = f"{temporary}/cache"
             write_data(Path(temporary))
-            rows.append(survive(script, args.kills, Path(temporary), args.seed))
+            rows.append(survive(script, args.kills, args.cuts, Path(temporary), args.seed))
         print({key: value for key, value in rows[-1].items() if key != "killed_at_steps"}, flush=True)
     if args.results:
         write_results(args.results, {"rows": rows})

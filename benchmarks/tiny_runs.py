@@ -29,7 +29,7 @@ OPTIONS = {
         "--sample_steps", "0", "--validation_steps", "5",
     ],
     "train_dgcnn_qa": [
-        *ONE_NETWORK, *TEXTS, "--preset", "reader", "--max_characters", "40", "--drop_after", "5",
+        *ONE_NETWORK, *TEXTS, "--preset", "reader", "--max_characters", "40", "--drop_after", "8",
         "--validation_steps", "5", "--question_dilations", "1", "--context_dilations", "1", "--concatenate", "0.3",
         "--cloze_share", "0.3", "--zero_ids", "0.1",
     ],

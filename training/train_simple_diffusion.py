@@ -305,7 +305,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if args.compile:
         network.compile_repeated_blocks(dynamic=False)
     history = History(accelerator, output_dir / "history.jsonl", resumed_at=state.step)
-    broken, running = BrokenImages(), []
+    broken = BrokenImages()
 
     def validate() -> dict[str, float]:
         with (
@@ -365,9 +365,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
                 state.wall_seconds + now - clock,
                 now,
             )
-            running.append(loss.item())
+            state.running.append(loss.item())
             good = (checkpoints, accelerator.mixed_precision, args.learning_rate)
-            check_finite(running[-1], "The loss", state.step + 1, *good)
+            check_finite(state.running[-1], "The loss", state.step + 1, *good)
             if not accelerator.sync_gradients:
                 continue
             if not optimizer.step_was_skipped:
@@ -378,18 +378,19 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
             last = state.step >= args.max_train_steps or time_spent() >= 1
             if state.step % args.logging_steps == 0 or last:
-                mean = history.mean(running)
+                mean = history.mean(state.running)
                 bar.set_postfix(loss=f"{mean:.4f}")
                 history.log(
                     state.step, loss=mean, gradient_norm=float(norm), images=state.samples,
                     learning_rate=lr_scheduler.get_last_lr()[0], seconds=round(state.seconds, 2),
                 )  # fmt: skip
-                running.clear()
+                state.running.clear()
             if state.step % args.validation_steps == 0 and not last:
                 history.log(state.step, **validate())
             if args.sample_steps and state.step % args.sample_steps == 0 and not last:
                 draw(f"step-{state.step}.png")
             if state.step % args.checkpointing_steps == 0 or last:
+                state.settle(accelerator)
                 checkpoints.save(state.step)
             if last:
                 break

@@ -126,7 +126,6 @@ class AdversarialRun:
         if args.tracker != "none":
             accelerator.init_trackers(tracker, {key: str(value) for key, value in asdict(args).items()})
         self.history = History(accelerator, self.folder / "history.jsonl", resumed_at=self.state.step)
-        self._running: list[dict[str, float]] = []
         self._bar: Any = tqdm(initial=self.state.step, total=args.max_train_steps, desc="training",
                               disable=not accelerator.is_main_process)  # fmt: skip
         self._started = self._busy = self._clock = 0.0
@@ -224,19 +223,21 @@ class AdversarialRun:
         if "generator_gradient" in numbers:
             (margin,) = mean_over_processes(self.accelerator, [numbers["margin"]])
             self.guard.update(margin, numbers["generator_gradient"], state.step)
-        self._running.append(numbers)
+        state.running.append(numbers)
         self._bar.update()
         last = self.finished
         if state.step % args.logging_steps == 0 or last:
-            columns = {key: [row[key] for row in self._running if key in row] for row in self._running for key in row}
+            rows = state.running
+            columns = {key: [row[key] for row in rows if key in row] for row in rows for key in row}
             means = {key: self.history.mean(values) for key, values in columns.items()}
             self._bar.set_postfix({key: f"{means[key]:.4f}" for key in list(means)[:2]})
             rate = self.generator_adam.param_groups[0]["lr"]
             self.history.log(
                 state.step, **means, learning_rate=rate, images=state.samples, seconds=round(state.seconds, 2)
             )
-            self._running.clear()
+            state.running.clear()
         if state.step % args.checkpointing_steps == 0 or last:
+            state.settle(self.accelerator)
             self.checkpoints.save(state.step)
 
     def latents(self, images: int, width: int) -> Tensor:

@@ -101,7 +101,6 @@ class TrainingRun:
             accelerator.init_trackers(tracker, {key: str(value) for key, value in asdict(args).items()})
         self.network = accelerator.unwrap_model(self.model)
         self.history = History(accelerator, self.folder / "history.jsonl", resumed_at=self.state.step)
-        self._running: list[float] = []
         self._pending: list[tuple[int, Tensor, Any]] = []  # step, loss and norm that nobody has looked at yet
         bar: Any = tqdm(initial=self.state.step, total=args.max_train_steps, desc="training",
                         disable=not accelerator.is_main_process)  # fmt: skip
@@ -170,13 +169,13 @@ class TrainingRun:
         if last := self.finished:
             self._look()
         if state.step % args.logging_steps == 0 or last:
-            mean = self.history.mean(self._running)
+            mean = self.history.mean(self.state.running)
             self._bar.set_postfix(loss=f"{mean:.4f}")
             self.history.log(
                 state.step, loss=mean, gradient_norm=float(norm), samples=state.samples,
                 learning_rate=self.lr_scheduler.get_last_lr()[0], seconds=round(state.seconds, 2),
             )  # fmt: skip
-            self._running.clear()
+            self.state.running.clear()
         if self.validate and state.step % args.validation_steps == 0 and not last:
             with ema_weights(self.ema, self.network):
                 figures, score = from_first(self.accelerator, self.validate())
@@ -185,14 +184,15 @@ class TrainingRun:
             if args.drop_after:
                 self._after_validation(score)
         if state.step % args.checkpointing_steps == 0 or last:
+            state.settle(self.accelerator)
             self.checkpoints.save(state.step)
 
     def _look(self) -> None:
         """Check the losses and norms since the last look. Not each step: a look is where a GPU waits."""
         good = (self.checkpoints, self.accelerator.mixed_precision, self.args.learning_rate)
         for step, loss, norm in self._pending:
-            self._running.append(loss.item())
-            check_finite(self._running[-1], "The loss", step, *good)
+            self.state.running.append(loss.item())
+            check_finite(self.state.running[-1], "The loss", step, *good)
             if norm is not None:
                 check_finite(float(norm), "The gradient", step, *good)
         self._pending.clear()

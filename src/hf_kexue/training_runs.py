@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class TrainingState:
         wall_seconds: since the first batch, over all sessions, waiting for data and validation among them; what
             `--max_seconds` counts.
         micro_batch: samples of a micro batch, over all processes; 0 before the first.
+        running: figures of the steps since the last line of the history: numbers, or dictionaries of them.
     """
 
     step: int = 0
@@ -51,6 +52,15 @@ class TrainingState:
     samples: int = 0
     wall_seconds: float = 0.0
     micro_batch: int = 0
+    running: list[Any] = field(default_factory=list)
+
+    def settle(self, accelerator: Any) -> None:
+        """Make the running figures alike on all processes, since a checkpoint holds those of one."""
+        rows = [list(row.values()) if isinstance(row, dict) else [row] for row in self.running]
+        means = iter(mean_over_processes(accelerator, [value for row in rows for value in row]))
+        self.running = [
+            {key: next(means) for key in row} if isinstance(row, dict) else next(means) for row in self.running
+        ]
 
     def count_in(self, samples: int) -> None:
         """Count micro batches of so many samples from now on: those of a checkpoint were others if it comes from
