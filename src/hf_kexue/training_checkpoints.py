@@ -138,8 +138,8 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def _whole(tensor: Tensor) -> Tensor:
-    """On the CPU, with a storage of its own; of a sharded tensor all shards."""
+def whole(tensor: Tensor) -> Tensor:
+    """On the CPU, with a storage of its own; of a tensor split over processes all parts, for which all must call."""
     tensor = tensor.detach()
     return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).cpu().clone().contiguous()
 
@@ -152,7 +152,7 @@ def _split(states: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], dict[str,
         plain[name] = {}
         for key, value in state.items():
             if isinstance(value, list) and value and all(isinstance(each, Tensor) for each in value):
-                tensors |= {f"{name}.{key}.{place}": _whole(each) for place, each in enumerate(value)}
+                tensors |= {f"{name}.{key}.{place}": whole(each) for place, each in enumerate(value)}
                 plain[name][key] = {"tensors": len(value)}
             else:
                 plain[name][key] = value

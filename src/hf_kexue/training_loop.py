@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.training_utils import EMAModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .training_checkpoints import Checkpoints
+from .training_checkpoints import Checkpoints, whole
 from .training_processes import from_first
-from .training_runs import History, TrainingState, check_finite, ema_weights, set_learning_rate
+from .training_runs import History, TrainingState, check_finite, set_learning_rate
 from .training_setup import RunArguments, one_clock, optimizer_and_schedule
+from .training_sharding import AveragedWeights, Twin, split_like
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,8 @@ class TrainingRun:
     Args:
         args: of the run.
         accelerator: of `training_setup.start`.
-        model: what is trained; `run.model` is the prepared one, `run.network` the one below it.
+        model: what is trained; `run.model` is the prepared one, `run.trained` the one below it, and `run.network` what
+            evaluates and is saved: the same, but with FSDP a whole copy.
         loader: of `training_setup.training_loader`.
         manifest: of `training_setup.run_manifest`; written to the output folder.
         tracker: project name for the trackers.
@@ -81,25 +82,25 @@ class TrainingRun:
         self.folder, self.dataset = Path(args.output_dir), loader.dataset
         one_clock(args.max_seconds, accelerator.num_processes)
         optimizer, lr_scheduler = optimizer_and_schedule(args, model, self.time_spent)
-        self.ema = EMAModel(model.parameters(), decay=args.ema_decay, foreach=True)
-        self.ema.to(accelerator.device)
+        self.twin = Twin(accelerator, model)
         if accelerator.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False))
         self.state, self.best = TrainingState(), Best()
         prepared = accelerator.prepare(model, optimizer, lr_scheduler, loader)
         self.model, self.optimizer, self.lr_scheduler, self.loader = prepared
+        self.trained = accelerator.unwrap_model(self.model)
+        self.network: Any = self.twin.copy or self.trained
+        self.ema = AveragedWeights(self.trained.parameters(), args.ema_decay)
         states = {"ema": self.ema, "state": self.state, "best": self.best}
         self.checkpoints = Checkpoints(accelerator, self.folder / "checkpoints", args.checkpoints_total_limit, states)
         if resumed := self.checkpoints.resume():
             logger.info("Resumed from %s", resumed)
-            self.ema.to(accelerator.device)  # comes back on the CPU
             # A checkpoint brings its learning rate along; what counts is the one asked for now.
             set_learning_rate(self.optimizer, self.lr_scheduler, args.learning_rate / 10**self.best.drops)
         self.state.count_in(args.train_batch_size * accelerator.num_processes)
         if args.tracker != "none":
             accelerator.init_trackers(tracker, {key: str(value) for key, value in asdict(args).items()})
-        self.network = accelerator.unwrap_model(self.model)
         self.history = History(accelerator, self.folder / "history.jsonl", resumed_at=self.state.step)
         self._pending: list[tuple[int, Tensor, Any]] = []  # step, loss and norm that nobody has looked at yet
         bar: Any = tqdm(initial=self.state.step, total=args.max_train_steps, desc="training",
@@ -135,6 +136,8 @@ class TrainingRun:
             else:
                 state.epoch, state.batch = state.epoch + 1, 0
         self._bar.close()
+        with self.averaged():  # by all processes, so that the first one can save alone
+            pass
 
     def after_step(self, samples: int, loss: Tensor, norm: Any) -> None:
         """Count, check, average, log, validate, save.
@@ -158,7 +161,7 @@ class TrainingRun:
         if norm is None:
             self._count_time()
             return
-        self.ema.step(self.network.parameters())
+        self.ema.step(self.trained.parameters())
         state.step += 1
         self._bar.update()
         self._count_time()
@@ -177,7 +180,7 @@ class TrainingRun:
             )  # fmt: skip
             self.state.running.clear()
         if self.validate and state.step % args.validation_steps == 0 and not last:
-            with ema_weights(self.ema, self.network):
+            with self.averaged():
                 figures, score = from_first(self.accelerator, self.validate())
             logger.info("step %d: %s", state.step, ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
             self.history.log(state.step, **figures)
@@ -211,9 +214,9 @@ class TrainingRun:
         best = self.best
         if score > best.score:
             best.score, best.misses = score, 0
-            best.weights = [weight.detach().cpu().clone() for weight in self.ema.shadow_params]
+            best.weights = [whole(weight) for weight in self.ema.shadow_params]
             if self.accelerator.is_main_process:
-                with ema_weights(self.ema, self.network):
+                with self.averaged():
                     save_file(self.network.state_dict(), self.folder / "best.unfinished")
                 os.replace(self.folder / "best.unfinished", self.folder / "best.safetensors")
             return
@@ -221,17 +224,17 @@ class TrainingRun:
         if best.misses >= self.args.drop_after:
             best.drops, best.misses = best.drops + 1, 0
             with torch.no_grad():
-                for parameter, weight in zip(self.network.parameters(), best.weights):
-                    parameter.copy_(weight)
-            self.ema.shadow_params = [parameter.detach().clone() for parameter in self.network.parameters()]
-            self.ema.optimization_step = 0
+                for parameter, weight in zip(self.trained.parameters(), best.weights):
+                    parameter.copy_(split_like(weight, parameter))
+            self.ema.shadow_params = [parameter.detach().clone() for parameter in self.trained.parameters()]
+            self.ema.optimization_step, self.twin.step = 0, -1
             self.optimizer.optimizer.state.clear()
             set_learning_rate(self.optimizer, self.lr_scheduler, self.args.learning_rate / 10**best.drops)
             logger.info("step %d: back to the best, %.4g, with a tenth of the rate", self.state.step, best.score)
 
     def averaged(self) -> AbstractContextManager[nn.Module]:
         """The network in evaluation mode with its averaged weights, as a context."""
-        return ema_weights(self.ema, self.network)
+        return self.twin.averaged(self.ema, self.trained, self.state.step)
 
     def costs(self) -> dict[str, Any]:
         """Steps and seconds so far, for `results.json`."""

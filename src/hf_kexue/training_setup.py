@@ -71,6 +71,7 @@ def start(args: Any) -> Any:
 
     Raises:
         RuntimeError: if several processes have been started that cannot work together.
+        ValueError: if FSDP is to split weights for a script that is not over `training_loop`.
     """
     from accelerate import Accelerator
     from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, set_seed
@@ -87,6 +88,10 @@ def start(args: Any) -> Any:
     logging.basicConfig(level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s")
     if complaint := training_processes.check(accelerator):
         logger.warning(complaint)
+    if str(accelerator.distributed_type).endswith("FSDP") and not isinstance(args, RunArguments):
+        raise ValueError(
+            "This script does not split weights over processes as FSDP does: use accelerate_configs/ddp.yaml."
+        )
     set_seed(args.seed)
     if accelerator.is_main_process and not args.dry_run:
         reserve_place(args)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
 pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
 pytest.importorskip("datasets", reason="the extra hf-kexue[train] is not installed")
@@ -37,6 +38,11 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 STEPS, SAVE_EVERY, STOP = 6, 2, 4
 RESUMED = ("train_simple_diffusion", "pretrain_dgcnn", "train_rsgan")  # one of each loop
+SPLIT = ("train_dgcnn_qa", "pretrain_dgcnn")  # these scripts train with FSDP too
+FSDP = {
+    "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
+    "FSDP_AUTO_WRAP_POLICY": "NO_WRAP", "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
+}  # fmt: skip
 GREYS = list(range(0, 250, 10))
 
 
@@ -105,13 +111,17 @@ def runs(tmp_path_factory, own_cache):
     jobs.append({"script": RESUMED[0], "argv": chance})
     again = [*command(RESUMED[0], folder, folder / "two-two-chance", 4), "--dropout", "0.2"]
     jobs.append({"script": RESUMED[0], "argv": again, "cut_off": ["two-chance", "two-two-chance", STEPS]})
+    for script in SPLIT:
+        jobs.append({"script": script, "argv": command(script, folder, folder / f"fsdp-{script}", 4), "fsdp": FSDP})
+    argv = command(SPLIT[0], folder, folder / "fsdp-again", 4)
+    jobs.append({"script": SPLIT[0], "argv": argv, "fsdp": FSDP, "cut_off": [f"fsdp-{SPLIT[0]}", "fsdp-again", STEPS]})
     jobs.append({"stream": str(write_parquet(folder / "parquet")), "epochs": 3})
     jobs.append({"stream": str(write_webdataset(folder / "webdataset")), "epochs": 3})
     (folder / "jobs.json").write_text(json.dumps([job | {"port": free_port()} for job in jobs]))
     launched = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
          str(Path(__file__).with_name("two_processes.py")), str(folder)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=150,
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=280,
     )  # fmt: skip
     assert launched.returncode == 0, launched.stderr[-5000:]
     return folder
@@ -162,6 +172,19 @@ def test_two_processes_resume_to_the_bit(runs):
     """With dropout, which each process draws for itself."""
     assert tiny.compare_runs(runs / "two-chance", runs / "two-two-chance") == []
     assert tiny.history(runs / "two-chance") != tiny.history(runs / "two-train_simple_diffusion")
+
+
+@pytest.mark.parametrize("script", SPLIT)
+def test_weights_split_by_fsdp2_are_the_same_run(runs, script):
+    """On CPUs made up as GPUs for Accelerate: the sharding is real, gloo carries it."""
+    assert_alike(runs / f"one-{script}", runs / f"fsdp-{script}")
+    saved, split = (load_file(runs / f"{kind}-{script}" / "model" / "model.safetensors") for kind in ("two", "fsdp"))
+    assert saved.keys() == split.keys()
+    assert all(saved[key].shape == split[key].shape for key in saved)
+
+
+def test_a_run_split_by_fsdp2_resumes(runs):
+    assert tiny.history(runs / "fsdp-again") == tiny.history(runs / f"fsdp-{SPLIT[0]}")
 
 
 # ---- streams

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import datasets
 import torch
+from accelerate.state import PartialState
+from accelerate.utils import DistributedType
 from whole_runs import load_script
 
 from hf_kexue.data.images import image_loader, load_images
@@ -46,6 +48,10 @@ def do(job, number, folder):
         old, new, step = job["cut_off"]
         shutil.copytree(folder / old, folder / new)
         shutil.rmtree(folder / new / "checkpoints" / f"checkpoint-{step}")
+    if "fsdp" in job:  # which Accelerate leaves out without GPUs: it has to take these processes for some
+        os.environ |= job["fsdp"]
+        PartialState(cpu=True)
+        PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
     load_script(job["script"]).main(job["argv"])
 
 
