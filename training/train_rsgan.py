@@ -194,7 +194,7 @@ def save_pictures(pipeline: RSGANPipeline, seed: int, folder: Path, name: str, c
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 1. Manifest
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="[rs][3n]*")
-    output_dir, accelerator = Path(args.output_dir), start(args)
+    output_dir, accelerator = Path(args.output_dir), start(args, networks=2)
     dataset_name = str(EMBEDDED) if args.dataset == "embedded" else args.dataset
     find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
     find["label_column"] = None if args.label_column == "none" else args.label_column

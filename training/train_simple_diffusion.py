@@ -24,7 +24,6 @@ from typing import Any
 import torch
 from accelerate.utils import set_seed
 from diffusers.optimization import get_scheduler
-from diffusers.training_utils import EMAModel
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -42,12 +41,12 @@ from hf_kexue.training_runs import (
     History,
     TrainingState,
     check_finite,
-    ema_weights,
     environment,
     image_grid,
     set_learning_rate,
 )  # fmt: skip
 from hf_kexue.training_setup import one_clock, press_into_time, start
+from hf_kexue.training_sharding import AveragedWeights, Twin
 
 HERE = Path(__file__).resolve().parent
 EMBEDDED = HERE / "data" / "clothing-64"
@@ -284,39 +283,41 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     one_clock(args.max_seconds, accelerator.num_processes)
     if args.max_seconds:
         press_into_time(lr_scheduler, args.lr_warmup_steps, args.max_train_steps, time_spent)
-    ema = EMAModel(model.parameters(), decay=args.ema_decay, foreach=True)
-    ema.to(accelerator.device)
+    twin = Twin(accelerator, model)
+    if twin.copy is not None:
+        model.to(memory_format=torch.contiguous_format)  # FSDP splits no other  # type: ignore[call-overload]
 
     # 3. Prepare and resume
     dataset = loader.dataset
     model, optimizer, lr_scheduler = accelerator.prepare(model, optimizer, lr_scheduler)
+    trained = accelerator.unwrap_model(model)
+    network: Any = twin.copy or trained  # what evaluates and is saved
+    ema = AveragedWeights(trained.parameters(), args.ema_decay)
     loader = loader if args.streaming else accelerator.prepare(loader)
     states = {"ema": ema, "state": state}
     checkpoints = Checkpoints(accelerator, output_dir / "checkpoints", args.checkpoints_total_limit, states)
     if resumed := checkpoints.resume():
         logger.info("Resumed from %s", resumed)
-        ema.to(accelerator.device)  # comes back on the CPU
         set_learning_rate(optimizer, lr_scheduler, args.learning_rate)
     state.count_in(args.train_batch_size * accelerator.num_processes)
     if args.tracker != "none":
         accelerator.init_trackers("simple_diffusion", {key: str(value) for key, value in asdict(args).items()})
-    network = accelerator.unwrap_model(model)
     pipeline = SimpleDiffusionPipeline(network, scheduler, dict(enumerate(source.label_names)) or None)
     if args.compile:
-        network.compile_repeated_blocks(dynamic=False)
+        trained.compile_repeated_blocks(dynamic=False)
     history = History(accelerator, output_dir / "history.jsonl", resumed_at=state.step)
     broken = BrokenImages()
 
     def validate() -> dict[str, float]:
         with (
-            ema_weights(ema, network),
+            twin.averaged(ema, trained, state.step),
             torch.compiler.set_stance("force_eager"),
         ):  # compiled for the training step alone
             return validation_loss(network, validation, scheduler, args, accelerator) if validation is not None else {}
 
     def draw(name: str) -> None:
-        if accelerator.is_main_process and args.sample_steps:
-            with ema_weights(ema, network), torch.compiler.set_stance("force_eager"):
+        with twin.averaged(ema, trained, state.step), torch.compiler.set_stance("force_eager"):
+            if accelerator.is_main_process and args.sample_steps:
                 sample_grid(pipeline, args).save(output_dir / "samples" / name)
 
     # 4. The loop
@@ -372,7 +373,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
                 continue
             if not optimizer.step_was_skipped:
                 check_finite(float(norm), "The gradient", state.step + 1, *good)
-            ema.step(network.parameters())
+            ema.step(trained.parameters())
             state.step += 1
             bar.update()
 
@@ -416,7 +417,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 6. Save
     if accelerator.is_main_process:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1))
-        with ema_weights(ema, network):
+        with twin.averaged(ema, trained, state.step):  # whole since the evaluation
             pipeline.save_pretrained(output_dir / "pipeline")
             push_to_hub(args, pipeline, results)
         logger.info("Saved %s", output_dir / "pipeline")

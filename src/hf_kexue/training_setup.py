@@ -63,15 +63,16 @@ class RunArguments(CommonArguments):
     validation_steps: int = option(500, "Optimizer steps between validations.")
 
 
-def start(args: Any) -> Any:
+def start(args: Any, networks: int = 1) -> Any:
     """The run's `Accelerator`; logging and chance are set up on the way.
 
     Args:
         args: `CommonArguments`, or what has its `output_dir`, `mixed_precision`, `tracker`, `seed`.
+        networks: that are trained together.
 
     Raises:
         RuntimeError: if several processes have been started that cannot work together.
-        ValueError: if FSDP is to split weights for a script that is not over `training_loop`.
+        ValueError: if FSDP or DeepSpeed are to train several networks.
     """
     from accelerate import Accelerator
     from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, set_seed
@@ -88,9 +89,10 @@ def start(args: Any) -> Any:
     logging.basicConfig(level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s")
     if complaint := training_processes.check(accelerator):
         logger.warning(complaint)
-    if str(accelerator.distributed_type).endswith("FSDP") and not isinstance(args, RunArguments):
+    kind = str(accelerator.distributed_type).rpartition(".")[2]
+    if networks > 1 and kind in ("FSDP", "DEEPSPEED"):
         raise ValueError(
-            "This script does not split weights over processes as FSDP does: use accelerate_configs/ddp.yaml."
+            f"{kind} is for one network, and this script trains {networks}: use accelerate_configs/ddp.yaml."
         )
     set_seed(args.seed)
     if accelerator.is_main_process and not args.dry_run:

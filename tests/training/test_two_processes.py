@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 STEPS, SAVE_EVERY, STOP = 6, 2, 4
 RESUMED = ("train_simple_diffusion", "pretrain_dgcnn", "train_rsgan")  # one of each loop
-SPLIT = ("train_dgcnn_qa", "pretrain_dgcnn")  # these scripts train with FSDP too
+SPLIT = ("train_dgcnn_qa", "pretrain_dgcnn", "train_simple_diffusion")  # FSDP2 too
 FSDP = {
     "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
     "FSDP_AUTO_WRAP_POLICY": "NO_WRAP", "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
@@ -178,7 +178,8 @@ def test_two_processes_resume_to_the_bit(runs):
 def test_weights_split_by_fsdp2_are_the_same_run(runs, script):
     """On CPUs made up as GPUs for Accelerate: the sharding is real, gloo carries it."""
     assert_alike(runs / f"one-{script}", runs / f"fsdp-{script}")
-    saved, split = (load_file(runs / f"{kind}-{script}" / "model" / "model.safetensors") for kind in ("two", "fsdp"))
+    place = "pipeline/unet/diffusion_pytorch_model" if script == "train_simple_diffusion" else "model/model"
+    saved, split = (load_file(runs / f"{kind}-{script}" / f"{place}.safetensors") for kind in ("two", "fsdp"))
     assert saved.keys() == split.keys()
     assert all(saved[key].shape == split[key].shape for key in saved)
 
