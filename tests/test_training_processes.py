@@ -1,16 +1,20 @@
 """What a run says that was asked for several processes, or for sharded weights, and got something else."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
 
 from accelerate import Accelerator
+from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.state import AcceleratorState, GradientState
 
 from hf_kexue import training_processes
 from hf_kexue.training_processes import from_first, in_step, mean_over_processes, of_all, share
 
+CONFIGS = Path(__file__).resolve().parent.parent / "training" / "accelerate_configs"
 LAUNCHED = {"ACCELERATE_MIXED_PRECISION": "no"}
 SIMPLE = LAUNCHED | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}  # of `accelerate launch --num_processes 2`
 NAMES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK", "LOCAL_RANK", "ACCELERATE_MIXED_PRECISION",
@@ -60,3 +64,15 @@ def test_one_process_needs_nobody(accelerator):
     assert list(in_step(accelerator, iter("abc"))) == ["a", "b", "c"]
     values = torch.ones(3)
     assert of_all(accelerator, values) is values
+
+
+@pytest.mark.skipif(not CONFIGS.is_dir(), reason="training/ belongs to the repository, not to the package")
+@pytest.mark.parametrize("name", ["ddp", "fsdp2", "deepspeed_zero2"])
+def test_the_launcher_reads_our_configurations(name):
+    path = CONFIGS / f"{name}.yaml"
+    found = load_config_from_file(str(path))
+    assert found.num_processes == 2
+    assert found.distributed_type == {"ddp": "MULTI_GPU", "fsdp2": "FSDP", "deepspeed_zero2": "DEEPSPEED"}[name]
+    assert not found.use_cpu  # with it accelerate launch starts one process
+    assert "Not tried" in path.read_text()
+    assert {path.stem for path in CONFIGS.iterdir()} == {"ddp", "fsdp2", "deepspeed_zero2"}

@@ -37,8 +37,8 @@ specification.loader.exec_module(tiny)
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 STEPS, SAVE_EVERY, STOP = 6, 2, 4
-RESUMED = ("train_simple_diffusion", "pretrain_dgcnn", "train_rsgan")  # one of each loop
-SPLIT = ("train_dgcnn_qa", "pretrain_dgcnn", "train_simple_diffusion")  # FSDP2 too
+RESUMED = ("train_simple_diffusion", "train_dgcnn_triples", "train_rsgan")  # one of each loop
+SPLIT = ("pretrain_dgcnn", "train_simple_diffusion")  # one of each loop that knows FSDP2
 FSDP = {
     "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
     "FSDP_AUTO_WRAP_POLICY": "NO_WRAP", "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
