@@ -115,7 +115,14 @@ def runs(tmp_path_factory, own_cache):
         jobs.append({"script": script, "argv": command(script, folder, folder / f"fsdp-{script}", 4), "fsdp": FSDP})
     argv = command(SPLIT[0], folder, folder / "fsdp-again", 4)
     jobs.append({"script": SPLIT[0], "argv": argv, "fsdp": FSDP, "cut_off": [f"fsdp-{SPLIT[0]}", "fsdp-again", STEPS]})
-    jobs.append({"stream": str(write_parquet(folder / "parquet")), "epochs": 3})
+    parquet = write_parquet(folder / "parquet")
+    streamed = [
+        *tiny.arguments(RESUMED[0], folder, folder / "streamed", 4, STEPS, SAVE_EVERY),
+        "--dataset",
+        str(parquet),
+    ]
+    jobs.append({"script": RESUMED[0], "argv": [*streamed, "--streaming", "True", "--validation_split", "none"]})
+    jobs.append({"stream": str(parquet), "epochs": 3})
     jobs.append({"stream": str(write_webdataset(folder / "webdataset")), "epochs": 3})
     (folder / "jobs.json").write_text(json.dumps([job | {"port": free_port()} for job in jobs]))
     launched = subprocess.run(
@@ -189,6 +196,14 @@ def test_a_run_split_by_fsdp2_resumes(runs):
 
 
 # ---- streams
+
+
+def test_a_training_from_a_stream_does_not_wait(runs):
+    """Two batches an epoch on one process, five on the other, over three epochs."""
+    results = json.loads((runs / "streamed" / "results.json").read_text())
+    assert (results["steps"], results["processes"]) == (STEPS, 2)
+    state = tiny.saved_state(tiny.last_checkpoint(runs / "streamed"))["run.json"]["state"]
+    assert (state["epoch"], state["batch"]) == (2, 2)
 
 
 @pytest.mark.parametrize(("kind", "from_the_end"), [("parquet", 2), ("webdataset", 1)])
