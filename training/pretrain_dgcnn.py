@@ -29,7 +29,7 @@ from hf_kexue.presets import option, parse_arguments
 from hf_kexue.training_loop import TrainingRun
 from hf_kexue.training_processes import finish
 from hf_kexue.training_setup import RunArguments, run_manifest, start, training_loader
-from hf_kexue.training_sharding import zero_first_row
+from hf_kexue.training_sharding import keep_first_row, zero_first_row
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("pretrain_dgcnn")
@@ -130,6 +130,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 3. Prepare and resume; optimizer, schedule and EMA are made there
     run = TrainingRun(args, accelerator, model, loader, manifest, "dgcnn_pretraining", validate if held_out else None)
     characters = run.trained.get_input_embeddings().weight
+    keep_first_row(characters)  # the reader drops characters to the zero vector of padding: it stays zero
 
     # 4. The loop
     for batch in run.batches():
@@ -139,8 +140,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             accelerator.backward(loss)
             norm = None
             if accelerator.sync_gradients:
-                # The reader drops characters to the zero vector of padding: it stays zero.
-                zero_first_row(characters.grad)
+                zero_first_row(characters)
                 norm = accelerator.clip_grad_norm_(run.model.parameters(), args.max_grad_norm)
             run.optimizer.step()
             if norm is not None and not run.optimizer.step_was_skipped:

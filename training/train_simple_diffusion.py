@@ -284,16 +284,17 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if args.max_seconds:
         press_into_time(lr_scheduler, args.lr_warmup_steps, args.max_train_steps, time_spent)
     twin = Twin(accelerator, model)
-    if twin.copy is not None:
-        model.to(memory_format=torch.contiguous_format)  # FSDP splits no other  # type: ignore[call-overload]
+    if accelerator.distributed_type in ("FSDP", "DEEPSPEED"):  # which split no other weights
+        model.to(memory_format=torch.contiguous_format)
 
     # 3. Prepare and resume
     dataset = loader.dataset
-    model, optimizer, lr_scheduler = accelerator.prepare(model, optimizer, lr_scheduler)
+    shared = [] if args.streaming else [loader]
+    model, optimizer, lr_scheduler, *shared = accelerator.prepare(model, optimizer, lr_scheduler, *shared)
+    loader = shared[0] if shared else loader
     trained = accelerator.unwrap_model(model)
     network: Any = twin.copy or trained  # what evaluates and is saved
     ema = AveragedWeights(trained.parameters(), args.ema_decay)
-    loader = loader if args.streaming else accelerator.prepare(loader)
     states = {"ema": ema, "state": state}
     checkpoints = Checkpoints(accelerator, output_dir / "checkpoints", args.checkpoints_total_limit, states)
     if resumed := checkpoints.resume():

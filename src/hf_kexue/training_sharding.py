@@ -29,12 +29,16 @@ def split_like(tensor: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(tensor, like.device_mesh, like.placements)  # type: ignore[attr-defined]
 
 
-def zero_first_row(gradient: Any) -> None:
-    """Set row 0 to zero, in whichever part it lies."""
-    if not hasattr(gradient, "full_tensor"):
-        gradient[0] = 0
-    elif gradient.device_mesh.get_local_rank() == 0:  # rows are dealt out in order
-        gradient.to_local()[0] = 0
+def keep_first_row(parameter: nn.Parameter) -> None:
+    """Let row 0 of a parameter have no gradient; a split one needs `zero_first_row` in each step instead."""
+    if not hasattr(parameter, "full_tensor"):
+        parameter.register_hook(lambda gradient: torch.cat([torch.zeros_like(gradient[:1]), gradient[1:]]))
+
+
+def zero_first_row(parameter: Any) -> None:
+    """Set row 0 of the gradient of a split parameter to zero, on the process that has it."""
+    if hasattr(parameter, "full_tensor") and parameter.device_mesh.get_local_rank() == 0:  # rows are dealt in order
+        parameter.grad.to_local()[0] = 0
 
 
 class AveragedWeights(EMAModel):
