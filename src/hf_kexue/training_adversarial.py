@@ -6,6 +6,8 @@ again, averaged weights of the generator, and the bookkeeping.
         ...  # the discriminator's and the generator's step: in the script, in sight, each through run.descend
         run.after_step(len(images), figures)
 
+Longer than a module should be: thirty lines are arguments, each with its help text.
+
 Source: arXiv 2501.05441 (annealed rates, half-life of the averaged weights).
 """
 
