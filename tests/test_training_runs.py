@@ -47,8 +47,8 @@ def run(accelerator, tmp_path):
     model = nn.Linear(2, 2)
     model, optimizer = accelerator.prepare(model, torch.optim.AdamW(model.parameters(), 0.1))
     state = TrainingState()
-    accelerator.register_for_checkpointing(state)
-    return model, optimizer, state, Checkpoints(accelerator, tmp_path / "checkpoints", total_limit=2)
+    checkpoints = Checkpoints(accelerator, tmp_path / "checkpoints", total_limit=2, states={"state": state})
+    return model, optimizer, state, checkpoints
 
 
 def step(model, optimizer, state):
@@ -123,7 +123,7 @@ def test_an_unfinished_checkpoint_is_no_checkpoint(run):
     assert (checkpoints.folder / "checkpoint-notes").is_dir()
 
 
-def test_a_run_that_dies_while_writing_leaves_no_checkpoint(run, accelerator):
+def test_a_run_that_dies_while_writing_leaves_no_checkpoint(run):
     *_, checkpoints = run
 
     class Unsaveable:
@@ -133,7 +133,7 @@ def test_a_run_that_dies_while_writing_leaves_no_checkpoint(run, accelerator):
         def load_state_dict(self, state):
             pass
 
-    accelerator.register_for_checkpointing(Unsaveable())
+    checkpoints.states["unsaveable"] = Unsaveable()
     with pytest.raises(OSError, match="no space left"):
         checkpoints.save(5)
     assert (checkpoints.folder / "unfinished-5").is_dir()

@@ -27,7 +27,9 @@ from hf_kexue.data.texts import hold_out, read_texts
 from hf_kexue.data.word_vectors import word_matrix, words_in_texts
 from hf_kexue.presets import option, parse_arguments
 from hf_kexue.training_loop import TrainingRun
+from hf_kexue.training_processes import finish
 from hf_kexue.training_setup import RunArguments, run_manifest, start, training_loader
+from hf_kexue.training_sharding import keep_first_row, zero_first_row
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("pretrain_dgcnn")
@@ -117,7 +119,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 2. Data and validation
     collator = MaskingCollator(tokenizer, args.mask_share)
     dataset = TextWindows(texts, args.max_characters, args.seed)
-    loader = training_loader(args, dataset, collator, "pieces of text")
+    loader = training_loader(args, dataset, collator, "pieces of text", processes=accelerator.num_processes)
     windows: Any = TextWindows(held_out, args.max_characters, args.seed) if held_out else None
     validation: Any = DataLoader(windows, args.train_batch_size, collate_fn=collator) if held_out else None
 
@@ -127,7 +129,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     # 3. Prepare and resume; optimizer, schedule and EMA are made there
     run = TrainingRun(args, accelerator, model, loader, manifest, "dgcnn_pretraining", validate if held_out else None)
-    characters = run.network.get_input_embeddings().weight
+    characters = run.trained.get_input_embeddings().weight
+    keep_first_row(characters)  # the reader drops characters to the zero vector of padding: it stays zero
 
     # 4. The loop
     for batch in run.batches():
@@ -137,10 +140,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             accelerator.backward(loss)
             norm = None
             if accelerator.sync_gradients:
-                characters.grad[0] = 0  # the reader drops characters to the zero vector of padding: it stays zero
+                zero_first_row(characters)
                 norm = accelerator.clip_grad_norm_(run.model.parameters(), args.max_grad_norm)
             run.optimizer.step()
-            run.lr_scheduler.step()
+            if norm is not None and not run.optimizer.step_was_skipped:
+                run.lr_scheduler.step()
             run.optimizer.zero_grad()
         run.after_step(len(batch["input_ids"]), loss, norm)
 
@@ -159,7 +163,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             run.network.save_pretrained(output_dir / "model")
         tokenizer.save_pretrained(output_dir / "model")
         logger.info("Saved %s", output_dir / "model")
-    accelerator.end_training()
+    finish(accelerator)
     return results
 
 

@@ -34,6 +34,7 @@ from hf_kexue.data.word_vectors import word_matrix, words_in_texts
 from hf_kexue.metrics import cmrc2018_scores
 from hf_kexue.presets import option, parse_arguments
 from hf_kexue.training_loop import TrainingRun
+from hf_kexue.training_processes import finish
 from hf_kexue.training_publishing import PublishingArguments, push_to_hub
 from hf_kexue.training_setup import RunArguments, check_width, length_multiple, run_manifest, start, training_loader
 
@@ -233,9 +234,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         examples, args.max_characters, args.seed, args.without_answer, args.concatenate, args.drop_labels,
         args.all_occurrences, source, args.cloze_share,
     )  # fmt: skip
-    loader = training_loader(
-        args, dataset, ReadingCollator(tokenizer, args.zero_ids, multiple_of=length_multiple()), "questions"
-    )
+    collator = ReadingCollator(tokenizer, args.zero_ids, multiple_of=length_multiple())
+    loader = training_loader(args, dataset, collator, "questions", processes=accelerator.num_processes)
 
     def validate(questions: list[QAExample]) -> dict[str, float]:
         scores = score(pipeline, questions)
@@ -263,7 +263,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             if accelerator.sync_gradients:
                 norm = accelerator.clip_grad_norm_(run.model.parameters(), args.max_grad_norm)
             run.optimizer.step()
-            run.lr_scheduler.step()
+            if norm is not None and not run.optimizer.step_was_skipped:
+                run.lr_scheduler.step()
             run.optimizer.zero_grad()
         run.after_step(len(batch["input_ids"]), loss, norm)
 
@@ -285,7 +286,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
         with run.averaged():
             push_to_hub(args, pipeline, results)
-    accelerator.end_training()
+    finish(accelerator)
     return results
 
 

@@ -37,6 +37,7 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
 from hf_kexue.metrics import triple_scores
 from hf_kexue.presets import option, parse_arguments
 from hf_kexue.training_loop import TrainingRun
+from hf_kexue.training_processes import finish
 from hf_kexue.training_publishing import PublishingArguments, push_to_hub
 from hf_kexue.training_setup import RunArguments, check_width, length_multiple, run_manifest, start, training_loader
 
@@ -190,7 +191,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         all_occurrences=args.all_occurrences, max_characters=args.max_characters, zero_ids=args.zero_ids, prior=prior,
         seed=args.seed, multiple_of=length_multiple(),
     )  # fmt: skip
-    loader = training_loader(args, dataset, collator, "sentences", [len(example.text) for example in examples])
+    lengths = [len(example.text) for example in examples]
+    loader = training_loader(args, dataset, collator, "sentences", lengths, accelerator.num_processes)
 
     def candidates(sentences: list[TripleExample]) -> list[Candidate]:
         texts = [example.text for example in sentences]
@@ -214,7 +216,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             if accelerator.sync_gradients:
                 norm = accelerator.clip_grad_norm_(run.model.parameters(), args.max_grad_norm)
             run.optimizer.step()
-            run.lr_scheduler.step()
+            if norm is not None and not run.optimizer.step_was_skipped:
+                run.lr_scheduler.step()
             run.optimizer.zero_grad()
         run.after_step(len(batch["input_ids"]), loss, norm)
 
@@ -253,7 +256,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         save()
         with run.averaged():
             push_to_hub(args, TripleExtractionPipeline(model=run.network, tokenizer=tokenizer), results)
-    accelerator.end_training()
+    finish(accelerator)
     return results
 
 

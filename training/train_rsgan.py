@@ -37,6 +37,7 @@ from hf_kexue.rsgan.gradient_penalties_rsgan import (
 )
 from hf_kexue.rsgan.losses_rsgan import annealed, relativistic_loss
 from hf_kexue.training_adversarial import AdversarialArguments, AdversarialRun
+from hf_kexue.training_processes import finish
 from hf_kexue.training_publishing import PublishingArguments, push_to_hub
 from hf_kexue.training_runs import image_grid
 from hf_kexue.training_setup import run_manifest, start
@@ -193,7 +194,7 @@ def save_pictures(pipeline: RSGANPipeline, seed: int, folder: Path, name: str, c
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 1. Manifest
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="[rs][3n]*")
-    output_dir, accelerator = Path(args.output_dir), start(args)
+    output_dir, accelerator = Path(args.output_dir), start(args, networks=2)
     dataset_name = str(EMBEDDED) if args.dataset == "embedded" else args.dataset
     find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
     find["label_column"] = None if args.label_column == "none" else args.label_column
@@ -240,16 +241,16 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         gamma = run.scheduled(args.gamma, args.gamma_end) * args.penalty_interval
 
         def latents(count: int = len(real)) -> Tensor:
-            return torch.randn(count, args.latent_dim, generator=run.chance).to(accelerator.device)
+            return run.latents(count, args.latent_dim)
 
         def changed(images: Tensor, probability: float = probability) -> Tensor:
-            return diff_augment(images, args.augment, run.chance, probability)
+            return diff_augment(images, args.augment, run.chance, probability, run.share)
 
         # ---- discriminator
         with torch.no_grad():
-            images = changed(torch.cat([real, run.generator_network(latents(), labels).sample]))
+            images = torch.cat([changed(real), changed(run.generator_network(latents(), labels).sample)])
         penalise = run.state.step % args.penalty_interval == 0
-        logits, loss, penalty = discriminator_loss(args, run.discriminator, images, both, run.chance, penalise)
+        logits, loss, penalty = discriminator_loss(args, run.discriminator, images, both, run.own_chance, penalise)
         figures: dict[str, Any] = {"discriminator_loss": loss.detach()}
         norm = run.descend(loss + gamma / 2 * penalty, run.discriminator_network, run.discriminator_adam)
         real_logits, fake_logits = logits.chunk(2)
@@ -290,7 +291,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             push_to_hub(args, pipeline, results)
         run.discriminator_network.save_pretrained(output_dir / "discriminator")
         logger.info("Saved %s", output_dir / "pipeline")
-    accelerator.end_training()
+    finish(accelerator)
     return results
 
 

@@ -22,10 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, set_seed
+from accelerate.utils import set_seed
 from diffusers.optimization import get_scheduler
-from diffusers.training_utils import EMAModel
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -36,19 +34,19 @@ from hf_kexue.presets import option, parse_arguments
 from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.simple_diffusion.complexity import count_parameters
 from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, simple_diffusion_loss
-from hf_kexue.training_publishing import PublishingArguments, push_to_hub, reserve_place
+from hf_kexue.training_checkpoints import Checkpoints
+from hf_kexue.training_processes import finish, in_step, of_all, share
+from hf_kexue.training_publishing import PublishingArguments, push_to_hub
 from hf_kexue.training_runs import (
-    Checkpoints,
     History,
     TrainingState,
     check_finite,
-    ema_weights,
     environment,
-    fastest_precision,
     image_grid,
     set_learning_rate,
 )  # fmt: skip
-from hf_kexue.training_setup import one_clock, press_into_time
+from hf_kexue.training_setup import one_clock, press_into_time, start
+from hf_kexue.training_sharding import AveragedWeights, Twin
 
 HERE = Path(__file__).resolve().parent
 EMBEDDED = HERE / "data" / "clothing-64"
@@ -160,18 +158,26 @@ def diffusion_loss(
     generator: torch.Generator,
     class_dropout: float = 0.0,
     null_class: int = 0,
+    rows: tuple[int, int] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Loss and logSNR of each image of a batch, (B,) and (B,); all chance comes from the generator, on its device."""
+    """Loss and logSNR of each image of a batch, (B,) and (B,); all chance comes from the generator, on its device.
+
+    Of several processes each draws for the images of all, which follow each other, and takes what is its own: together
+    they do what one would. `rows` is the place of the first image of this process among all, and how many all are.
+    """
     sample, labels = batch["pixel_values"], batch.get("class_labels")
     size, device = len(sample), sample.device
+    first, total = rows or (0, size)
+    own = slice(first, first + size)
     chance: dict[str, Any] = {"generator": generator, "device": generator.device}
     # Times spread evenly over [0, 1) from one random start vary less from batch to batch than independent ones.
     start = torch.rand((), dtype=torch.float64, **chance)
-    u = ((start + torch.arange(size, dtype=torch.float64, device=start.device) / size) % 1).clamp(min=1e-5)
+    places = torch.arange(total, dtype=torch.float64, device=start.device)[own] / total
+    u = ((start + places) % 1).clamp(min=1e-5)
     logsnr, slope = (value.float().to(device) for value in (scheduler.logsnr(u), scheduler.logsnr_slope(u)))
-    noise = torch.randn(sample.shape, **chance).to(sample)
+    noise = torch.randn(total, *sample.shape[1:], **chance)[own].to(sample)
     if labels is not None and class_dropout:
-        kept = torch.rand(size, **chance).to(device) >= class_dropout
+        kept = torch.rand(total, **chance)[own].to(device) >= class_dropout
         labels = torch.where(kept, labels, null_class)
     alpha, sigma = (torch.sigmoid(sign * logsnr).sqrt()[:, None, None, None] for sign in (1, -1))
     x_t = (alpha * sample + sigma * noise).contiguous(memory_format=torch.channels_last)
@@ -185,16 +191,23 @@ def diffusion_loss(
 
 @torch.no_grad()
 def validation_loss(
-    model: SimpleDiffusionUViT2DModel, loader: DataLoader, scheduler: ShiftedCosineScheduler, args: Arguments
+    model: SimpleDiffusionUViT2DModel,
+    loader: DataLoader,
+    scheduler: ShiftedCosineScheduler,
+    args: Arguments,
+    accelerator: Any,
 ) -> dict[str, float]:
-    """Loss over the validation split, in all and by logSNR bin; the same noise and times at each call."""
-    generator = torch.Generator().manual_seed(args.seed)
-    rows = []
+    """Loss over the validation split, in all and by logSNR bin; the same noise and times at each call. Each process
+    takes a part of each batch."""
+    generator, (number, processes) = torch.Generator().manual_seed(args.seed), share(accelerator)
+    found = [(torch.empty(0, device=model.device),) * 2]
     for batch in loader:
-        tensors = {key: value.to(model.device) for key, value in batch.items() if isinstance(value, Tensor)}
-        if len(tensors["pixel_values"]):
-            rows.append(diffusion_loss(model, tensors, scheduler, args, generator))
-    loss, logsnr = (torch.cat(column).cpu() for column in zip(*rows))
+        size = len(batch["pixel_values"])
+        own = slice(size * number // processes, size * (number + 1) // processes)
+        part = {key: value[own].to(model.device) for key, value in batch.items() if isinstance(value, Tensor)}
+        if own.start < own.stop:
+            found.append(diffusion_loss(model, part, scheduler, args, generator, rows=(own.start, size)))
+    loss, logsnr = (of_all(accelerator, torch.cat(column).cpu()) for column in zip(*found))
     by_bin = {f"validation_loss/{name}": value for name, value in mean_by_logsnr(loss, logsnr).items()}
     return {"validation_loss": float(loss.mean()), **by_bin}
 
@@ -217,17 +230,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 1. Manifest
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="[0-9]*")
     output_dir = Path(args.output_dir)
-    accelerator = Accelerator(
-        gradient_accumulation_steps=args.gradient_accumulation_steps,
-        mixed_precision=fastest_precision() if args.mixed_precision == "auto" else args.mixed_precision,
-        log_with=None if args.tracker == "none" else args.tracker,
-        project_config=ProjectConfiguration(project_dir=str(output_dir), logging_dir=str(output_dir / "logs")),
-        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
-    )
-    logging.basicConfig(level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s")
-    set_seed(args.seed)
-    if accelerator.is_main_process and not args.dry_run:
-        reserve_place(args)
+    accelerator = start(args)
     torch.backends.cudnn.benchmark = True  # all batches have one shape
     dataset_name = str(EMBEDDED) if args.dataset == "embedded" else args.dataset
     find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
@@ -262,17 +265,16 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     validation = None
     if args.validation_split != "none":
         held_out = load_images(dataset_name, split=args.validation_split, **find)
-        validation = image_loader(held_out, args.resolution, args.train_batch_size, train=False)
+        together = args.train_batch_size * accelerator.num_processes
+        validation = image_loader(held_out, args.resolution, together, train=False)
     if args.gradient_checkpointing:
         model.enable_gradient_checkpointing()
     betas = (args.adam_beta1, args.adam_beta2)
     rates: dict[str, Any] = {"betas": betas, "eps": args.adam_epsilon, "weight_decay": args.weight_decay}
     optimizer = torch.optim.AdamW(model.parameters(), args.learning_rate, fused=True, **rates)
-    # Accelerate steps the schedule once per process; the numbers here count optimizer steps.
     lr_scheduler = get_scheduler(
-        args.lr_scheduler, optimizer, num_warmup_steps=args.lr_warmup_steps * accelerator.num_processes,
-        num_training_steps=args.max_train_steps * accelerator.num_processes,
-    )  # fmt: skip
+        args.lr_scheduler, optimizer, num_warmup_steps=args.lr_warmup_steps, num_training_steps=args.max_train_steps
+    )
     state = TrainingState()
 
     def time_spent() -> float:
@@ -280,40 +282,43 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     one_clock(args.max_seconds, accelerator.num_processes)
     if args.max_seconds:
-        per_step = accelerator.num_processes
-        press_into_time(lr_scheduler, args.lr_warmup_steps * per_step, args.max_train_steps * per_step, time_spent)
-    ema = EMAModel(model.parameters(), decay=args.ema_decay, foreach=True)
-    ema.to(accelerator.device)
+        press_into_time(lr_scheduler, args.lr_warmup_steps, args.max_train_steps, time_spent)
+    twin = Twin(accelerator, model)
+    if accelerator.distributed_type in ("FSDP", "DEEPSPEED"):  # which split no other weights
+        model.to(memory_format=torch.contiguous_format)
 
     # 3. Prepare and resume
     dataset = loader.dataset
-    model, optimizer, lr_scheduler = accelerator.prepare(model, optimizer, lr_scheduler)
-    loader = loader if args.streaming else accelerator.prepare(loader)
-    accelerator.register_for_checkpointing(ema, state)
-    checkpoints = Checkpoints(accelerator, output_dir / "checkpoints", args.checkpoints_total_limit)
+    shared = [] if args.streaming else [loader]
+    model, optimizer, lr_scheduler, *shared = accelerator.prepare(model, optimizer, lr_scheduler, *shared)
+    loader = shared[0] if shared else loader
+    trained = accelerator.unwrap_model(model)
+    network: Any = twin.copy or trained  # what evaluates and is saved
+    ema = AveragedWeights(trained.parameters(), args.ema_decay)
+    states = {"ema": ema, "state": state}
+    checkpoints = Checkpoints(accelerator, output_dir / "checkpoints", args.checkpoints_total_limit, states)
     if resumed := checkpoints.resume():
         logger.info("Resumed from %s", resumed)
-        ema.to(accelerator.device)  # comes back on the CPU
         set_learning_rate(optimizer, lr_scheduler, args.learning_rate)
+    state.count_in(args.train_batch_size * accelerator.num_processes)
     if args.tracker != "none":
         accelerator.init_trackers("simple_diffusion", {key: str(value) for key, value in asdict(args).items()})
-    network = accelerator.unwrap_model(model)
     pipeline = SimpleDiffusionPipeline(network, scheduler, dict(enumerate(source.label_names)) or None)
     if args.compile:
-        network.compile_repeated_blocks(dynamic=False)
+        trained.compile_repeated_blocks(dynamic=False)
     history = History(accelerator, output_dir / "history.jsonl", resumed_at=state.step)
-    broken, running = BrokenImages(), []
+    broken = BrokenImages()
 
     def validate() -> dict[str, float]:
         with (
-            ema_weights(ema, network),
+            twin.averaged(ema, trained, state.step),
             torch.compiler.set_stance("force_eager"),
         ):  # compiled for the training step alone
-            return validation_loss(network, validation, scheduler, args) if validation is not None else {}
+            return validation_loss(network, validation, scheduler, args, accelerator) if validation is not None else {}
 
     def draw(name: str) -> None:
-        if accelerator.is_main_process and args.sample_steps:
-            with ema_weights(ema, network), torch.compiler.set_stance("force_eager"):
+        with twin.averaged(ema, trained, state.step), torch.compiler.set_stance("force_eager"):
+            if accelerator.is_main_process and args.sample_steps:
                 sample_grid(pipeline, args).save(output_dir / "samples" / name)
 
     # 4. The loop
@@ -325,28 +330,32 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         dataset.set_epoch(state.epoch)
         if not args.streaming:
             loader.set_epoch(state.epoch)
-        for batch in accelerator.skip_first_batches(loader, state.batch) if state.batch else loader:
+        batches = accelerator.skip_first_batches(loader, state.batch) if state.batch else loader
+        for batch in in_step(accelerator, batches) if args.streaming else batches:
             started = time.perf_counter()
             broken.update(batch)
             tensors = {k: v.to(accelerator.device) for k, v in batch.items() if isinstance(v, Tensor)}
             whole = len(tensors["pixel_values"])
             if not whole:  # all are broken: a grey picture of no weight, so that no other process waits in vain
                 tensors["pixel_values"] = torch.zeros(1, 3, args.resolution, args.resolution).to(accelerator.device)
-            place = (args.seed, accelerator.process_index, state.epoch, state.batch)
+            size, (number, processes) = len(tensors["pixel_values"]), share(accelerator)
+            place, rows = (args.seed, state.epoch, state.batch), (size * number, size * processes)
             generator = torch.Generator(accelerator.device).manual_seed(hash(place) % 2**63)
+            set_seed(hash((accelerator.process_index, *place)) % 2**32)  # of dropout, which is each process's own
 
             # ---- one training step: what is drawn depends on the place in the run alone, so that resuming repeats it
             with accelerator.accumulate(model):
                 with accelerator.autocast():
                     loss, _ = diffusion_loss(
-                        model, tensors, scheduler, args, generator, args.class_dropout, num_classes or 0
+                        model, tensors, scheduler, args, generator, args.class_dropout, num_classes or 0, rows
                     )
                 loss = loss.mean() * bool(whole)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     norm = accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)
                 optimizer.step()
-                lr_scheduler.step()
+                if accelerator.sync_gradients and not optimizer.step_was_skipped:
+                    lr_scheduler.step()
                 optimizer.zero_grad()
             # ----
 
@@ -358,30 +367,32 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
                 state.wall_seconds + now - clock,
                 now,
             )
-            running.append(loss.item())
+            state.running.append(loss.item())
             good = (checkpoints, accelerator.mixed_precision, args.learning_rate)
-            check_finite(running[-1], "The loss", state.step + 1, *good)
+            check_finite(state.running[-1], "The loss", state.step + 1, *good)
             if not accelerator.sync_gradients:
                 continue
             if not optimizer.step_was_skipped:
                 check_finite(float(norm), "The gradient", state.step + 1, *good)
-            ema.step(network.parameters())
+            ema.step(trained.parameters())
             state.step += 1
             bar.update()
 
             last = state.step >= args.max_train_steps or time_spent() >= 1
             if state.step % args.logging_steps == 0 or last:
-                bar.set_postfix(loss=f"{sum(running) / len(running):.4f}")
+                mean = history.mean(state.running)
+                bar.set_postfix(loss=f"{mean:.4f}")
                 history.log(
-                    state.step, loss=sum(running) / len(running), gradient_norm=float(norm), images=state.samples,
+                    state.step, loss=mean, gradient_norm=float(norm), images=state.samples,
                     learning_rate=lr_scheduler.get_last_lr()[0], seconds=round(state.seconds, 2),
                 )  # fmt: skip
-                running.clear()
+                state.running.clear()
             if state.step % args.validation_steps == 0 and not last:
                 history.log(state.step, **validate())
             if args.sample_steps and state.step % args.sample_steps == 0 and not last:
                 draw(f"step-{state.step}.png")
             if state.step % args.checkpointing_steps == 0 or last:
+                state.settle(accelerator)
                 checkpoints.save(state.step)
             if last:
                 break
@@ -407,11 +418,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 6. Save
     if accelerator.is_main_process:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1))
-        with ema_weights(ema, network):
+        with twin.averaged(ema, trained, state.step):  # whole since the evaluation
             pipeline.save_pretrained(output_dir / "pipeline")
             push_to_hub(args, pipeline, results)
         logger.info("Saved %s", output_dir / "pipeline")
-    accelerator.end_training()
+    finish(accelerator)
     return results
 
 

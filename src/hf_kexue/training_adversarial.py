@@ -6,6 +6,8 @@ again, averaged weights of the generator, and the bookkeeping.
         ...  # the discriminator's and the generator's step: in the script, in sight, each through run.descend
         run.after_step(len(images), figures)
 
+Longer than a module should be: thirty lines are arguments, each with its help text.
+
 Source: arXiv 2501.05441 (annealed rates, half-life of the averaged weights).
 """
 
@@ -26,7 +28,9 @@ from torch import Tensor, nn
 
 from .data.images import BrokenImages
 from .presets import option
-from .training_runs import Checkpoints, History, TrainingState, check_finite, ema_weights
+from .training_checkpoints import Checkpoints
+from .training_processes import mean_over_processes, share
+from .training_runs import History, TrainingState, check_finite, ema_weights
 from .training_setup import CommonArguments, one_clock
 
 logger = logging.getLogger(__name__)
@@ -83,8 +87,10 @@ class AdversarialRun:
             checkpoint.
 
     Attributes:
-        chance: generator on the CPU, seeded by the place in the run: all that a step draws comes from it, so that
-            resuming repeats it.
+        chance: generator on the CPU, seeded by the place in the run, so that resuming repeats what a step draws. It is
+            the same on every process: each draws for all of them and takes its `share`.
+        own_chance: the same for what each process draws for itself.
+        share: (number of this process, number of processes).
         state: steps, images and seconds so far.
     """
 
@@ -96,10 +102,12 @@ class AdversarialRun:
         from tqdm.auto import tqdm
 
         one_clock(args.max_seconds, accelerator.num_processes)
-        if not len(loader):
-            raise ValueError(f"{len(loader.dataset)} images are not one whole batch: lower --train_batch_size.")
+        if len(loader) < accelerator.num_processes:
+            each = f" for each of {accelerator.num_processes} processes" if accelerator.num_processes > 1 else ""
+            raise ValueError(f"{len(loader.dataset)} images are not one whole batch{each}: lower --train_batch_size.")
         self.args, self.accelerator, self.folder = args, accelerator, Path(args.output_dir)
-        self.dataset, self.chance, self.broken = loader.dataset, torch.Generator(), BrokenImages()
+        self.dataset, self.broken = loader.dataset, BrokenImages()
+        self.chance, self.own_chance, self.share = torch.Generator(), torch.Generator(), share(accelerator)
         self.ema = EMAModel(generator.parameters(), foreach=True)
         networks = [network.to(memory_format=torch.channels_last) for network in (generator, discriminator)]  # type: ignore[call-overload]
         adams = [torch.optim.Adam(network.parameters(), args.learning_rate, fused=True) for network in networks]
@@ -108,18 +116,18 @@ class AdversarialRun:
         self.generator_network, self.discriminator_network = map(accelerator.unwrap_model, prepared[:2])
         self.state, self.ramp, self.guard = TrainingState(), ramp, guard
         self.ema.to(accelerator.device)
-        accelerator.register_for_checkpointing(self.ema, self.state, self.guard)
         if accelerator.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False))
-        self.checkpoints = Checkpoints(accelerator, self.folder / "checkpoints", args.checkpoints_total_limit)
+        states = {"ema": self.ema, "state": self.state, "guard": self.guard}
+        self.checkpoints = Checkpoints(accelerator, self.folder / "checkpoints", args.checkpoints_total_limit, states)
         if resumed := self.checkpoints.resume():
             logger.info("Resumed from %s", resumed)
             self.ema.to(accelerator.device)  # comes back on the CPU
+        self.state.count_in(args.train_batch_size * accelerator.num_processes)
         if args.tracker != "none":
             accelerator.init_trackers(tracker, {key: str(value) for key, value in asdict(args).items()})
         self.history = History(accelerator, self.folder / "history.jsonl", resumed_at=self.state.step)
-        self._running: list[dict[str, float]] = []
         self._bar: Any = tqdm(initial=self.state.step, total=args.max_train_steps, desc="training",
                               disable=not accelerator.is_main_process)  # fmt: skip
         self._started = self._busy = self._clock = 0.0
@@ -158,8 +166,9 @@ class AdversarialRun:
                 self.broken.update(batch)
                 if not len(batch["pixel_values"]):
                     raise RuntimeError(f"No image of a batch could be decoded. {self.broken.summary()}")
-                place = (args.seed, accelerator.process_index, state.epoch, state.batch)
+                place = (args.seed, state.epoch, state.batch)
                 self.chance.manual_seed(hash(place) % 2**63)
+                self.own_chance.manual_seed(hash((accelerator.process_index, *place)) % 2**63)
                 rate = self.scheduled(args.learning_rate, args.learning_rate_end)
                 betas = (args.adam_beta1, self.scheduled(args.adam_beta2, args.adam_beta2_end))
                 for adam in (self.generator_adam, self.discriminator_adam):
@@ -214,21 +223,30 @@ class AdversarialRun:
         state.wall_seconds, self._clock = state.wall_seconds + now - self._clock, now
         state.cpu_seconds += time.process_time() - self._busy
         if "generator_gradient" in numbers:
-            self.guard.update(numbers["margin"], numbers["generator_gradient"], state.step)
-        self._running.append(numbers)
+            (margin,) = mean_over_processes(self.accelerator, [numbers["margin"]])
+            self.guard.update(margin, numbers["generator_gradient"], state.step)
+        state.running.append(numbers)
         self._bar.update()
         last = self.finished
         if state.step % args.logging_steps == 0 or last:
-            columns = {key: [row[key] for row in self._running if key in row] for row in self._running for key in row}
-            means = {key: sum(values) / len(values) for key, values in columns.items()}
+            rows = state.running
+            columns = {key: [row[key] for row in rows if key in row] for row in rows for key in row}
+            means = {key: self.history.mean(values) for key, values in columns.items()}
             self._bar.set_postfix({key: f"{means[key]:.4f}" for key in list(means)[:2]})
             rate = self.generator_adam.param_groups[0]["lr"]
             self.history.log(
                 state.step, **means, learning_rate=rate, images=state.samples, seconds=round(state.seconds, 2)
             )
-            self._running.clear()
+            state.running.clear()
         if state.step % args.checkpointing_steps == 0 or last:
+            state.settle(self.accelerator)
             self.checkpoints.save(state.step)
+
+    def latents(self, images: int, width: int) -> Tensor:
+        """Latent vectors (images, width) of this process, on the device."""
+        number, processes = self.share
+        drawn = torch.randn(processes * images, width, generator=self.chance)
+        return drawn[number * images : (number + 1) * images].to(self.accelerator.device)
 
     def averaged(self) -> AbstractContextManager[nn.Module]:
         """The generator in evaluation mode with its averaged weights, as a context."""

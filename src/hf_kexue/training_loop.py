@@ -13,33 +13,39 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diffusers.training_utils import EMAModel
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .training_runs import Checkpoints, History, TrainingState, check_finite, ema_weights, set_learning_rate
-from .training_setup import RunArguments, optimizer_and_schedule
+from .training_checkpoints import Checkpoints, whole
+from .training_processes import from_first
+from .training_runs import History, TrainingState, check_finite, set_learning_rate
+from .training_setup import RunArguments, one_clock, optimizer_and_schedule
+from .training_sharding import AveragedWeights, Twin, split_like
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Best:
-    """The best validation so far, and how long ago it was; saved with each checkpoint."""
+    """The best validation so far, its weights, and how long ago it was; saved with each checkpoint, because a run that
+    goes on from one must not meet weights of a later step."""
 
     score: float = -1.0
     misses: int = 0
     drops: int = 0
+    weights: list[Tensor] = field(default_factory=list)
 
     def state_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return dict(self.__dict__)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -51,7 +57,8 @@ class TrainingRun:
     Args:
         args: of the run.
         accelerator: of `training_setup.start`.
-        model: what is trained; `run.model` is the prepared one, `run.network` the one below it.
+        model: what is trained; `run.model` is the prepared one, `run.trained` the one below it, and `run.network` what
+            evaluates and is saved: the same, but with FSDP a whole copy.
         loader: of `training_setup.training_loader`.
         manifest: of `training_setup.run_manifest`; written to the output folder.
         tracker: project name for the trackers.
@@ -73,27 +80,28 @@ class TrainingRun:
 
         self.args, self.accelerator, self.validate = args, accelerator, validate
         self.folder, self.dataset = Path(args.output_dir), loader.dataset
-        optimizer, lr_scheduler = optimizer_and_schedule(args, model, accelerator.num_processes, self.time_spent)
-        self.ema = EMAModel(model.parameters(), decay=args.ema_decay, foreach=True)
-        self.ema.to(accelerator.device)
+        one_clock(args.max_seconds, accelerator.num_processes)
+        optimizer, lr_scheduler = optimizer_and_schedule(args, model, self.time_spent)
+        self.twin = Twin(accelerator, model)
         if accelerator.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False))
         self.state, self.best = TrainingState(), Best()
         prepared = accelerator.prepare(model, optimizer, lr_scheduler, loader)
         self.model, self.optimizer, self.lr_scheduler, self.loader = prepared
-        accelerator.register_for_checkpointing(self.ema, self.state, self.best)
-        self.checkpoints = Checkpoints(accelerator, self.folder / "checkpoints", args.checkpoints_total_limit)
+        self.trained = accelerator.unwrap_model(self.model)
+        self.network: Any = self.twin.copy or self.trained
+        self.ema = AveragedWeights(self.trained.parameters(), args.ema_decay)
+        states = {"ema": self.ema, "state": self.state, "best": self.best}
+        self.checkpoints = Checkpoints(accelerator, self.folder / "checkpoints", args.checkpoints_total_limit, states)
         if resumed := self.checkpoints.resume():
             logger.info("Resumed from %s", resumed)
-            self.ema.to(accelerator.device)  # comes back on the CPU
             # A checkpoint brings its learning rate along; what counts is the one asked for now.
             set_learning_rate(self.optimizer, self.lr_scheduler, args.learning_rate / 10**self.best.drops)
+        self.state.count_in(args.train_batch_size * accelerator.num_processes)
         if args.tracker != "none":
             accelerator.init_trackers(tracker, {key: str(value) for key, value in asdict(args).items()})
-        self.network = accelerator.unwrap_model(self.model)
         self.history = History(accelerator, self.folder / "history.jsonl", resumed_at=self.state.step)
-        self._running: list[float] = []
         self._pending: list[tuple[int, Tensor, Any]] = []  # step, loss and norm that nobody has looked at yet
         bar: Any = tqdm(initial=self.state.step, total=args.max_train_steps, desc="training",
                         disable=not accelerator.is_main_process)  # fmt: skip
@@ -128,6 +136,8 @@ class TrainingRun:
             else:
                 state.epoch, state.batch = state.epoch + 1, 0
         self._bar.close()
+        with self.averaged():  # by all processes, so that the first one can save alone
+            pass
 
     def after_step(self, samples: int, loss: Tensor, norm: Any) -> None:
         """Count, check, average, log, validate, save.
@@ -151,7 +161,7 @@ class TrainingRun:
         if norm is None:
             self._count_time()
             return
-        self.ema.step(self.network.parameters())
+        self.ema.step(self.trained.parameters())
         state.step += 1
         self._bar.update()
         self._count_time()
@@ -162,29 +172,30 @@ class TrainingRun:
         if last := self.finished:
             self._look()
         if state.step % args.logging_steps == 0 or last:
-            mean = sum(self._running) / len(self._running)
+            mean = self.history.mean(self.state.running)
             self._bar.set_postfix(loss=f"{mean:.4f}")
             self.history.log(
                 state.step, loss=mean, gradient_norm=float(norm), samples=state.samples,
                 learning_rate=self.lr_scheduler.get_last_lr()[0], seconds=round(state.seconds, 2),
             )  # fmt: skip
-            self._running.clear()
+            self.state.running.clear()
         if self.validate and state.step % args.validation_steps == 0 and not last:
-            with ema_weights(self.ema, self.network):
-                figures, score = self.validate()
+            with self.averaged():
+                figures, score = from_first(self.accelerator, self.validate())
             logger.info("step %d: %s", state.step, ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
             self.history.log(state.step, **figures)
             if args.drop_after:
                 self._after_validation(score)
         if state.step % args.checkpointing_steps == 0 or last:
+            state.settle(self.accelerator)
             self.checkpoints.save(state.step)
 
     def _look(self) -> None:
         """Check the losses and norms since the last look. Not each step: a look is where a GPU waits."""
         good = (self.checkpoints, self.accelerator.mixed_precision, self.args.learning_rate)
         for step, loss, norm in self._pending:
-            self._running.append(loss.item())
-            check_finite(self._running[-1], "The loss", step, *good)
+            self.state.running.append(loss.item())
+            check_finite(self.state.running[-1], "The loss", step, *good)
             if norm is not None:
                 check_finite(float(norm), "The gradient", step, *good)
         self._pending.clear()
@@ -200,25 +211,30 @@ class TrainingRun:
 
     def _after_validation(self, score: float) -> None:
         """Keep the best weights; where they have been the best for too long, go back to them with a lower rate."""
-        best, path = self.best, self.folder / "best.safetensors"
+        best = self.best
         if score > best.score:
             best.score, best.misses = score, 0
-            with ema_weights(self.ema, self.network):
-                self.accelerator.save(self.network.state_dict(), str(path), safe_serialization=True)
+            best.weights = [whole(weight) for weight in self.ema.shadow_params]
+            if self.accelerator.is_main_process:
+                with self.averaged():
+                    save_file(self.network.state_dict(), self.folder / "best.unfinished")
+                os.replace(self.folder / "best.unfinished", self.folder / "best.safetensors")
             return
         best.misses += 1
         if best.misses >= self.args.drop_after:
             best.drops, best.misses = best.drops + 1, 0
-            self.network.load_state_dict(load_file(path, device=str(self.accelerator.device)))
-            self.ema.shadow_params = [parameter.detach().clone() for parameter in self.network.parameters()]
-            self.ema.optimization_step = 0
+            with torch.no_grad():
+                for parameter, weight in zip(self.trained.parameters(), best.weights):
+                    parameter.copy_(split_like(weight, parameter))
+            self.ema.shadow_params = [parameter.detach().clone() for parameter in self.trained.parameters()]
+            self.ema.optimization_step, self.twin.step = 0, -1
             self.optimizer.optimizer.state.clear()
             set_learning_rate(self.optimizer, self.lr_scheduler, self.args.learning_rate / 10**best.drops)
             logger.info("step %d: back to the best, %.4g, with a tenth of the rate", self.state.step, best.score)
 
     def averaged(self) -> AbstractContextManager[nn.Module]:
         """The network in evaluation mode with its averaged weights, as a context."""
-        return ema_weights(self.ema, self.network)
+        return self.twin.averaged(self.ema, self.trained, self.state.step)
 
     def costs(self) -> dict[str, Any]:
         """Steps and seconds so far, for `results.json`."""

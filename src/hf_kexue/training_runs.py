@@ -1,5 +1,4 @@
-"""What every training run needs around its step: a manifest, whole checkpoints to resume from, a history, EMA weights
-on loan."""
+"""What every training run needs around its step: where it stands, a history, EMA weights on loan, a manifest."""
 
 from __future__ import annotations
 
@@ -9,12 +8,11 @@ import math
 import os
 import platform
 import re
-import shutil
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,9 @@ import torch
 from diffusers.training_utils import EMAModel
 from PIL import Image
 from torch import nn
+
+from .training_checkpoints import Checkpoints
+from .training_processes import mean_over_processes
 
 PACKAGES = ("hf-kexue", "torch", "transformers", "diffusers", "accelerate", "datasets")
 
@@ -39,6 +40,8 @@ class TrainingState:
         samples: images or questions seen, over all processes.
         wall_seconds: since the first batch, over all sessions, waiting for data and validation among them; what
             `--max_seconds` counts.
+        micro_batch: samples of a micro batch, over all processes; 0 before the first.
+        running: figures of the steps since the last line of the history: numbers, or dictionaries of them.
     """
 
     step: int = 0
@@ -48,6 +51,23 @@ class TrainingState:
     cpu_seconds: float = 0.0
     samples: int = 0
     wall_seconds: float = 0.0
+    micro_batch: int = 0
+    running: list[Any] = field(default_factory=list)
+
+    def settle(self, accelerator: Any) -> None:
+        """Make the running figures alike on all processes, since a checkpoint holds those of one."""
+        rows = [list(row.values()) if isinstance(row, dict) else [row] for row in self.running]
+        means = iter(mean_over_processes(accelerator, [value for row in rows for value in row]))
+        self.running = [
+            {key: next(means) for key in row} if isinstance(row, dict) else next(means) for row in self.running
+        ]
+
+    def count_in(self, samples: int) -> None:
+        """Count micro batches of so many samples from now on: those of a checkpoint were others if it comes from
+        another number of processes or another --train_batch_size. The place in the epoch stays."""
+        if self.micro_batch:
+            self.batch = self.batch * self.micro_batch // samples
+        self.micro_batch = samples
 
     def state_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -55,52 +75,6 @@ class TrainingState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for key, value in state.items():
             setattr(self, key, value)
-
-
-class Checkpoints:
-    """The folders `checkpoint-<step>` of a run. A folder appears under its name only when all of it has been written.
-
-    Args:
-        accelerator: the run's `Accelerator`; every process must call `save` and `resume`.
-        folder: where they lie.
-        total_limit: how many are kept.
-    """
-
-    def __init__(self, accelerator: Any, folder: Path, total_limit: int) -> None:
-        self.accelerator = accelerator
-        self.folder = folder
-        self.total_limit = total_limit
-
-    def all(self) -> list[Path]:
-        """Whole checkpoints, oldest first."""
-        found = (re.fullmatch(r"checkpoint-(\d+)", path.name) for path in self.folder.glob("checkpoint-*"))
-        steps = sorted(int(match[1]) for match in found if match)
-        return [self.folder / f"checkpoint-{step}" for step in steps]
-
-    def save(self, step: int) -> Path:
-        """Write a checkpoint and delete the ones beyond the limit."""
-        target = self.folder / f"checkpoint-{step}"
-        unfinished = self.folder / f"unfinished-{step}"
-        self.accelerator.save_state(str(unfinished))
-        self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(unfinished, target)
-            for old in self.all()[: -self.total_limit]:
-                shutil.rmtree(old)
-        self.accelerator.wait_for_everyone()
-        return target
-
-    def resume(self) -> Path | None:
-        """Load the newest checkpoint, if there is one."""
-        if self.accelerator.is_main_process:
-            for leftover in self.folder.glob("unfinished-*"):
-                shutil.rmtree(leftover)
-        existing = self.all()
-        if not existing:
-            return None
-        self.accelerator.load_state(str(existing[-1]))
-        return existing[-1]
 
 
 class History:
@@ -120,7 +94,13 @@ class History:
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             whole = [line for line in lines if line.endswith("}\n")]  # the last one may have been cut off too
             kept = [line for line in whole if json.loads(line)["step"] <= resumed_at]
-            path.write_text("".join(kept), encoding="utf-8")
+            shorter = path.with_suffix(".shorter")
+            shorter.write_text("".join(kept), encoding="utf-8")
+            os.replace(shorter, path)  # killed here, a run has either its old lines or the new ones
+
+    def mean(self, values: list[float]) -> float:
+        """Over the values and the processes, all of which must call it."""
+        return mean_over_processes(self.accelerator, [sum(values) / len(values)])[0]
 
     def log(self, step: int, **figures: float) -> None:
         """Add figures of a step; every process may call it, the main one writes."""

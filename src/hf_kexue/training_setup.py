@@ -14,6 +14,7 @@ from diffusers.optimization import get_scheduler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from . import training_processes
 from .data.length_groups import LengthGroupedSampler
 from .presets import option
 from .training_publishing import reserve_place
@@ -62,20 +63,37 @@ class RunArguments(CommonArguments):
     validation_steps: int = option(500, "Optimizer steps between validations.")
 
 
-def start(args: CommonArguments) -> Any:
-    """The run's `Accelerator`; logging and chance are set up on the way."""
+def start(args: Any, networks: int = 1) -> Any:
+    """The run's `Accelerator`; logging and chance are set up on the way.
+
+    Args:
+        args: `CommonArguments`, or what has its `output_dir`, `mixed_precision`, `tracker`, `seed`.
+        networks: that are trained together.
+
+    Raises:
+        RuntimeError: if several processes have been started that cannot work together.
+        ValueError: if FSDP or DeepSpeed are to train several networks.
+    """
     from accelerate import Accelerator
     from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, set_seed
 
     folder = Path(args.output_dir)
     accelerator = Accelerator(
-        gradient_accumulation_steps=args.gradient_accumulation_steps if isinstance(args, RunArguments) else 1,
+        gradient_accumulation_steps=getattr(args, "gradient_accumulation_steps", 1),
         mixed_precision=fastest_precision() if args.mixed_precision == "auto" else args.mixed_precision,
         log_with=None if args.tracker == "none" else args.tracker,
         project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "logs")),
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, non_blocking=True),
+        **training_processes.options(),
     )
     logging.basicConfig(level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s")
+    if complaint := training_processes.check(accelerator):
+        logger.warning(complaint)
+    kind = str(accelerator.distributed_type).rpartition(".")[2]
+    if networks > 1 and kind in ("FSDP", "DEEPSPEED"):
+        raise ValueError(
+            f"{kind} is for one network, and this script trains {networks}: use accelerate_configs/ddp.yaml."
+        )
     set_seed(args.seed)
     if accelerator.is_main_process and not args.dry_run:
         reserve_place(args)
@@ -150,6 +168,7 @@ def training_loader(
     collator: Callable[[Any], dict[str, Tensor]],
     samples: str,
     lengths: Sequence[int] | None = None,
+    processes: int = 1,
 ) -> DataLoader:
     """Whole batches in an order that the seed decides.
 
@@ -159,43 +178,43 @@ def training_loader(
         collator: samples -> batch.
         samples: what they are called in a complaint.
         lengths: of the samples, for batches of samples of like lengths.
+        processes: that the batches will be dealt out to, so many at a time.
 
     Raises:
-        ValueError: if the data set is smaller than one batch.
+        ValueError: if the data set is smaller than one batch a process.
     """
-    sampler = None if lengths is None else LengthGroupedSampler(lengths, args.train_batch_size, args.seed)
+    size = args.train_batch_size * processes
+    sampler = None if lengths is None else LengthGroupedSampler(lengths, size, args.seed)
     loader = DataLoader(
         dataset, args.train_batch_size, shuffle=sampler is None, sampler=sampler, drop_last=True, collate_fn=collator,
         generator=torch.Generator().manual_seed(args.seed), num_workers=args.dataloader_num_workers,
         persistent_workers=args.dataloader_num_workers > 0, pin_memory=torch.cuda.is_available(),
     )  # fmt: skip
-    if not len(loader):
-        raise ValueError(f"{len(dataset)} {samples} are not one whole batch: lower --train_batch_size.")
+    if len(loader) < processes:
+        each = f" for each of {processes} processes" if processes > 1 else ""
+        raise ValueError(f"{len(dataset)} {samples} are not one whole batch{each}: lower --train_batch_size.")
     return loader
 
 
 def optimizer_and_schedule(
-    args: RunArguments, model: nn.Module, processes: int, time_spent: Callable[[], float] = float
+    args: RunArguments, model: nn.Module, time_spent: Callable[[], float] = float
 ) -> tuple[Any, Any]:
-    """AdamW and its learning rate over the steps.
+    """AdamW and its learning rate over the optimizer steps.
 
     Args:
-        args: of the run; its numbers count optimizer steps.
+        args: of the run.
         model: what is trained.
-        processes: Accelerate steps the schedule once for each of them.
         time_spent: share of --max_seconds that is over. After the warm-up the schedule stands where steps or time
             have come to, whichever is further.
     """
-    one_clock(args.max_seconds, processes)
     groups = parameter_groups(model, args.weight_decay, args.embedding_rate)
     groups = [group | {"lr": args.learning_rate * group["share"]} for group in groups]
     optimizer = torch.optim.AdamW(groups, args.learning_rate, betas=(0.9, 0.98), fused=True)
     schedule = get_scheduler(
-        args.lr_scheduler, optimizer, num_warmup_steps=args.lr_warmup_steps * processes,
-        num_training_steps=args.max_train_steps * processes,
-    )  # fmt: skip
+        args.lr_scheduler, optimizer, num_warmup_steps=args.lr_warmup_steps, num_training_steps=args.max_train_steps
+    )
     if args.max_seconds:
-        press_into_time(schedule, args.lr_warmup_steps * processes, args.max_train_steps * processes, time_spent)
+        press_into_time(schedule, args.lr_warmup_steps, args.max_train_steps, time_spent)
     return optimizer, schedule
 
 

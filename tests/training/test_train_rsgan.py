@@ -62,11 +62,11 @@ def averaged(output):
 def saved_state(output, step):
     """Generator, discriminator, both optimizers, averaged weights, place, guard and chance of a checkpoint."""
     folder = output / "checkpoints" / f"checkpoint-{step}"
-    names = ["optimizer.bin", "optimizer_1.bin", *(f"custom_checkpoint_{n}.pkl" for n in range(3))]
-    state = {name: torch.load(folder / name, weights_only=False) for name in names}
-    state |= {name: load_file(folder / f"{name}.safetensors") for name in ("model", "model_1")}
+    state = {name: torch.load(folder / name, weights_only=True) for name in ("optimizer.bin", "optimizer_1.bin")}
+    state |= {name: load_file(folder / f"{name}.safetensors") for name in ("model", "model_1", "run")}
+    state["run.json"] = json.loads((folder / "run.json").read_text())
     for clock in ("seconds", "cpu_seconds", "wall_seconds"):
-        del state["custom_checkpoint_1.pkl"][clock]
+        del state["run.json"]["state"][clock]
     return state
 
 

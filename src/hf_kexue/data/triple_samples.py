@@ -193,7 +193,7 @@ class TripleCollator:
             known = zip(texts, offsets, map(self._own, samples))
             arrays["prior"] = np.stack([self.prior.features(*each) for each in known])
         if self.zero_ids:
-            self._zero(arrays, generators)
+            self._zero(arrays, samples)
         arrays |= {"subject_labels": subject_labels, "object_labels": object_labels}
         arrays["subjects"] = np.array(subjects, dtype=np.int64).reshape(-1, 3)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -242,7 +242,8 @@ class TripleCollator:
         own = (triple for triple in sample.triples if triple.predicate in self.number)
         return [(triple.subject, self.number[triple.predicate], triple.object) for triple in own]
 
-    def _zero(self, arrays: dict[str, NDArray], generators: Sequence[np.random.Generator]) -> None:
+    def _zero(self, arrays: dict[str, NDArray], samples: Sequence[TripleSample]) -> None:
         for name in ("input_ids", "word_input_ids"):
-            for ids, chance in zip(arrays.get(name, ()), generators):
+            for ids, sample in zip(arrays.get(name, ()), samples):
+                chance = np.random.default_rng((self.seed, sample.seed, len(name)))  # whatever the padding is
                 ids[chance.random(len(ids)) < self.zero_ids] = 0

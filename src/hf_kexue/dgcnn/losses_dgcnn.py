@@ -1,11 +1,15 @@
 """Losses of the DGCNN reader, for a sigmoid of each character and for a softmax over the window.
 
+A mean over characters or answers is one over those of all processes of a training: DDP, FSDP and DeepSpeed average
+gradients over processes, whose batches hold different numbers of them.
+
 Shapes: B batch, L characters; the second dimension of logits and labels is start and end.
 
 Source: kexue.fm/archives/6906 (focal loss).
 """
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -32,7 +36,7 @@ def tagging_loss(
         positive = alpha * (1 - probability) ** gamma * positive
         negative = (1 - alpha) * probability**gamma * negative
     loss = labels * positive + (1 - labels) * negative
-    return (loss * mask).sum() / mask.float().sum().clamp(min=1)
+    return (loss * mask).sum() / per_process(mask.float().sum())
 
 
 def span_loss(logits: Tensor, labels: Tensor, answerability: Tensor) -> Tensor:
@@ -48,8 +52,21 @@ def span_loss(logits: Tensor, labels: Tensor, answerability: Tensor) -> Tensor:
     answerable = labels.amax(dim=2).amin(dim=1).to(logits.dtype)  # (B,); an answer that the window cuts is none
     inside = logits.masked_fill(labels == 0, MASKED_LOGIT).logsumexp(-1)
     negative_log = (logits.logsumexp(-1) - inside).sum(dim=1)  # (B,)
-    spans = (negative_log * answerable).sum() / answerable.sum().clamp(min=1)
+    spans = (negative_log * answerable).sum() / per_process(answerable.sum())
     return spans + F.binary_cross_entropy_with_logits(answerability, answerable)
+
+
+def per_process(count: Tensor) -> Tensor:
+    """What a sum over a batch is to be divided by to be its part in a mean: the count, at least 1.
+
+    Where several processes train, it is their mean count, so that the mean of the quotients over the processes is the
+    sum over all of them by the count over all of them. All must call this as often; without gradients nobody waits.
+    """
+    if not (torch.is_grad_enabled() and dist.is_available() and dist.is_initialized()):
+        return count.clamp(min=1)
+    total = count.detach().clone()
+    dist.all_reduce(total)
+    return total.clamp(min=1) / dist.get_world_size()
 
 
 def single(logits: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ from .layers_dgcnn import (
     scores,
 )
 from .layers_dgcnn_reader import EndPointer, SecondLook
-from .losses_dgcnn import MASKED_LOGIT, single, span_loss, tagging_loss
+from .losses_dgcnn import MASKED_LOGIT, per_process, single, span_loss, tagging_loss
 from .strict_loading import check_loaded, clear_errors, safetensors_only
 
 
@@ -185,7 +185,9 @@ class DGCNNForMaskedLM(DGCNNPreTrainedModel):
         logits = self.decoder(self.norm(F.gelu(self.transform(hidden))))
         loss = None
         if labels is not None:
-            loss = F.cross_entropy(single(logits).flatten(0, -2), labels.flatten(), ignore_index=-100)
+            scores, kept = single(logits).flatten(0, -2), labels.flatten()
+            total = F.cross_entropy(scores, kept, ignore_index=-100, reduction="sum")
+            loss = total / per_process((kept != -100).sum().to(total.dtype))
         return MaskedLMOutput(loss=loss, logits=logits)
 
 

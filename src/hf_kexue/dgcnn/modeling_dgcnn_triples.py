@@ -25,6 +25,7 @@ from transformers.utils import ModelOutput, can_return_tuple
 from .configuration_dgcnn import DGCNNConfig
 from .layers_dgcnn import ZeroEmbedding
 from .layers_dgcnn_triples import CascadeHead, TripleStates, subject_types
+from .losses_dgcnn import per_process
 from .modeling_dgcnn import DGCNNModel, DGCNNPreTrainedModel, mask_of
 
 
@@ -168,7 +169,7 @@ class DGCNNForTripleExtraction(DGCNNPreTrainedModel):
 def _bce(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     """Logits and labels (R, L, S), mask (R, L, 1): sum over S, mean over the characters of all rows."""
     loss = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
-    return (loss * mask).sum() / mask.sum().clamp(min=1)
+    return (loss * mask).sum() / per_process(mask.sum())
 
 
 def _check_subjects(subjects: Tensor, batch: int, length: int) -> None:

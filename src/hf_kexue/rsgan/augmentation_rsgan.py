@@ -28,6 +28,7 @@ def diff_augment(
     policy: str = "color,translation,cutout",
     generator: torch.Generator | None = None,
     probability: float = 1.0,
+    share: tuple[int, int] = (0, 1),
 ) -> Tensor:
     """Change each image by its own random parameters, differentiably.
 
@@ -37,6 +38,9 @@ def diff_augment(
         generator: random source on the CPU; None is torch's global one. The numbers drawn depend on the policy and
             on B, H, W alone, not on `probability`.
         probability: chance of an image to go through each of the operations, in [0, 1]; independent of each other.
+        share: number of this process, and of processes: numbers are drawn for the images of all, which follow each
+            other by process, and the images of this one get theirs. With equal generators the processes then do
+            together what one of them does with all images.
 
     Returns:
         (B, C, H, W), in the dtype, on the device and in the memory format of `images`.
@@ -58,16 +62,31 @@ def diff_augment(
     if not images.is_floating_point():
         raise TypeError(f"images must be floats in [-1, 1], got {images.dtype}.")
     last = images.is_contiguous(memory_format=torch.channels_last)
+    drawn = _Draws(generator, len(images), *share)
     for name in names:
-        chosen = torch.rand(len(images), 1, 1, 1, generator=generator) < probability
-        changed = _OPERATIONS[name](images, chosen.to(images.device), generator)
+        chosen = drawn.uniform(1, 1, 1) < probability
+        changed = _OPERATIONS[name](images, chosen.to(images.device), drawn)
         images = changed.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
     return images
 
 
-def _color(images: Tensor, chosen: Tensor, generator: torch.Generator | None) -> Tensor:
+class _Draws:
+    """Numbers for the images of all processes, of which these images' are returned, (B, ...)."""
+
+    def __init__(self, generator: torch.Generator | None, size: int, number: int, processes: int) -> None:
+        self.generator, self.total = generator, size * processes
+        self.own = slice(number * size, (number + 1) * size)
+
+    def uniform(self, *shape: int) -> Tensor:
+        return torch.rand(self.total, *shape, generator=self.generator)[self.own]
+
+    def integers(self, low: int, high: int, *shape: int) -> Tensor:
+        return torch.randint(low, high, (self.total, *shape), generator=self.generator)[self.own]
+
+
+def _color(images: Tensor, chosen: Tensor, drawn: _Draws) -> Tensor:
     """Brightness, saturation and contrast; where an image is not chosen, by zero and one."""
-    draws = torch.rand(3, len(images), 1, 1, 1, generator=generator).to(images)
+    draws = [drawn.uniform(1, 1, 1).to(images) for _ in range(3)]
     brightness = (draws[0] - 0.5) * chosen
     saturation = torch.where(chosen, 2 * draws[1], 1.0)
     contrast = torch.where(chosen, draws[2] + 0.5, 1.0)
@@ -77,12 +96,12 @@ def _color(images: Tensor, chosen: Tensor, generator: torch.Generator | None) ->
     return torch.lerp(mean.expand_as(images), images, contrast.expand_as(images))
 
 
-def _translation(images: Tensor, chosen: Tensor, generator: torch.Generator | None) -> Tensor:
+def _translation(images: Tensor, chosen: Tensor, drawn: _Draws) -> Tensor:
     """Shift by whole pixels; what comes in from outside is zero."""
     for dim in (2, 3):
         side = images.shape[dim]
         reach = int(side * TRANSLATION + 0.5)
-        shift = torch.randint(-reach, reach + 1, (len(images), 1), generator=generator).to(images.device)
+        shift = drawn.integers(-reach, reach + 1, 1).to(images.device)
         source = torch.arange(side, device=images.device) - shift * chosen.flatten(1)  # (B, side)
         inside = (source >= 0) & (source < side)
         shape = (-1, 1, side, 1) if dim == 2 else (-1, 1, 1, side)
@@ -91,14 +110,14 @@ def _translation(images: Tensor, chosen: Tensor, generator: torch.Generator | No
     return images
 
 
-def _cutout(images: Tensor, chosen: Tensor, generator: torch.Generator | None) -> Tensor:
+def _cutout(images: Tensor, chosen: Tensor, drawn: _Draws) -> Tensor:
     """Zeros in a square, which may stand over the border."""
     hidden = chosen
     for dim, shape in ((2, (1, 1, -1, 1)), (3, (1, 1, 1, -1))):
         side = images.shape[dim]
         length = int(side * CUTOUT + 0.5)
         # first pixel of the square: its centre runs over every pixel, and one place beyond where `length` is even
-        first = torch.randint(0, side + 1 - length % 2, (len(images), 1, 1, 1), generator=generator) - length // 2
+        first = drawn.integers(0, side + 1 - length % 2, 1, 1, 1) - length // 2
         offset = torch.arange(side).view(shape) - first
         hidden = hidden & ((offset >= 0) & (offset < length)).to(images.device)  # grows to (B, 1, H, W)
     return images * ~hidden
