@@ -1,12 +1,12 @@
 """Images per second of a training step of preset r3 at 64 px: bf16 against float32.
 
     python benchmarks/gan_training_speed.py                     # this machine's CPU
-    python benchmarks/gan_training_speed.py --device cuda --batch 256
+    python benchmarks/gan_training_speed.py --device cuda --batch 128 --name gan_training_speed_cuda
 
 A step is what training/train_rsgan.py does: the discriminator's, with R1 and R2, and the generator's, each with Adam.
 The precisions take turns, step by step, in one process; the best of the rounds counts, since a shared machine only
 ever makes a step slower. On a GPU float32 stands twice: as PyTorch comes, with TF32 in convolutions, and without it.
-Writes benchmarks/results/gan_training_speed_<device>.json.
+Writes benchmarks/results/<name>.json.
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--expansion", type=int, default=2)
     parser.add_argument("--group_size", type=int, default=16)
+    parser.add_argument("--name", default="gan_training_speed", help="of the results file")
     options = parser.parse_args(argv)
     shape = ["--expansion", str(options.expansion), "--group_size", str(options.group_size)]
     size = ["--train_batch_size", str(options.batch), "--mixed_precision", "no"]
@@ -126,7 +127,7 @@ def main(argv: list[str] | None = None) -> None:
     for row in rows:
         print(row)
     setting = {key: getattr(options, key) for key in ("batch", "expansion", "group_size")}
-    write_results(f"gan_training_speed_{options.device}", setting | {"rows": rows}, options.device)
+    write_results(options.name, setting | {"rows": rows}, options.device)
 
 
 if __name__ == "__main__":
