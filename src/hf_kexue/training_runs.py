@@ -1,5 +1,8 @@
 """What every training run needs around its step: a manifest, whole checkpoints to resume from, a history, EMA weights
-on loan."""
+on loan.
+
+A few lines longer than its siblings: these are small things that all training scripts share.
+"""
 
 from __future__ import annotations
 
