@@ -229,10 +229,10 @@ def test_memory_is_bounded_and_the_question_is_read_once(capsys):
     context = ("".join(chr(0x4E00 + i * 37 % 9000) for i in range(999)) + "镭") * 100
     answer = qa(question=QUESTION, context=context, batch_size=6)
     check_place(answer, context)
-    step, num_tokens = 512 - 128, len(context)
+    step, num_tokens = 1024 - 128, len(context)
     assert sum(shape[0] for shape in sizes) == math.ceil((num_tokens - 128) / step)
     assert max(shape[0] for shape in sizes) == 6
-    assert max(shape[2] for shape in sizes) == 512
+    assert max(shape[2] for shape in sizes) == 1024
     assert [tuple(shape) for shape in questions] == [(1, 16, len(QUESTION) + 1)]
     assert "100%" in capsys.readouterr().err  # of the progress bar
 
