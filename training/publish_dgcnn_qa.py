@@ -60,9 +60,10 @@ def stage(run: Path) -> dict[str, Any]:
     """What the card tells of one run."""
     results = json.loads((run / "results.json").read_text())
     share = results["arguments"]["cloze_share"]
-    mixed = f"real questions, {share:.0%} of them made of plain text" if share else "real questions"
+    made_up = "made of plain text" + (" and triples" if results["arguments"].get("triples") else "")
+    mixed = f"real questions, {share:.0%} of them {made_up}" if share else "real questions"
     return {
-        "what": "questions made of plain text" if share == 1 else mixed,
+        "what": f"questions {made_up}" if share == 1 else mixed,
         "command": command(run, results),
         "questions_seen": results["questions_seen"],
         "steps": results["steps"],
