@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from .decoded_images import DecodedImages, decoded_bytes
+from .tar_shards import check_tar_shards
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
@@ -80,6 +81,8 @@ def load_images(
     if dataset.startswith((".", "/", "~")) and not path.is_dir():
         raise ValueError(f"The data set folder {dataset} does not exist.")
     name = str(path) if path.is_dir() else dataset
+    if path.is_dir():
+        check_tar_shards(path)
     try:
         rows = load_dataset(name, config_name, split=split, streaming=streaming, cache_dir=cache_dir)
     except ValueError as error:
