@@ -34,8 +34,12 @@ demo: $(STAMP) ## try the published models, train a little one, write demo/index
 	$(OFFLINE) $(BIN)/hf-kexue demo
 
 .PHONY: test
-test: $(STAMP) ## the whole suite, two processes
-	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+test: $(STAMP) ## the suite but its slow tests, two processes
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+.PHONY: test-slow
+test-slow: $(STAMP) ## the slow tests: the life on the Hub, several processes, kills, streams
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
 
 .PHONY: page
 page: $(PAGE_STAMP) ## a page to try the published models in a browser, at port 7860

@@ -409,6 +409,7 @@ def test_a_stream_gives_the_same_examples(shards, tmp_path):
         torch.testing.assert_close(example, known[index])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world_size", [2, 3, 4], ids=lambda n: f"{n} processes")
 def test_ranks_share_a_stream_without_overlap(shards, world_size):
     source = load_images(shards, streaming=True)
@@ -423,6 +424,7 @@ def test_ranks_share_a_stream_without_overlap(shards, world_size):
     assert {len(part) for part in parts} == {12 // world_size}
 
 
+@pytest.mark.slow  # datasets waits five seconds at the end of a stream
 def test_a_stream_is_shuffled_anew_in_each_epoch(shards):
     def order(epoch, seed=0):
         stream = StreamedImageDataset(load_images(shards, streaming=True), 8, seed=seed, shuffle_buffer=16)

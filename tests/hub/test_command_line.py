@@ -11,6 +11,8 @@ if not (Path(__file__).resolve().parents[2] / "examples" / "loopback_hub.py").is
 from hub_clients import run
 from loopback_hub import LoopbackHub
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_command_line_and_the_hub(tmp_path):
     hub = LoopbackHub()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 for module in ("accelerate", "datasets", "yaml", "rjieba"):
     pytest.importorskip(module, reason="the extras hf-kexue[train,chinese] are not installed")
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "life_cycle.py"

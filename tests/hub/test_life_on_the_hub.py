@@ -15,6 +15,8 @@ if not (Path(__file__).resolve().parents[2] / "examples" / "loopback_hub.py").is
 from hub_clients import run
 from loopback_hub import LoopbackHub
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 CARDS = sorted(path.parent for path in ROOT.glob("model_cards/*/README.md"))
 ADDRESS = "unet/diffusion_pytorch_model.safetensors"

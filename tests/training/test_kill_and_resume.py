@@ -14,6 +14,8 @@ pytest.importorskip("nltk", reason="the extra hf-kexue[metrics] is not installed
 
 from whole_runs import TRAINING
 
+pytestmark = pytest.mark.slow
+
 COMMAND = TRAINING.parent / "benchmarks" / "kill_and_resume.py"
 if not COMMAND.is_file():
     pytest.skip("benchmarks/ belongs to the repository, not to the package", allow_module_level=True)

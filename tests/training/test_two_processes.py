@@ -34,7 +34,7 @@ if not (BENCHMARKS / "tiny_runs.py").is_file():
 specification = importlib.util.spec_from_file_location("tiny_runs", BENCHMARKS / "tiny_runs.py")
 tiny = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(tiny)
-pytestmark = pytest.mark.usefixtures("own_cache")
+pytestmark = [pytest.mark.usefixtures("own_cache"), pytest.mark.slow]
 
 STEPS, SAVE_EVERY, STOP = 6, 2, 4
 RESUMED = ("train_simple_diffusion", "train_dgcnn_triples", "train_rsgan")  # one of each loop
