@@ -25,7 +25,7 @@ from sample_quality import class_mix, draw, features, photographs
 
 from hf_kexue.metrics import kernel_distance
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
-from hf_kexue.training_runs import image_grid
+from hf_kexue.training_runs import image_grid, portable_command
 
 RUNS = {
     "not shifted": ["--base_size", "128"],
@@ -87,7 +87,7 @@ def main() -> None:
         shown = draw(pipeline, pipeline.label_ids(SHOWN).tolist(), seed=1, **setting)
         strips.append(labelled(image_grid(shown, len(shown)), f"{name}: KID-EffLite0 {distance.value:.3f}"))
     image_grid(strips, 1).save(FOLDER / "ablation_shift.png")
-    figures = {"steps": args.steps, "further": further, "samples": args.samples, "rows": rows}
+    figures = {"steps": args.steps, "further": portable_command(further), "samples": args.samples, "rows": rows}
     write_results("ablation_shift", figures, args.device)
 
 
