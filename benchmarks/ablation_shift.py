@@ -87,7 +87,12 @@ def main() -> None:
         shown = draw(pipeline, pipeline.label_ids(SHOWN).tolist(), seed=1, **setting)
         strips.append(labelled(image_grid(shown, len(shown)), f"{name}: KID-EffLite0 {distance.value:.3f}"))
     image_grid(strips, 1).save(FOLDER / "ablation_shift.png")
-    figures = {"steps": args.steps, "further": portable_command(further), "samples": args.samples, "rows": rows}
+    figures = {
+        "steps": args.steps,
+        "training": portable_command(["train_simple_diffusion.py", *further]),
+        "samples": args.samples,
+        "rows": rows,
+    }
     write_results("ablation_shift", figures, args.device)
 
 
