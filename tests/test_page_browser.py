@@ -179,11 +179,11 @@ def test_by_keyboard_alone(page):
     page.keyboard.press("Enter")
     tab_to("TEXTAREA")
     page.keyboard.press("Control+A")
-    page.keyboard.insert_text("赵州桥横跨在哪条河上？")
+    page.keyboard.insert_text("赵州桥距今有多少年？")
     tab_to("BUTTON", "Ask")
     look(page, "focus")
     page.keyboard.press("Enter")
-    expect(page.locator(".found .answer mark")).to_contain_text("洨河")
+    expect(page.locator(".found .answer mark")).to_contain_text("年")
 
 
 @pytest.mark.parametrize(
