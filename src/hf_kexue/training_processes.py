@@ -12,6 +12,7 @@ process, which takes its own rows. Dropout inside a network is drawn by each pro
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -113,9 +114,11 @@ def in_step(accelerator: Any, batches: Iterable[Any]) -> Iterator[Any]:
 def finish(accelerator: Any) -> None:
     """End a run on all processes at once.
 
-    Not each by itself: the first one still saves what has been trained, and a process whose last collective has only
-    just ended can hang when torch tears down its gloo group (the group waits for a thread that waits for the
-    interpreter, which waits for the group).
+    Not each by itself: the first one still saves what has been trained. The group of a run on CPUs is never destroyed:
+    torch's destructor of a gloo group waits for a thread that may wait for the interpreter, which waits for the
+    destructor. One more reference, which nobody returns, keeps it until the process ends.
     """
     accelerator.wait_for_everyone()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(torch.distributed.group.WORLD))
     accelerator.end_training()
