@@ -122,7 +122,10 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer) -> DGCNNForQuestionA
         donor = DGCNNConfig.from_pretrained(args.init_from)
         check_width(args, donor)
         config.update({key: getattr(donor, key) for key in ("word_embedding_size", "freeze_word_embeddings")})
-        return DGCNNForQuestionAnswering.from_pretrained(args.init_from, config=config, ignore_mismatched_sizes=True)
+        # Published weights may be stored as float16; they are trained in float32.
+        return DGCNNForQuestionAnswering.from_pretrained(
+            args.init_from, config=config, ignore_mismatched_sizes=True, dtype=torch.float32
+        )
     if not args.word_vectors:
         return DGCNNForQuestionAnswering(config)
     matrix = torch.from_numpy(word_matrix(args.word_vectors, tokenizer.word_vocab))

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from hf_kexue import DGCNNConfig, DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline, TriplePrior
 from hf_kexue.data.triple_samples import TripleCollator, TripleDataset
@@ -143,7 +144,23 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer, schema: list[dict[st
     donor = DGCNNConfig.from_pretrained(args.init_from)
     check_width(args, donor)
     config.update({key: getattr(donor, key) for key in ("word_embedding_size", "freeze_word_embeddings")})
-    return DGCNNForTripleExtraction.from_pretrained(args.init_from, config=config, ignore_mismatched_sizes=True)
+    # Published weights may be stored as float16; they are trained in float32.
+    model = DGCNNForTripleExtraction.from_pretrained(
+        args.init_from, config=config, ignore_mismatched_sizes=True, dtype=torch.float32
+    )
+    if args.prior and donor.triple_schema and not donor.triple_prior:
+        hear_prior(model, DGCNNForTripleExtraction.from_pretrained(args.init_from))
+    return model
+
+
+@torch.no_grad()
+def hear_prior(model: DGCNNForTripleExtraction, donor: DGCNNForTripleExtraction) -> None:
+    """What a donor without a prior knows, beside a prior that counts nothing yet."""
+    for name in ("subject_hidden", "object_hidden"):
+        layer, old = getattr(model.head, name), getattr(donor.head, name)
+        layer.weight.zero_()
+        layer.weight[:, : old.in_channels] = old.weight
+        layer.bias.copy_(old.bias)
 
 
 def gold(examples: Sequence[TripleExample]) -> list[list[Triple]]:

@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
 pytest.importorskip("yaml", reason="the extra hf-kexue[train] is not installed")
@@ -402,6 +402,14 @@ def test_a_run_from_masked_characters(script, data, tmp_path, preset):
     saved = DGCNNTokenizer.from_pretrained(tmp_path / "run" / "model")
     assert saved.word_vocab == tokenizer.word_vocab
     assert saved.match_features
+
+
+def test_weights_stored_as_float16_are_trained_in_float32(script, data, finished, tmp_path):
+    shutil.copytree(finished[0] / "model", tmp_path / "donor")
+    path = tmp_path / "donor" / "model.safetensors"
+    save_file({key: value.half() for key, value in load_file(path).items()}, path, metadata={"format": "pt"})
+    train(script, data, tmp_path / "run", *FROZEN, "--init_from", tmp_path / "donor")
+    assert {value.dtype for value in weights(tmp_path / "run").values()} == {torch.float32}
 
 
 def test_a_run_from_triples_and_clauses(script, data, tmp_path):

@@ -25,6 +25,7 @@ from hf_kexue import (
     DGCNNForTripleExtraction,
     DGCNNTokenizer,
     TripleExtractionPipeline,
+    TriplePrior,
 )
 from hf_kexue.data.triples import read_triples
 from hf_kexue.metrics import triple_scores
@@ -310,6 +311,28 @@ def test_a_run_from_triples_of_another_schema(script, data, learned, tmp_path):
         torch.testing.assert_close(after[key], before[key], rtol=0, atol=0)
 
 
+def test_a_run_that_is_the_first_to_hear_a_prior(script, data, learned, tmp_path):
+    """Its network answers as that of the donor, and hears the known triples with weights of zero."""
+    donor = learned["triples-fast"][0]
+    options = [*FROZEN, "--preset", "triples-fast", "--hidden_size", "32", "--init_from", donor / "model"]
+    train(script, data, tmp_path / "run", *options, "--prior", "True")
+    before, after = weights(donor), weights(tmp_path / "run")
+    for key in ("head.subject_hidden.weight", "head.object_hidden.weight"):
+        heard = before[key].shape[1]
+        assert after[key][:, heard:].numel() > 0
+        assert not after[key][:, heard:].any()
+        after[key] = after[key][:, :heard]
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+
+
+def test_weights_stored_as_float16_are_trained_in_float32(script, data, finished, tmp_path):
+    shutil.copytree(finished[0] / "model", tmp_path / "donor")
+    path = tmp_path / "donor" / "model.safetensors"
+    save_file({key: value.half() for key, value in load_file(path).items()}, path, metadata={"format": "pt"})
+    train(script, data, tmp_path / "run", *FROZEN, "--init_from", tmp_path / "donor")
+    assert {value.dtype for value in weights(tmp_path / "run").values()} == {torch.float32}
+
+
 # ---- other ways to run
 
 
@@ -415,6 +438,33 @@ def test_publishing(publisher, learned, cards, tmp_path):
     results = json.loads((cards / "results" / "dgcnn-triples-zh.json").read_text(encoding="utf-8"))
     assert results["data_options"]["sampling"] == "all"
     assert results["stages"][0]["cpu_seconds"] > 0
+
+
+def test_publishing_what_continues_a_published_model(script, publisher, data, learned, cards, tmp_path):
+    """Its stages and figures come before; known triples travel as fingerprints and are found as before."""
+    first, published = learned["triples-fast"][0], cards / "results" / "dgcnn-triples-zh.json"
+    publisher.publish("dgcnn-triples-zh", [first], first, measured=tmp_path, cards=cards)
+    continued = json.loads(published.read_text(encoding="utf-8"))
+    shutil.copytree(first / "model", cards / "dgcnn-triples-zh", dirs_exist_ok=True)
+    donor = cards / "dgcnn-triples-zh"
+    train(script, data, tmp_path / "run", "--hidden_size", "32", "--init_from", donor, "--prior", "True")
+    edited = json.loads((tmp_path / "run" / "results.json").read_text())
+    edited["environment"]["command"] = f"train_dgcnn_triples.py --init_from {donor} --prior True"
+    write(tmp_path / "run" / "results.json", [edited])
+    options = {"measured": tmp_path, "cards": cards, "continued": continued, "fingerprints": True}
+    folder = publisher.publish("dgcnn-triples-zh", [tmp_path / "run"], **options)
+    results = json.loads(published.read_text(encoding="utf-8"))
+    assert len(results["stages"]) == 2
+    assert results["stages"][0] == continued["stages"][0]
+    assert f"--init_from outputs/{first.name}/model --prior" in results["stages"][1]["command"]
+    assert results["own_schema"] == continued["own_schema"]
+    rows = results["tables"][0]["rows"]
+    assert [row[0] for row in rows] == ["this model", "before it, after stage 1"]
+    words, prints = (DGCNNTokenizer.from_pretrained(place) for place in (tmp_path / "run" / "model", folder))
+    assert "玛丽" not in (folder / "triple_prior.txt").read_text(encoding="utf-8")
+    one, other = (TriplePrior(tokenizer.triple_prior, 3) for tokenizer in (words, prints))
+    for row in records():
+        assert one.spans(row["text"]) == other.spans(row["text"]) != []
 
 
 def test_the_reader_that_a_run_began_with_is_checked(script, publisher, data, finished, cards, monkeypatch, tmp_path):
