@@ -3,15 +3,13 @@
 The known triples are those of the training data. A triple that only the sample itself supports says nothing about
 new texts, so it is left out while the sample is learned: `exclude`.
 
-Upper and lower case are the same, and so are full and half width. Mentions are looked up at every place and of every
-length that a known mention with the same first two characters has. That gives what an Aho-Corasick automaton gives, in
-time that grows with the text, and needs no library.
+The mentions are words, or, in a model that may travel farther than its data, fingerprints of them: these tell that a
+text holds a known triple, and cannot be read.
 
 Source: kexue.fm/archives/6671, section on distant supervision.
 """
 
 import json
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import product
@@ -21,11 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .mentions_dgcnn import KnownFingerprints, KnownWords, Mention, Place, fingerprint
 from .segmentation_dgcnn import read_words
 from .text_checks_dgcnn import check_text
 
-KnownTriple = tuple[str, int, str]
-Place = tuple[int, int]
+KnownTriple = tuple[Mention, int, Mention]
 FILE = "triple_prior.txt"
 
 
@@ -33,7 +31,8 @@ class TriplePrior:
     """Known triples, looked up in texts.
 
     Args:
-        triples: (subject, number of the predicate, object). One that several sentences support is there as often.
+        triples: (subject, number of the predicate, object), all with words or all with `fingerprint`s. One that
+            several sentences support is there as often.
         num_predicates: C.
 
     Raises:
@@ -45,15 +44,14 @@ class TriplePrior:
 
     def __init__(self, triples: Sequence[KnownTriple], num_predicates: int) -> None:
         self.num_predicates = num_predicates
-        self._support = Counter(map(_folded, check_prior(triples, num_predicates)))
-        self._of_subject: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
-        lengths: defaultdict[str, set[int]] = defaultdict(set)
+        known = check_prior(triples, num_predicates)
+        look_up = KnownFingerprints if known and isinstance(known[0][0], int) else KnownWords
+        self._key = look_up.key
+        self._support = Counter(map(self._keyed, known))
+        self._known = look_up(mention for subject, _, found in self._support for mention in (subject, found))
+        self._of_subject: defaultdict[Mention, list[tuple[int, Mention]]] = defaultdict(list)
         for subject, predicate, found in self._support:
             self._of_subject[subject].append((predicate, found))
-            for mention in (subject, found):
-                lengths[mention[:2]].add(len(mention))
-        self._mentions = {mention for subject, _, found in self._support for mention in (subject, found)}
-        self._lengths = {beginning: sorted(sizes) for beginning, sizes in lengths.items()}
 
     def spans(self, text: str, exclude: Iterable[KnownTriple] = ()) -> list[tuple[int, int, int, int, int]]:
         """The known triples in a text, at every pair of places of their mentions.
@@ -102,8 +100,8 @@ class TriplePrior:
 
     def _found(self, text: str, exclude: Iterable[KnownTriple]) -> list[tuple[list[Place], int, list[Place]]]:
         """Places of the subject, predicate and places of the object of each known triple that stands in the text."""
-        places = self._places(text.translate(_FOLDING))
-        own = Counter(map(_folded, exclude))
+        places = self._known.places(text)
+        own = Counter(map(self._keyed, exclude))
         return [
             (found, predicate, places[other])
             for mention, found in places.items()
@@ -111,16 +109,18 @@ class TriplePrior:
             if other in places and self._support[mention, predicate, other] > own[mention, predicate, other]
         ]
 
-    def _places(self, text: str) -> dict[str, list[Place]]:
-        found: dict[str, list[Place]] = {}
-        for start in range(len(text)):
-            # A mention of one character begins with itself, all others with two.
-            for beginning in (text[start], text[start : start + 2])[: len(text) - start]:
-                for length in self._lengths.get(beginning, ()):
-                    mention = text[start : start + length]
-                    if mention in self._mentions and len(mention) == length:
-                        found.setdefault(mention, []).append((start, start + length))
-        return found
+    def _keyed(self, triple: KnownTriple) -> KnownTriple:
+        subject, predicate, found = triple
+        return self._key(subject), predicate, self._key(found)
+
+
+def fingerprinted(triples: Iterable[KnownTriple]) -> list[KnownTriple]:
+    """Known triples with fingerprints in place of words, each once: for a model that may not carry the words.
+
+    Raises:
+        ValueError: for a mention of more than 255 characters.
+    """
+    return sorted({(fingerprint(subject), predicate, fingerprint(found)) for subject, predicate, found in triples})
 
 
 def check_prior(triples: Any, num_predicates: int | None = None) -> list[KnownTriple]:
@@ -137,17 +137,25 @@ def check_prior(triples: Any, num_predicates: int | None = None) -> list[KnownTr
         if not isinstance(triple, Sequence) or isinstance(triple, str) or len(triple) != 3:
             raise TypeError(f"{where} must be (subject, number of the predicate, object), got {triple!r}.")
         subject, predicate, found = triple
+        hashed = _is_number(checked[0][0] if checked else subject)
         for mention in (subject, found):
-            check_text(mention, f"A mention of {where[0].lower()}{where[1:]}")
+            if hashed and not (_is_number(mention) and 0 < mention < 2**52):
+                raise ValueError(f"{where} must have fingerprints below 2 ** 52, as the first one: {triple!r}.")
+            if not hashed:
+                check_text(mention, f"A mention of {where[0].lower()}{where[1:]}")
             if not mention:
                 raise ValueError(f"{where} has an empty mention: {triple!r}.")
-        if isinstance(predicate, bool) or not isinstance(predicate, int):
+        if not _is_number(predicate):
             raise TypeError(f"{where} must have the number of a predicate, got {predicate!r}.")
         if predicate < 0 or (num_predicates is not None and predicate >= num_predicates):
             room = "at least 0" if num_predicates is None else f"below {num_predicates}, the number of predicates"
             raise ValueError(f"{where} has the predicate {predicate}, which must be {room}.")
         checked.append((subject, predicate, found))
     return checked
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def prior_lines(triples: Iterable[KnownTriple]) -> list[str]:
@@ -172,20 +180,3 @@ def read_prior(path: str | Path | None, size: int | None) -> list[KnownTriple] |
         return check_prior([json.loads(line) for line in lines])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{FILE} beside tokenizer.json cannot be read: {error}") from error
-
-
-class _Folding(dict[int, int]):
-    """For `str.translate`: a character in NFKC and lower case where that is one character, else as it is. So the
-    offsets stay."""
-
-    def __missing__(self, code: int) -> int:
-        folded = unicodedata.normalize("NFKC", chr(code)).lower()
-        self[code] = ord(folded) if len(folded) == 1 else code
-        return self[code]
-
-
-_FOLDING = _Folding()
-
-
-def _folded(triple: KnownTriple) -> KnownTriple:
-    return triple[0].translate(_FOLDING), triple[1], triple[2].translate(_FOLDING)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_kexue.dgcnn import DGCNNTokenizer, TriplePrior
+from hf_kexue.dgcnn.prior_dgcnn import fingerprinted
 
 KNOWN = [("居里夫人", 0, "镭"), ("居里夫人", 1, "居里"), ("Radium", 0, "镭"), ("镭", 2, "镭"), ("居里夫人", 0, "镭")]
 TEXT = "居里夫人发现镭，镭即RADIUM。"
@@ -24,8 +25,9 @@ def spans_by_search(triples, text):
     return sorted({(*s, p, *o) for subject, p, found in triples for s in places(subject) for o in places(found)})
 
 
-def test_spans_by_hand():
-    prior = TriplePrior(KNOWN, 3)
+@pytest.mark.parametrize("known", [KNOWN, fingerprinted(KNOWN)])
+def test_spans_by_hand(known):
+    prior = TriplePrior(known, 3)
     assert prior.spans(TEXT) == [
         (0, 4, 0, 6, 7), (0, 4, 0, 8, 9), (0, 4, 1, 0, 2), (6, 7, 2, 6, 7), (6, 7, 2, 8, 9), (8, 9, 2, 6, 7),
         (8, 9, 2, 8, 9), (10, 16, 0, 6, 7), (10, 16, 0, 8, 9),
@@ -61,12 +63,12 @@ def test_spans_against_search(triples, text):
     own = triples[: len(triples) // 2]
     assert prior.spans(text, own) == spans_by_search(low(triples) - low(own), text)
     assert prior.spans(text, triples) == []
+    assert TriplePrior(fingerprinted(triples), 3).spans(text) == prior.spans(text)
 
 
 @given(TRIPLES, st.text("abABc ", max_size=12))
 def test_features_mark_the_ends_of_spans(triples, text):
     """Tokens are the characters that are no space, with two of padding, as the tokenizer makes them."""
-    prior = TriplePrior(triples, 3)
     tokens = [i for i, character in enumerate(text) if character != " "]
     offsets = [(i, i + 1) for i in tokens] + [(0, 0)] * 2
     expected = np.zeros((len(offsets), 8), dtype=np.float32)
@@ -75,9 +77,10 @@ def test_features_mark_the_ends_of_spans(triples, text):
             inside = [row for row, i in enumerate(tokens) if start <= i < end]
             if inside:
                 expected[inside[0], column] = expected[inside[-1], column + width] = 1
-    features = prior.features(text, offsets)
-    assert features.dtype == np.float32
-    np.testing.assert_array_equal(features, expected)
+    for known in (triples, fingerprinted(triples)):
+        features = TriplePrior(known, 3).features(text, offsets)
+        assert features.dtype == np.float32
+        np.testing.assert_array_equal(features, expected)
 
 
 def test_features_of_tokens_of_several_characters_and_none():
@@ -92,19 +95,20 @@ def test_features_of_tokens_of_several_characters_and_none():
 ODD = [("a\nb", 0, "\u2028"), (' "\\', 1, "𠮷"), ("a\nb", 0, "\u2028")]
 
 
-def test_the_tokenizer_keeps_it(tmp_path):
-    tokenizer = DGCNNTokenizer(triple_prior=ODD)
+@pytest.mark.parametrize("known", [ODD, fingerprinted(KNOWN)[:3]])
+def test_the_tokenizer_keeps_it(known, tmp_path):
+    tokenizer = DGCNNTokenizer(triple_prior=known)
     tokenizer.save_pretrained(tmp_path)
     again = DGCNNTokenizer.from_pretrained(tmp_path)
-    assert again.triple_prior == tokenizer.triple_prior == ODD
+    assert again.triple_prior == tokenizer.triple_prior == known
     assert len((tmp_path / "triple_prior.txt").read_bytes().split(b"\n")) == 4
     again.save_pretrained(tmp_path / "copy")
-    assert DGCNNTokenizer.from_pretrained(tmp_path / "copy").triple_prior == ODD
+    assert DGCNNTokenizer.from_pretrained(tmp_path / "copy").triple_prior == known
 
     DGCNNTokenizer().save_pretrained(tmp_path)  # leaves the file, which is not its own
     assert (tmp_path / "triple_prior.txt").is_file()
     assert DGCNNTokenizer.from_pretrained(tmp_path).triple_prior is None
-    assert DGCNNTokenizer(triple_prior_file=tmp_path / "triple_prior.txt").triple_prior == ODD
+    assert DGCNNTokenizer(triple_prior_file=tmp_path / "triple_prior.txt").triple_prior == known
 
 
 def test_its_file_must_fit(tmp_path):
@@ -135,6 +139,10 @@ def test_its_file_must_fit(tmp_path):
         ([("a", True, "b")], TypeError, "number of a predicate, got True"),
         ([("a", -1, "b")], ValueError, "predicate -1, which must be below 2"),
         ([("a", 2, "b")], ValueError, "predicate 2, which must be below 2, the number of predicates"),
+        ([(5, 0, "b")], ValueError, r"Triple 0 \(from 0\) of the prior must have fingerprints below 2 \*\* 52"),
+        ([(5, 0, 5), ("a", 0, "b")], ValueError, "Triple 1 .* as the first one"),
+        ([(5, 0, 2**52)], ValueError, "must have fingerprints"),
+        ([(5, 0, True)], ValueError, "must have fingerprints"),
     ],
 )
 def test_what_is_refused(triples, error, message):
