@@ -8,7 +8,9 @@
 `--runs` are the output folders of the training in their order; the last one's model is published. The first call gives
 the benchmarks a model to measure; the last one writes the same model again, and the card with what they left in
 benchmarks/results. `--own_schema` is the run on other data that the card tells of. `--reader` is the published reader
-whose trunk the run began with; the card names it in place of the folder where it lay.
+whose trunk the run began with; the card names it in place of the folder where it lay. `--continues` are the figures of
+the card, model_cards/results/NAME.json, of the published model that the first run began with: its stages come before
+the runs. `--fingerprints` is for a model with a prior whose training data may not be passed on.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from safetensors.torch import load_file
 
 from hf_kexue import DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline
 from hf_kexue.cards import write_cards
+from hf_kexue.dgcnn.prior_dgcnn import fingerprinted
 from hf_kexue.hub import export_repository
 
 MEASURED = CARDS.parent / "benchmarks" / "results"
@@ -52,6 +55,7 @@ def stage(run: Path, reader: str | None) -> dict[str, Any]:
         "steps": results["steps"],
         "minutes": round(results["seconds"] / 60),
         "cpu_seconds": results["cpu_seconds"],
+        "leaves": f"outputs/{run.name}/model",
     }
 
 
@@ -66,22 +70,41 @@ def check_same_trunk(donor: Path, published: Path) -> None:
         raise ValueError(f"The run began with {donor}, whose weights are not those of {published}.")
 
 
-def tables(results: dict[str, Any], measured: dict[str, Any], own: dict[str, Any] | None) -> list[dict[str, Any]]:
+def stages(runs: list[Path], reader: str | None, continued: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Of the model that the first run began with, and of the runs."""
+    found = [stage(run, reader) for run in runs]
+    if not continued:
+        return found
+    donor = Path(json.loads((runs[0] / "results.json").read_text())["arguments"]["init_from"])
+    told, left = f"outputs/{donor.parent.name}/{donor.name}", continued["stages"][-1]["leaves"]
+    found[0]["command"] = found[0]["command"].replace(told, left)
+    return continued["stages"] + found
+
+
+def tables(
+    results: dict[str, Any],
+    measured: dict[str, Any],
+    own: dict[str, Any] | None,
+    continued: dict[str, Any] | None,
+) -> list[dict[str, Any]]:
     """The tables of the card; of the benchmarks those that have been run."""
-    scores = {key: f"{results[f'validation/{key}']:.4f}" for key in KEYS}
+    rows = [["this model", *(f"{results[f'validation/{key}']:.4f}" for key in KEYS)]]
+    if continued:
+        number = len(continued["stages"])
+        rows.append([f"before it, after stage {number}", *(f"{continued['validation'][key]:.4f}" for key in KEYS)])
     found: list[dict[str, Any]] = [
         {
             "columns": [
                 f"duie2, validation: {results['validation_sentences']} sentences", "precision", "recall", "F1",
                 "F1, thresholds of the other half", "F1, thresholds of the article",
             ],
-            "rows": [["this model", *scores.values()]],
+            "rows": rows,
             "command": None,
         }
     ]  # fmt: skip
     if own:
         what = f"another schema: {own['sentences']} training sentences, {own['predicates']} predicates"
-        rows = [["this script, that file", *(f"{own[f'validation/{key}']:.4f}" for key in KEYS[:4])]]
+        rows = [["this script, that file", *(f"{own[key]:.4f}" for key in KEYS[:4])]]
         found.append({"columns": [what, "precision", "recall", "F1", "F1, thresholds of the other half"],
                       "rows": rows, "command": None})  # fmt: skip
     shapes = {
@@ -106,13 +129,30 @@ def tables(results: dict[str, Any], measured: dict[str, Any], own: dict[str, Any
     return found
 
 
-def figures(runs: list[Path], measured: dict[str, Any], own_schema: Path | None, reader: str | None) -> dict[str, Any]:
+def own_figures(run: Path) -> dict[str, Any]:
+    """What the card tells of a run on other data."""
+    results = json.loads((run / "results.json").read_text())
+    return {
+        "sentences": results["sentences"],
+        "predicates": results["predicates"],
+        "validation_sentences": results["validation_sentences"],
+        **{key: round(results[f"validation/{key}"], 4) for key in KEYS},
+    }
+
+
+def figures(
+    runs: list[Path],
+    measured: dict[str, Any],
+    own_schema: Path | None,
+    reader: str | None,
+    continued: dict[str, Any] | None,
+) -> dict[str, Any]:
     """Everything that the card quotes."""
     last = json.loads((runs[-1] / "results.json").read_text())
     if "validation/f1" not in last:
         raise ValueError(f"{runs[-1]} has no scores: run its training with --validation.")
-    own = json.loads((own_schema / "results.json").read_text()) if own_schema else None
-    stages = [stage(run, reader) for run in runs]
+    own = own_figures(own_schema) if own_schema else (continued or {}).get("own_schema")
+    told = stages(runs, reader, continued)
     environment, threads = last["environment"], last["environment"]["threads"]
     scores = {key: round(last[f"validation/{key}"], 4) for key in KEYS}
     versions = ", ".join(f"{name} {environment[name]}" for name in ("torch", "transformers", "accelerate"))
@@ -131,29 +171,24 @@ def figures(runs: list[Path], measured: dict[str, Any], own_schema: Path | None,
             {"what": "predicates", "value": last["predicates"]},
             {"what": "device", "value": environment["device"] + (f", threads: {threads}" if threads else "")},
             {"what": "precision", "value": "float32" if last["precision"] == "no" else last["precision"]},
-            {"what": "minutes in training steps", "value": sum(row["minutes"] for row in stages)},
+            {"what": "minutes in training steps", "value": sum(row["minutes"] for row in told)},
             {"what": "seed", "value": last["arguments"]["seed"]},
             {"what": "versions", "value": versions},
         ],
         "counted": "sentences",
-        "stages": stages,
+        "stages": told,
         "reader": reader,
+        "prior": last["arguments"]["prior"],
         "data_options": {key: last["arguments"][key] for key in OPTIONS},
         "thresholds": last["thresholds"],
         "validation": {**scores, "sentences": last["validation_sentences"]},
         "per_predicate": last["validation/per_predicate"],
-        "own_schema": own
-        and {
-            "sentences": own["sentences"],
-            "predicates": own["predicates"],
-            "validation_sentences": own["validation_sentences"],
-            **{key: round(own[f"validation/{key}"], 4) for key in KEYS},
-        },
+        "own_schema": own,
         "measured": measured,
         "evaluation": [
             {"metric": name, "value": scores[name.lower()], **dataset} for name in ("Precision", "Recall", "F1")
         ],
-        "tables": tables(last, measured, own),
+        "tables": tables(last, measured, own, continued),
     }
 
 
@@ -164,6 +199,8 @@ def publish(
     reader: str | None = None,
     measured: Path = MEASURED,
     cards: Path = CARDS,
+    continued: dict[str, Any] | None = None,
+    fingerprints: bool = False,
 ) -> Path:
     """Write folder, figures and card of a model.
 
@@ -174,6 +211,8 @@ def publish(
         reader: published model that the run began with.
         measured: folder with the results of the benchmarks; those that are not there are left out.
         cards: the folder of all cards.
+        continued: figures of the card of the published model that the first run began with.
+        fingerprints: known triples of the prior as fingerprints, not as words.
 
     Returns:
         The model's folder.
@@ -188,8 +227,10 @@ def publish(
     model, is_large = load(DGCNNForTripleExtraction, saved)
     paths = {benchmark: measured / f"{benchmark}.json" for benchmark in BENCHMARKS}
     results = {benchmark: json.loads(path.read_text()) for benchmark, path in paths.items() if path.is_file()}
-    found = figures(runs, results, own_schema, reader)
+    found = figures(runs, results, own_schema, reader, continued)
     tokenizer = DGCNNTokenizer.from_pretrained(saved)
+    if fingerprints:
+        tokenizer = DGCNNTokenizer.from_pretrained(saved, triple_prior=fingerprinted(tokenizer.triple_prior or []))
     shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
     export_repository(TripleExtractionPipeline(model=model, tokenizer=tokenizer), folder)
     if is_large:
@@ -208,8 +249,15 @@ def main() -> None:
     parser.add_argument("--runs", required=True, nargs="+", type=Path)
     parser.add_argument("--own_schema", type=Path, help="output folder of a run on other data")
     parser.add_argument("--reader", help="name of the published reader that the run began with")
+    parser.add_argument(
+        "--continues", type=Path, help="figures of the card of the model that the first run began with"
+    )
+    parser.add_argument("--fingerprints", action="store_true", help="of known triples in place of their words")
     args = parser.parse_args()
-    publish(args.name, args.runs, args.own_schema, args.reader)
+    continued = json.loads(args.continues.read_text()) if args.continues else None
+    publish(
+        args.name, args.runs, args.own_schema, args.reader, continued=continued, fingerprints=args.fingerprints
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
