@@ -1,12 +1,13 @@
-"""What each part of the published triple extraction is worth: the same short training with one part changed at a time.
+"""What each part of the triple extraction is worth: the same short training with one part changed at a time.
 
     python benchmarks/triples_ablation.py --train DUIE2 DUIE1 --validation DUIE2 --init_from outputs/reader/model
 
-Every row is trained by `training/train_dgcnn_triples.py` with the same seed and number of sentences, far fewer than
-the published model saw: differences between the rows are the point, not their height. A part that the preset has
-is left out, one that it lacks is put in. `--init_from` is the model whose trunk the published one began with; what
-cannot begin with it is compared with the row without it. The article's own presets run without it too. A row that is
-there already is not trained again. Writes benchmarks/results/triples_ablation.json.
+Every row is trained by `training/train_dgcnn_triples.py` with the same seed and number of sentences, in half the width
+of the published model and from far fewer sentences: differences between the rows are the point, not their height. A
+part that preset `triples` has is left out, one that it lacks is put in. `--init_from` is a reader of preset `reader`,
+whose trunk the network begins with; what cannot begin with it is compared with the row without it. The article's own
+presets run without it too. A row that is there already is not trained again. Writes
+benchmarks/results/triples_ablation.json.
 """
 
 from __future__ import annotations
@@ -28,40 +29,40 @@ KEYS = ("precision", "recall", "f1", "f1_of_crossed_thresholds", "f1_of_default_
 
 
 def switch(name: str, is_on: bool, on: list[str], off: list[str]) -> tuple[str, list[str]]:
-    """The row that turns a part of the published model round."""
+    """The row that turns a part of the preset round."""
     return (f"without {name}", off) if is_on else (f"with {name}", on)
 
 
-def variants(published: dict[str, Any]) -> dict[str, tuple[list[str], bool]]:
-    """Rows by name: arguments beside those of the published preset, and whether the trunk may come from elsewhere."""
-    powers = published.get("subject_power", 1) > 1 or published.get("object_power", 1) > 1
-    gates = published.get("predicate_gate", False) or published.get("character_gate", False)
+def variants(preset: dict[str, Any]) -> dict[str, tuple[list[str], bool]]:
+    """Rows by name: arguments beside those of the preset, and whether the trunk may come from elsewhere."""
+    powers = preset.get("subject_power", 1) > 1 or preset.get("object_power", 1) > 1
+    gates = preset.get("predicate_gate", False) or preset.get("character_gate", False)
     rows = [
         switch("powers of the sigmoids", powers, ["--subject_power", "2", "--object_power", "4"],
                ["--subject_power", "1", "--object_power", "1"]),
         switch("gates", gates, ["--predicate_gate", "True", "--character_gate", "True"],
                ["--predicate_gate", "False", "--character_gate", "False"]),
-        switch("self-attention beside the convolutions", published.get("num_attention_heads", 0) > 0,
+        switch("self-attention beside the convolutions", preset.get("num_attention_heads", 0) > 0,
                ["--num_attention_heads", "8"], ["--num_attention_heads", "0"]),
-        switch("the prior of known triples", published.get("prior", False), ["--prior", "True"], ["--prior", "False"]),
-        switch("the GRU over the subject", published.get("subject_encoder") == "gru", ["--subject_encoder", "gru"],
+        switch("the prior of known triples", preset.get("prior", False), ["--prior", "True"], ["--prior", "False"]),
+        switch("the GRU over the subject", preset.get("subject_encoder") == "gru", ["--subject_encoder", "gru"],
                ["--subject_encoder", "ends"]),
-        switch("types of subjects", published.get("typed_subjects", False), ["--typed_subjects", "True"],
+        switch("types of subjects", preset.get("typed_subjects", False), ["--typed_subjects", "True"],
                ["--typed_subjects", "False"]),
-        switch("mentions swapped between sentences", published.get("swap_mentions", 0) > 0, ["--swap_mentions", "0.5"],
+        switch("mentions swapped between sentences", preset.get("swap_mentions", 0) > 0, ["--swap_mentions", "0.5"],
                ["--swap_mentions", "0"]),
         ("first occurrence of a mention labelled, not all", ["--all_occurrences", "False"])
-        if published.get("all_occurrences", True)
+        if preset.get("all_occurrences", True)
         else ("all occurrences of a mention labelled, not the first", ["--all_occurrences", "True"]),
-        switch("built-in negatives", published.get("negatives", True), ["--negatives", "True"],
+        switch("built-in negatives", preset.get("negatives", True), ["--negatives", "True"],
                ["--negatives", "False"]),
         ("one random subject of a sentence a step, not all", ["--sampling", "one"])
-        if published.get("sampling", "all") == "all"
+        if preset.get("sampling", "all") == "all"
         else ("all subjects of a sentence a step, not one", ["--sampling", "all"]),
     ]  # fmt: skip
     alone = ["--drop_after", "0", "--lr_scheduler", "cosine", "--ema_decay", "0.998", "--lr_warmup_steps", "100"]
     return {
-        "as published": ([], True),
+        "preset triples": ([], True),
         **{name: (options, True) for name, options in rows},
         "without pre-trained trunk": ([], False),
         "characters without words, without pre-trained trunk": (["--mixed_embedding", "False"], False),
@@ -79,12 +80,12 @@ def train(folder: Path, arguments: list[str], steps: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    published = yaml.safe_load(PRESET.read_text(encoding="utf-8"))
-    names = variants(published)
+    preset = yaml.safe_load(PRESET.read_text(encoding="utf-8"))
+    names = variants(preset)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", nargs="+", required=True)
     parser.add_argument("--validation", required=True)
-    parser.add_argument("--init_from", help="folder of the model whose trunk the published one began with")
+    parser.add_argument("--init_from", help="folder of a reader of preset `reader`")
     parser.add_argument("--steps", type=int, default=1500, help="of each row, 16 sentences each")
     parser.add_argument("--rows", nargs="+", choices=list(names), default=list(names))
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/triples-ablation"))
