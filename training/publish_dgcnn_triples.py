@@ -48,8 +48,9 @@ def stage(run: Path, reader: str | None) -> dict[str, Any]:
         donor = Path(results["arguments"]["init_from"])
         check_same_trunk(donor, CARDS / reader)
         told = told.replace(f"outputs/{donor.parent.name}/{donor.name}", f"model_cards/{reader}")
+    what = "sentences with triples" + (", known triples heard" if results["arguments"]["prior"] else "")
     return {
-        "what": "sentences with triples",
+        "what": what if results["steps"] else "known triples beside the network, without training",
         "command": told,
         "sentences_seen": results["sentences_seen"],
         "steps": results["steps"],
@@ -91,7 +92,7 @@ def tables(
     rows = [["this model", *(f"{results[f'validation/{key}']:.4f}" for key in KEYS)]]
     if continued:
         number = len(continued["stages"])
-        rows.append([f"before it, after stage {number}", *(f"{continued['validation'][key]:.4f}" for key in KEYS)])
+        rows.append([f"after stage {number}", *(f"{continued['validation'][key]:.4f}" for key in KEYS)])
     found: list[dict[str, Any]] = [
         {
             "columns": [
@@ -157,28 +158,31 @@ def figures(
     scores = {key: round(last[f"validation/{key}"], 4) for key in KEYS}
     versions = ", ".join(f"{name} {environment[name]}" for name in ("torch", "transformers", "accelerate"))
     dataset = {"dataset": "duie2", "split": "validation"}
+    trained = [
+        {"what": "parameters", "value": last["parameters"]},
+        {"what": "of them not in embeddings", "value": last["parameters_without_embeddings"]},
+        {"what": "sentences", "value": last["sentences"]},
+        {"what": "triples", "value": last["triples"]},
+        {"what": "predicates", "value": last["predicates"]},
+        {"what": "device", "value": environment["device"] + (f", threads: {threads}" if threads else "")},
+        {"what": "precision", "value": "float32" if last["precision"] == "no" else last["precision"]},
+        {"what": "minutes in training steps", "value": sum(row["minutes"] for row in told)},
+        {"what": "seed", "value": last["arguments"]["seed"]},
+        {"what": "versions", "value": versions},
+    ]
     return {
         "parameters": last["parameters"],
         "parameters_without_embeddings": last["parameters_without_embeddings"],
         "sentences": last["sentences"],
         "triples": last["triples"],
         "predicates": last["predicates"],
-        "training": [
-            {"what": "parameters", "value": last["parameters"]},
-            {"what": "of them not in embeddings", "value": last["parameters_without_embeddings"]},
-            {"what": "sentences", "value": last["sentences"]},
-            {"what": "triples", "value": last["triples"]},
-            {"what": "predicates", "value": last["predicates"]},
-            {"what": "device", "value": environment["device"] + (f", threads: {threads}" if threads else "")},
-            {"what": "precision", "value": "float32" if last["precision"] == "no" else last["precision"]},
-            {"what": "minutes in training steps", "value": sum(row["minutes"] for row in told)},
-            {"what": "seed", "value": last["arguments"]["seed"]},
-            {"what": "versions", "value": versions},
-        ],
+        "training": continued["training"] if continued and not last["steps"] else trained,
         "counted": "sentences",
         "stages": told,
         "reader": reader,
-        "prior": last["arguments"]["prior"],
+        "hears_known": last["arguments"]["prior"],
+        "finds_known": last["arguments"]["find_known"],
+        "known_share": last.get("validation/known_share"),
         "data_options": {key: last["arguments"][key] for key in OPTIONS},
         "thresholds": last["thresholds"],
         "validation": {**scores, "sentences": last["validation_sentences"]},
@@ -229,6 +233,7 @@ def publish(
     results = {benchmark: json.loads(path.read_text()) for benchmark, path in paths.items() if path.is_file()}
     found = figures(runs, results, own_schema, reader, continued)
     tokenizer = DGCNNTokenizer.from_pretrained(saved)
+    found["known_triples"] = len(set(tokenizer.triple_prior or []))
     if fingerprints:
         tokenizer = DGCNNTokenizer.from_pretrained(saved, triple_prior=fingerprinted(tokenizer.triple_prior or []))
     shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from hf_kexue import DGCNNConfig, DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline, TriplePrior
+from hf_kexue.data.known_triples import known_share, known_triple_scores, known_triples
 from hf_kexue.data.triple_samples import TripleCollator, TripleDataset
 from hf_kexue.data.triple_schemas import build_schema, check_schema, read_schema
 from hf_kexue.data.triples import TripleExample, add_inverses, read_triples
@@ -66,6 +67,7 @@ class Arguments(PublishingArguments, RunArguments):
     max_characters: int = option(256, "Sentences are cut to this many.")
     zero_ids: float = option(0.05, "Share of ids set to zero.")
     prior: bool = option(False, "Tell the network which training triples have both mentions in the sentence.")
+    find_known: bool = option(False, "Find such triples of reliable predicates too, whatever the network says.")
     # tokenizer
     segmenter: str = option("rjieba", "'rjieba', 'jieba' or 'none'.")
     mixed_embedding: bool = option(True, "Words beside characters.")
@@ -118,12 +120,9 @@ def with_inverses(args: Arguments, examples: list[TripleExample]) -> list[Triple
 def build_tokenizer(
     args: Arguments, examples: Sequence[TripleExample], schema: list[dict[str, Any]]
 ) -> DGCNNTokenizer:
-    """That of --init_from, or a new one over the sentences; it keeps the known triples for the prior."""
-    known: dict[str, Any] = {"triple_prior": None}
-    if args.prior:
-        numbers = {entry["predicate"]: number for number, entry in enumerate(schema)}
-        triples = [triple for example in examples for triple in example.triples if triple.predicate in numbers]
-        known["triple_prior"] = [(triple.subject, numbers[triple.predicate], triple.object) for triple in triples]
+    """That of --init_from, or a new one over the sentences; it keeps the known triples."""
+    uses_known = args.prior or args.find_known
+    known: dict[str, Any] = {"triple_prior": known_triples(examples, schema) if uses_known else None}
     if args.init_from:
         return DGCNNTokenizer.from_pretrained(args.init_from, match_features=False, **known)
     return DGCNNTokenizer.from_texts(
@@ -193,6 +192,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     few = held_out[:: max(1, len(held_out) // max(args.validation_sentences, 1))]
     tokenizer = build_tokenizer(args, examples, schema)
     model = build_model(args, tokenizer, schema)
+    if args.find_known:
+        model.config.known_triple_scores = known_triple_scores(examples, schema)
     manifest = run_manifest(
         args, accelerator, model, sentences=len(examples), predicates=len(schema),
         triples=sum(len(example.triples) for example in examples), validation_sentences=len(held_out),
@@ -205,7 +206,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     dataset = TripleDataset(examples, schema, args.seed, swap_mentions=args.swap_mentions)
     collator = TripleCollator(
         tokenizer, schema, model.subject_types, sampling=args.sampling, negatives=args.negatives,
-        all_occurrences=args.all_occurrences, max_characters=args.max_characters, zero_ids=args.zero_ids, prior=prior,
+        all_occurrences=args.all_occurrences, max_characters=args.max_characters, zero_ids=args.zero_ids,
+        prior=prior if args.prior else None,
         seed=args.seed, multiple_of=length_multiple(),
     )  # fmt: skip
     lengths = [len(example.text) for example in examples]
@@ -259,6 +261,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             )
             figures = final_figures(pipeline, held_out)
         crossed = triple_figures(*crossed_counts(found, gold(held_out), begin))
+        if tokenizer.triple_prior:
+            figures["validation/known_share"] = known_share(held_out, tokenizer.triple_prior, schema)
         figures["validation/f1_of_default_thresholds"] = search.scores(begin)["f1"]
         figures["validation/f1_of_crossed_thresholds"] = crossed["f1"]
         numbers = {key: value for key, value in figures.items() if isinstance(value, float)}

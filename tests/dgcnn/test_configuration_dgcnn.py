@@ -30,6 +30,7 @@ OWN = {
     "subject_power": 2,
     "object_power": 4,
     "triple_prior": True,
+    "known_triple_scores": [0.7],
     "object_dilations": [2],
     "max_relative_position": 7,
     "triple_thresholds": [0.1, 0.2, 0.3, 0.4],

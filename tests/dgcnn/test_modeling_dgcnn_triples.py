@@ -312,6 +312,8 @@ def test_it_learns_eight_texts():
         ({"num_attention_heads": 3}, "multiple of num_attention_heads"),
         ({"object_power": 0}, "object_power must be at least 1"),
         ({"triple_thresholds": [0.5]}, "four numbers"),
+        ({"known_triple_scores": [0.5]}, "a number in .0, 1. for each of the 3 predicates, got .0.5."),
+        ({"known_triple_scores": [0.5, 0.5, 1.5]}, "a number in .0, 1. for each"),
         ({"triple_schema": [{"predicate": ""}]}, "entry 0 of triple_schema has no predicate"),
         ({"triple_schema": SCHEMA + SCHEMA[:1]}, "'作者' twice"),
         ({"triple_schema": [{"predicate": "a", "subject_types": "b"}]}, "subject_types of the predicate 'a'"),

@@ -269,6 +269,44 @@ def test_thresholds(plain):
     assert plain(TEXTS[1], subject_threshold=1) == []
 
 
+def finds_known(scores, known=KNOWN):
+    """The plain pipeline with a prior that its network does not hear."""
+    model = make_pipeline(words=False).model
+    model.config.known_triple_scores = scores
+    tokenizer = DGCNNTokenizer.from_texts([*TEXTS, LONG], min_count=1, segmenter="none", triple_prior=known)
+    return TripleExtractionPipeline(model=model, tokenizer=tokenizer, device="cpu")
+
+
+def test_known_triples_beside_what_the_network_finds(plain):
+    """Those of predicates whose score exceeds the threshold, once, at the nearest places, with that score."""
+    text = TEXTS[1] + TEXTS[1]
+    limits = {"subject_threshold": 1, "object_threshold": 1}  # the network finds nothing
+    pipe = finds_known([0.9, 0.7, 0.3])
+    (song,) = pipe(text, **limits)
+    assert (song["subject"]["text"], song["predicate"], song["object"]["text"]) == ("菊花台", "歌手", "周杰伦")
+    assert song["score"] == 0.7
+    assert song["subject"] == {"text": "菊花台", "start": 5, "end": 8, "type": "歌曲"}
+    assert (song["object"]["start"], song["object"]["end"]) == (0, 3)
+    assert pipe(text, **limits, known_threshold=0.7) == pipe(text, **limits, predicates="作者") == []
+    assert len(pipe(text, **limits, occurrences="all")) == 8  # two and four places
+    aliases = finds_known([0.0, 0.0, 0.8])(LONG, **limits)
+    assert {(t["subject"]["text"], t["object"]["text"]) for t in aliases} == {("居里", "作")}
+    for text in TEXTS:
+        found = keyed(plain(text))
+        both = keyed(pipe(text))
+        assert {key: both[key] for key in found} == found
+        assert set(both) - set(found) <= set(keyed(pipe(text, **limits)))
+
+
+def test_known_triples_that_the_network_found_are_not_said_twice():
+    plain = make_pipeline(words=False)
+    first = next(triple for text in TEXTS for triple in plain(text))
+    number = [entry["predicate"] for entry in SCHEMA].index(first["predicate"])
+    pipe = finds_known([0.9] * 3, [(first["subject"]["text"], number, first["object"]["text"])])
+    for text in TEXTS:
+        assert pipe(text) == plain(text)
+
+
 def test_predicates(extract):
     every = extract(TEXTS)
     for wanted in (["作者"], ["别名", "作者"], "歌手"):
@@ -393,6 +431,8 @@ def test_from_files_in_a_fresh_process(tmp_path):
         ("镭", {"subject_threshold": True}, TypeError, "got True"),
         ("镭", {"max_seq_len": 0}, ValueError, "max_seq_len must be at least 1, got 0"),
         ("镭", {"batch_size": 2.0}, TypeError, "batch_size must be an integer, got 2.0"),
+        ("镭", {"known_threshold": 1.5}, ValueError, r"known_threshold must be in \[0, 1\], got 1.5"),
+        ("镭", {"known_threshold": "all"}, TypeError, "known_threshold must be a number, got 'all'"),
         ("镭", {"progress": 1}, TypeError, "progress must be True or False, got 1"),
         ("镭", {"threshold": 0.5}, TypeError, "There is no setting 'threshold'; there are subject_threshold, "),
     ],
@@ -414,6 +454,9 @@ def test_what_does_not_fit_is_refused_at_once(plain):
     hears = DGCNNForTripleExtraction(config)
     with pytest.raises(ValueError, match="The model wants a prior, and the tokenizer has none"):
         TripleExtractionPipeline(model=hears, tokenizer=tokenizer)
+    config = DGCNNConfig(vocab_size=len(tokenizer), hidden_size=8, triple_schema=SCHEMA, known_triple_scores=[0.5] * 3)
+    with pytest.raises(ValueError, match="The model wants a prior, and the tokenizer has none"):
+        TripleExtractionPipeline(model=DGCNNForTripleExtraction(config), tokenizer=tokenizer)
     with pytest.raises(ValueError, match="does not know the predicate '作家'"):
         TripleExtractionPipeline(model=model, tokenizer=tokenizer, predicates=["作家"])
     with pytest.raises(ValueError, match="max_seq_len must be at least 1"):

@@ -67,6 +67,25 @@ def test_spans_against_search(triples, text):
 
 
 @given(TRIPLES, st.text("abABc ", max_size=12))
+def test_the_nearest_places_against_all(triples, text):
+    spans = TriplePrior(triples, 3).spans(text)
+    found = TriplePrior(triples, 3).nearest(text)
+    words = {(text[a:b].lower(), p, text[c:d].lower()) for a, b, p, c, d in spans}
+    assert sorted(words) == sorted((text[a:b].lower(), p, text[c:d].lower()) for (a, b), p, (c, d) in found)
+    for (a, b), p, (c, d) in found:
+        same = [
+            s for s in spans if low([(text[a:b], p, text[c:d])]) == low([(text[s[0] : s[1]], s[2], text[s[3] : s[4]])])
+        ]
+        assert (abs(a - c), a, c) == min((abs(s[0] - s[3]), s[0], s[3]) for s in same)
+
+
+def test_the_nearest_places_leave_out_what_the_sample_says():
+    prior = TriplePrior(KNOWN, 3)
+    assert ((10, 16), 0, (8, 9)) in prior.nearest(TEXT)
+    assert ((10, 16), 0, (8, 9)) not in prior.nearest(TEXT, [("Radium", 0, "镭")])
+
+
+@given(TRIPLES, st.text("abABc ", max_size=12))
 def test_features_mark_the_ends_of_spans(triples, text):
     """Tokens are the characters that are no space, with two of padding, as the tokenizer makes them."""
     tokens = [i for i, character in enumerate(text) if character != " "]

@@ -87,6 +87,23 @@ def test_candidates_hold_what_any_thresholds_decode(monkeypatch, options):
     assert total > 30
 
 
+def test_known_triples_are_candidates_of_all_thresholds():
+    """Of reliable predicates, in what is read of the text; the network finds what it found."""
+    known = TriplePrior([("长江", 0, "cnn"), ("甲", 1, "丙"), ("甲", 0, "丙")], 3)
+    model, tokenizer = tiny(0)
+    text = "甲乙丙丁长江CNN"
+    before = triple_candidates(model, tokenizer, [text, "长江"], lowest=0.3, prior=known)
+    model.config.known_triple_scores = [0.9, 0.5, 0.9]
+    after = triple_candidates(model, tokenizer, [text, "长江"], lowest=0.3, prior=known)
+    names = [entry["predicate"] for entry in SCHEMA]
+    expected = {(0, ("长江", names[0], "CNN")), (0, ("甲", names[0], "丙"))}
+    assert {(c.text, c.triple) for c in set(after) - set(before)} == expected
+    assert set(before) <= set(after)
+    assert set(chosen(set(after) - set(before), [0.99] * 4)) == expected
+    short = triple_candidates(model, tokenizer, [text], lowest=0.3, prior=known, max_length=3)
+    assert set(chosen(short, [0.99] * 4)) == {(0, ("甲", names[0], "丙"))}
+
+
 def test_of_too_many_starts_the_highest_stay():
     """A network that has not learned: everything is above `lowest`, and 24 subjects with 24 starts each are enough."""
     model, tokenizer = tiny(0)

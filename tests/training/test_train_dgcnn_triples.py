@@ -27,6 +27,7 @@ from hf_kexue import (
     TripleExtractionPipeline,
     TriplePrior,
 )
+from hf_kexue.data.known_triples import known_triple_scores, known_triples
 from hf_kexue.data.triples import read_triples
 from hf_kexue.metrics import triple_scores
 from hf_kexue.presets import parse_arguments
@@ -213,7 +214,7 @@ def learned(script, data, tmp_path_factory):
     """Each preset with enough steps to know the sentences by heart."""
     runs = {}
     for preset, options in (
-        ("triples", ["--sampling", "all", "--prior", "True", "--typed_subjects", "True"]),
+        ("triples", ["--sampling", "all", "--prior", "True", "--find_known", "True", "--typed_subjects", "True"]),
         ("triples-fast", ["--sampling", "all", "--subject_power", "2", "--object_power", "4"]),
         ("triples-2019", []),
     ):
@@ -245,6 +246,25 @@ def test_the_scores_are_those_of_the_saved_model(data, finished, learned):
         ]
         right = [(e.text, [(t.subject, t.predicate, t.object) for t in e.triples]) for e in examples]
         assert results["validation/f1"] == pytest.approx(triple_scores(found, right)["f1"], rel=1e-12)
+
+
+def test_known_triples_without_training(script, data, finished, tmp_path):
+    """A model of which nothing changes but that it finds them."""
+    options = ["--init_from", finished[0] / "model", "--max_train_steps", "0", "--find_known", "True"]
+    results = train(script, data, tmp_path, *options)
+    torch.testing.assert_close(weights(tmp_path), weights(finished[0]), rtol=0, atol=0)
+    model, tokenizer = saved(tmp_path), DGCNNTokenizer.from_pretrained(tmp_path / "model")
+    assert not model.config.triple_prior
+    examples = read_triples(data)
+    assert list(model.config.known_triple_scores) == known_triple_scores(examples, model.schema)
+    assert tokenizer.triple_prior == known_triples(examples, model.schema)
+    pipe = TripleExtractionPipeline(model=model, tokenizer=tokenizer)
+    found = [
+        (e.text, [(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in pipe(e.text)]) for e in examples
+    ]
+    right = [(e.text, [(t.subject, t.predicate, t.object) for t in e.triples]) for e in examples]
+    assert results["validation/f1"] == pytest.approx(triple_scores(found, right)["f1"], rel=1e-12)
+    assert results["validation/f1"] > finished[1]["validation/f1"]
 
 
 def test_the_prior_is_saved_with_the_model(learned):
@@ -459,7 +479,7 @@ def test_publishing_what_continues_a_published_model(script, publisher, data, le
     assert f"--init_from outputs/{first.name}/model --prior" in results["stages"][1]["command"]
     assert results["own_schema"] == continued["own_schema"]
     rows = results["tables"][0]["rows"]
-    assert [row[0] for row in rows] == ["this model", "before it, after stage 1"]
+    assert [row[0] for row in rows] == ["this model", "after stage 1"]
     words, prints = (DGCNNTokenizer.from_pretrained(place) for place in (tmp_path / "run" / "model", folder))
     assert "玛丽" not in (folder / "triple_prior.txt").read_text(encoding="utf-8")
     one, other = (TriplePrior(tokenizer.triple_prior, 3) for tokenizer in (words, prints))

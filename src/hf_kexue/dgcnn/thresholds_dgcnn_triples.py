@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .decoding_dgcnn_triples import allowed_predicates
+from .decoding_dgcnn_triples import KNOWN_THRESHOLD, allowed_predicates
 from .prior_dgcnn import TriplePrior
 
 Triple = tuple[str, str, str]
@@ -58,7 +58,7 @@ def triple_candidates(
         tokenizer: that of the model.
         texts: their ends are cut off beyond `max_length` tokens.
         lowest: in (0, 1).
-        prior: for a model that wants one.
+        prior: for a model that wants one; known triples that it finds are chosen by all thresholds.
         batch_size: texts that run together; texts of like lengths do.
         max_length: tokens.
 
@@ -81,7 +81,7 @@ def triple_candidates(
         if not offsets.shape[1]:
             continue  # none of these texts has a character
         inputs = {name: encoded[name].to(device) for name in _inputs(encoded)}
-        if prior is not None:
+        if prior is not None and model.config.triple_prior:
             rows = [prior.features(texts[number], places) for number, places in zip(numbers, offsets)]
             inputs["prior"] = torch.from_numpy(np.stack(rows)).to(device)
         logits, states = model.extract_subjects(**inputs)
@@ -98,7 +98,19 @@ def triple_candidates(
                     name = model.schema[predicate]["predicate"]
                     triple = (subject, name, text[spans[c, 0] : spans[d, 1]])
                     found.append(Candidate(numbers[row], triple, (*bounds, *others)))
+        if prior is not None:
+            for number, places in zip(numbers, offsets):
+                found += _known_candidates(model, prior, number, texts[number][: places.max()])
     return found
+
+
+def _known_candidates(model: Any, prior: TriplePrior, number: int, text: str) -> Iterator[Candidate]:
+    """Known triples in a text that the model's configuration finds without its network."""
+    scores = model.config.known_triple_scores
+    for (a, b), predicate, (c, d) in prior.nearest(text) if scores is not None else ():
+        if scores[predicate] > KNOWN_THRESHOLD:
+            triple = (text[a:b], model.schema[predicate]["predicate"], text[c:d])
+            yield Candidate(number, triple, (1.0, 1.0, 0.0) * 2)
 
 
 class ThresholdSearch:
