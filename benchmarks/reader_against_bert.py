@@ -1,12 +1,13 @@
-"""The published reader against a BERT of its size: same data, same questions made of plain text, same time.
+"""A reader against a BERT of its size: same data, same questions made of plain text, same time.
 
-    python benchmarks/reader_against_bert.py --train CMRC2018 --validation CMRC2018
+    python benchmarks/reader_against_bert.py --figures FIGURES --model FOLDER --train CMRC2018 --validation CMRC2018
 
-`BertForQuestionAnswering` with 4 layers of width 128 and random weights learns what the reader learned: the two
-stages that `model_cards/results/dgcnn-qa-zh.json` names, from the same made-up and real questions, with the reader's
-tokenizer, for as many seconds of CPU time in training steps (the making of batches does not count) as the reader had.
-Learning rate and warm-up are its own (--learning_rate); the schedule ends with the time. Run it with as many threads
-as the reader was trained with. Writes benchmarks/results/reader_against_bert.json.
+FIGURES and FOLDER are those of a reader that was trained on a CPU, as `training/publish_dgcnn_qa.py` leaves them.
+`BertForQuestionAnswering` with 4 layers of width 128 and random weights learns what that reader learned: the same
+made-up and real questions, stage by stage, with the reader's tokenizer, for as many seconds of CPU time in training
+steps (the making of batches does not count) as the reader had. Learning rate and warm-up are its own
+(--learning_rate); the schedule ends with the time. Run it with as many threads as the reader was trained with. Writes
+benchmarks/results/reader_against_bert.json.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from hf_kexue.data.reading_samples import ReadingCollator, ReadingDataset
 from hf_kexue.data.simplified_characters import simplified_question
 from hf_kexue.dgcnn.decoding_dgcnn import best_spans, merge_windows
 
-READER = REPOSITORY / "model_cards" / "dgcnn-qa-zh"
+CARDS = REPOSITORY / "model_cards"
 BATCH = 32
 
 
@@ -109,6 +110,8 @@ def answer(model: BertForQuestionAnswering, tokenizer: DGCNNTokenizer, example: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--figures", type=Path, default=CARDS / "results" / "dgcnn-qa-zh.json", help="of its card")
+    parser.add_argument("--model", type=Path, default=CARDS / "dgcnn-qa-zh", help="its folder")
     parser.add_argument("--train", nargs="+", required=True, help="the reader's training questions, in its order")
     parser.add_argument("--validation", required=True)
     parser.add_argument("--learning_rate", type=float, default=1e-3)
@@ -118,10 +121,10 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    reader: dict[str, Any] = json.loads((REPOSITORY / "model_cards" / "results" / "dgcnn-qa-zh.json").read_text())
+    reader: dict[str, Any] = json.loads(args.figures.read_text())
     seconds = args.seconds or [stage["cpu_seconds"] for stage in reader["stages"]]
 
-    tokenizer = DGCNNTokenizer.from_pretrained(READER)
+    tokenizer = DGCNNTokenizer.from_pretrained(args.model)
     examples = [e for source in args.train for e in read_qa(source) if any(e.answers)]
     if any(stage["simplify"] for stage in reader["stages"]):
         examples = [simplified_question(example) for example in examples]
@@ -146,9 +149,11 @@ def main() -> None:
     ]
     for row in rows:
         print(row)
+    (device,) = (row["value"] for row in reader["training"] if row["what"] == "device")
     figures = {
         "rows": rows, "f1_ahead": round(rows[0]["f1"] - rows[1]["f1"], 2), "cpu_seconds": seconds, "bert_steps": steps,
-        "bert_parameters": model.num_parameters(), "learning_rate": args.learning_rate, "threads": args.threads,
+        "bert_parameters": model.num_parameters(), "reader_parameters": reader["parameters"], "reader_device": device,
+        "learning_rate": args.learning_rate, "threads": args.threads,
     }  # fmt: skip
     write_results("reader_against_bert", figures)
 
