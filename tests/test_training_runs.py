@@ -256,6 +256,7 @@ def test_command_names_no_folder_outside():
         "--output_dir",
     ]
     assert portable_command([*words, "outputs/x"]) == "train.py --train a.jsonl b owner/name --output_dir outputs/x"
+    assert portable_command(["a.py", "--rows", "two words", "one"]) == "a.py --rows 'two words' one"
 
 
 def test_image_grid_places_pictures_row_by_row():

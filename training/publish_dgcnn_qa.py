@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ LARGEST = 25_000_000  # bytes of weights
 def command(run: Path, results: dict[str, Any]) -> str:
     """The command line of a run, with the places that it named told as they are in a checkout."""
     arguments = results["arguments"]
-    script, *words = results["environment"]["command"].split()
+    script, *words = shlex.split(results["environment"]["command"])
     option, told = "", []
     for word in words:
         if word.startswith("--"):
@@ -53,7 +54,7 @@ def command(run: Path, results: dict[str, Any]) -> str:
             if place := next((place for place in places if place.name == Path(word).name), None):
                 word = f"data/{place.parent.name}/{place.name}" if place.suffix else f"data/{place.name}"
         told.append(word)
-    return " ".join(["accelerate launch", f"training/{script}", *told])
+    return shlex.join(["accelerate", "launch", f"training/{script}", *told])
 
 
 def stage(run: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def figures(run: Path, rows: list[list[Any]], samples: int, losses: list[dict[st
     """Everything that the card quotes."""
     results = json.loads((run / "results.json").read_text())
     environment, arguments = results["environment"], results["arguments"]
-    command = portable_command(environment["command"].split())
+    command = portable_command(shlex.split(environment["command"]))
     command = command.replace(f"--output_dir {run.name}", f"--output_dir outputs/{run.name}")
     device = environment["device"] + (f", {environment['threads']} threads" if environment["threads"] else "")
     versions = ", ".join(f"{name} {environment[name]}" for name in ("torch", "diffusers", "accelerate"))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ CARDS = HERE.parent / "model_cards"
 def stage(run: Path) -> dict[str, Any]:
     """What the card tells of one run."""
     results = json.loads((run / "results.json").read_text())
-    arguments = portable_command(results["environment"]["command"].split())
+    arguments = portable_command(shlex.split(results["environment"]["command"]))
     arguments = arguments.replace(f"--output_dir {run.name}", f"--output_dir outputs/{run.name}")
     if results["arguments"]["init_from"]:
         donor = Path(results["arguments"]["init_from"])

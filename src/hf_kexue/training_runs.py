@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -185,7 +186,7 @@ def portable_command(arguments: list[str]) -> str:
     keep their last name."""
     script, *rest = arguments
     outside = {word for word in rest if Path(word).is_absolute() or Path(word).parts[:1] == ("..",)}
-    return " ".join([Path(script).name, *(Path(word).name if word in outside else word for word in rest)])
+    return shlex.join([Path(script).name, *(Path(word).name if word in outside else word for word in rest)])
 
 
 def _processor_name() -> str:
