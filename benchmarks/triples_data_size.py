@@ -1,4 +1,4 @@
-"""What more sentences are worth: the published preset, trained on 25, 50 and 100 % of them for the same time.
+"""What more sentences are worth: preset `triples`, trained on 25, 50 and 100 % of them for the same time.
 
     python benchmarks/triples_data_size.py --train DUIE2 DUIE1 --validation DUIE2 --init_from outputs/reader/model
 
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", nargs="+", required=True)
     parser.add_argument("--validation", required=True)
-    parser.add_argument("--init_from", help="folder of the model whose trunk the published one began with")
+    parser.add_argument("--init_from", help="folder of a reader of preset `reader`")
     parser.add_argument("--steps", type=int, default=4000, help="of each row, 16 sentences each")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/triples-data-size"))
     args = parser.parse_args()
