@@ -192,8 +192,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     few = held_out[:: max(1, len(held_out) // max(args.validation_sentences, 1))]
     tokenizer = build_tokenizer(args, examples, schema)
     model = build_model(args, tokenizer, schema)
-    if args.find_known:
-        model.config.known_triple_scores = known_triple_scores(examples, schema)
+    prior = TriplePrior(tokenizer.triple_prior, len(schema)) if tokenizer.triple_prior else None
+    if args.find_known and prior is not None:
+        model.config.known_triple_scores = known_triple_scores(examples, schema, prior)
     manifest = run_manifest(
         args, accelerator, model, sentences=len(examples), predicates=len(schema),
         triples=sum(len(example.triples) for example in examples), validation_sentences=len(held_out),
@@ -202,7 +203,6 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         return manifest
 
     # 2. Data and validation
-    prior = TriplePrior(tokenizer.triple_prior, len(schema)) if tokenizer.triple_prior else None
     dataset = TripleDataset(examples, schema, args.seed, swap_mentions=args.swap_mentions)
     collator = TripleCollator(
         tokenizer, schema, model.subject_types, sampling=args.sampling, negatives=args.negatives,

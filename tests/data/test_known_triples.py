@@ -7,6 +7,7 @@ import numpy as np
 from hf_kexue.data.known_triples import known_share, known_triple_scores, known_triples
 from hf_kexue.data.triple_schemas import build_schema
 from hf_kexue.data.triples import Triple, TripleExample
+from hf_kexue.dgcnn import TriplePrior
 
 
 def example(text, *triples):
@@ -29,7 +30,7 @@ def test_by_hand():
         ("居里", names.index("妻子"), "玛丽"), ("居里", names.index("妻子"), "玛丽"),
         ("长江", names.index("注入"), "东海"),
     ]  # fmt: skip
-    scores = known_triple_scores(EXAMPLES, schema)
+    scores = known_triple_scores(EXAMPLES, schema, TriplePrior(known_triples(EXAMPLES, schema), len(schema)))
     assert scores[names.index("妻子")] == (2 + 1) / (3 + 2)
     assert scores[names.index("注入")] == 1 / 2  # no other sentence says so
     assert known_triples(EXAMPLES, schema[:1]) == known_triples(EXAMPLES[:2], schema)
@@ -53,7 +54,8 @@ def test_against_a_count_over_pairs():
         said = [(a, str(random.choice(["p", "q"])), b)] if random.random() < 0.7 else []
         examples.append(example(a + b + c + d, *said))
     schema = build_schema(examples)
-    for entry, score in zip(schema, known_triple_scores(examples, schema), strict=True):
+    prior = TriplePrior(known_triples(examples, schema), len(schema))
+    for entry, score in zip(schema, known_triple_scores(examples, schema, prior), strict=True):
         right = found = 0
         for one in examples:
             own = {(t.subject.lower(), t.object.lower()) for t in one.triples if t.predicate == entry["predicate"]}

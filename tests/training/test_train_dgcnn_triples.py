@@ -256,7 +256,9 @@ def test_known_triples_without_training(script, data, finished, tmp_path):
     model, tokenizer = saved(tmp_path), DGCNNTokenizer.from_pretrained(tmp_path / "model")
     assert not model.config.triple_prior
     examples = read_triples(data)
-    assert list(model.config.known_triple_scores) == known_triple_scores(examples, model.schema)
+    assert list(model.config.known_triple_scores) == known_triple_scores(
+        examples, model.schema, TriplePrior(tokenizer.triple_prior, 3)
+    )
     assert tokenizer.triple_prior == known_triples(examples, model.schema)
     pipe = TripleExtractionPipeline(model=model, tokenizer=tokenizer)
     found = [

@@ -8,12 +8,20 @@ Source: kexue.fm/archives/6671, section on distant supervision, which knows trip
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
-from ..dgcnn.mentions_dgcnn import KnownWords
-from ..dgcnn.prior_dgcnn import KnownTriple, TriplePrior
 from .triples import TripleExample
+
+KnownTriple = tuple[str, int, str]  # subject, number of the predicate, object
+Place = tuple[int, int]
+
+
+class Prior(Protocol):
+    """Known triples in texts, such as `TriplePrior`."""
+
+    def nearest(self, text: str, exclude: Iterable[KnownTriple] = ()) -> list[tuple[Place, int, Place]]: ...
 
 
 def known_triples(examples: Sequence[TripleExample], schema: Sequence[Mapping[str, Any]]) -> list[KnownTriple]:
@@ -27,13 +35,19 @@ def known_triples(examples: Sequence[TripleExample], schema: Sequence[Mapping[st
     ]
 
 
-def known_triple_scores(examples: Sequence[TripleExample], schema: Sequence[Mapping[str, Any]]) -> list[float]:
+def known_triple_scores(
+    examples: Sequence[TripleExample], schema: Sequence[Mapping[str, Any]], prior: Prior
+) -> list[float]:
     """For each predicate how often a triple that another example holds is right, where both mentions stand in a text.
+
+    Args:
+        examples: training sentences.
+        schema: C entries as of `build_schema`.
+        prior: of the `known_triples` of these examples.
 
     Returns:
         (right + 1) / (found + 2) for each predicate of the schema, in (0, 1): 0.5 where none is found.
     """
-    prior = TriplePrior(known_triples(examples, schema), len(schema))
     right, found = [0] * len(schema), [0] * len(schema)
     for example in examples:
         own = known_triples([example], schema)
@@ -52,5 +66,6 @@ def known_share(examples: Sequence[TripleExample], known: Sequence[KnownTriple],
 
 
 def _folded(triple: KnownTriple) -> KnownTriple:
-    subject, predicate, found = triple
-    return KnownWords.key(subject), predicate, KnownWords.key(found)
+    """Case and width make no difference."""
+    subject, found = (unicodedata.normalize("NFKC", mention).lower() for mention in (triple[0], triple[2]))
+    return subject, triple[1], found

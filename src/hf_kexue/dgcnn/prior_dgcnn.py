@@ -5,8 +5,8 @@ A network can be told of them (`features`), and they can be found beside what a 
 The known triples are those of the training data. A triple that only the sample itself supports says nothing about
 new texts, so it is left out while the sample is learned: `exclude`.
 
-The mentions are words, or, in a model that may travel farther than its data, fingerprints of them: these tell that a
-text holds a known triple, and cannot be read.
+The mentions are words, or, in a model that may travel farther than its data, fingerprints of them: these tell
+whether a text holds a known triple, without its words.
 
 Source: kexue.fm/archives/6671, section on distant supervision.
 """
