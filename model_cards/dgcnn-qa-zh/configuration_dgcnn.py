@@ -69,6 +69,8 @@ class DGCNNConfig(PreTrainedConfig):
         subject_power: n; a subject probability is sigmoid(x) ** n (archives/7161: 2).
         object_power: the same for objects (7161: 4).
         triple_prior: scores hear which known triples have both mentions in the text (6671).
+        known_triple_scores: for each predicate how often a known triple holds where both its mentions stand in a text,
+            in [0, 1]; the pipeline finds those of reliable predicates beside what the network does. None: it does not.
         object_dilations: blocks between the subject's code and the object scores. Not of the article.
         max_relative_position: distances to the subject above it count as it.
         triple_thresholds: probabilities that subject start, subject end, object start and object end must exceed.
@@ -115,6 +117,7 @@ class DGCNNConfig(PreTrainedConfig):
     subject_power: int = 1
     object_power: int = 1
     triple_prior: bool = False
+    known_triple_scores: list[float] | tuple[float, ...] | None = None
     object_dilations: list[int] | tuple[int, ...] = ()
     max_relative_position: int = 64
     triple_thresholds: list[float] | tuple[float, ...] = (0.5, 0.4, 0.5, 0.4)
@@ -180,6 +183,12 @@ class DGCNNConfig(PreTrainedConfig):
         if len(self.triple_thresholds) != 4 or not all(0 <= value <= 1 for value in self.triple_thresholds):
             raise ValueError(f"triple_thresholds must be four numbers in [0, 1], got {list(self.triple_thresholds)}.")
         self._validate_schema()
+        known, predicates = self.known_triple_scores, len(self.triple_schema or [])
+        if known is not None and (len(known) != predicates or not all(0 <= score <= 1 for score in known)):
+            raise ValueError(
+                f"known_triple_scores must be a number in [0, 1] for each of the {predicates} predicates, got "
+                f"{list(known)}."
+            )
 
     def _validate_schema(self) -> None:
         seen: set[str] = set()

@@ -1,10 +1,12 @@
-"""Distant supervision as an input: which known triples have both mentions in a text, and where.
+"""Distant supervision: which known triples have both mentions in a text, and where.
+
+A network can be told of them (`features`), and they can be found beside what a network finds (`nearest`).
 
 The known triples are those of the training data. A triple that only the sample itself supports says nothing about
 new texts, so it is left out while the sample is learned: `exclude`.
 
-The mentions are words, or, in a model that may travel farther than its data, fingerprints of them: these tell that a
-text holds a known triple, and cannot be read.
+The mentions are words, or, in a model that may travel farther than its data, fingerprints of them: these tell
+whether a text holds a known triple, without its words.
 
 Source: kexue.fm/archives/6671, section on distant supervision.
 """
@@ -66,6 +68,22 @@ class TriplePrior:
         """
         pairs = ((s, p, o) for ss, p, oo in self._found(text, exclude) for s, o in product(ss, oo))
         return sorted((*s, p, *o) for s, p, o in pairs)
+
+    def nearest(self, text: str, exclude: Iterable[KnownTriple] = ()) -> list[tuple[Place, int, Place]]:
+        """The known triples in a text, each once, at the two places that are nearest to each other; the first of
+        equals.
+
+        Args:
+            text: any string.
+            exclude: as of `spans`.
+
+        Returns:
+            (subject, predicate, object), the mentions as half-open character offsets; sorted.
+        """
+        return sorted(
+            min(((s, p, o) for s, o in product(ss, oo)), key=lambda found: (abs(found[0][0] - found[2][0]), found))
+            for ss, p, oo in self._found(text, exclude)
+        )
 
     def features(self, text: str, offsets: ArrayLike, exclude: Iterable[KnownTriple] = ()) -> NDArray[np.float32]:
         """What the model hears of the known triples in a text.

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+KNOWN_THRESHOLD = 0.5  # of `known_triple_scores`
 Place = tuple[int, int]  # half-open character offsets
 FoundTriples = dict[tuple[Place, int, Place], float]  # subject, number of the predicate, object -> score
 

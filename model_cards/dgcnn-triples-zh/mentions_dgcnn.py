@@ -92,7 +92,8 @@ class KnownFingerprints:
 
 
 def fingerprint(mention: Mention) -> int:
-    """A whole number below 2 ** 52 that stands for a mention; the mention does not follow from it.
+    """A whole number below 2 ** 52 that stands for a mention. The words are not in it; whoever tries some can tell
+    whether they are meant.
 
     Args:
         mention: words, 1 to 255 characters. A fingerprint stays as it is.

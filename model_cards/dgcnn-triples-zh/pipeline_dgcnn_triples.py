@@ -3,6 +3,7 @@
     text       if it is long, its sentences                                      `triple_inputs_dgcnn.pieces`
     batch      the trunk runs once, then all subjects of the batch together      `decoding_dgcnn_triples`
     triple     score of the subject * score of the object
+    known      beside them, where the model has any: known triples             `prior_dgcnn`
 
 Words are cut over whole texts, before pieces are. Of the pieces only the triples stay in memory; tensors exist for
 one batch.
@@ -74,6 +75,9 @@ class TripleExtractionPipeline(Pipeline):
         occurrences: `"found"`: every place where the model saw a triple. `"best"`: of triples of the same words only
             the one with the highest score. `"all"`: every pair of places of both mentions within a piece of the text,
             with the highest score that the model gave to a triple of these words.
+        known_threshold: where the model has `known_triple_scores`: a known triple whose two mentions stand in a piece
+            of the text is found, whatever the network says, if the score of its predicate exceeds this, in [0, 1]. It
+            is at the two places that are nearest to each other, with that score; 1: none is.
         batch_size: pieces that run together, of one text or of several.
         progress: show a bar; None: with 50,000 characters or more.
 
@@ -213,7 +217,24 @@ class TripleExtractionPipeline(Pipeline):
                 for piece in batch:
                     ranges[piece.text].append((piece.start, piece.end))
                     bar.update(piece.end - piece.start)
+        for one in zip(found, texts, ranges):
+            self._add_known(*one, settings.known_threshold, wanted)
         return [self.postprocess(*one, settings.occurrences) for one in zip(found, texts, ranges)]
+
+    def _add_known(
+        self, found: FoundTriples, text: str, ranges: list[Place], threshold: float, wanted: frozenset[int]
+    ) -> None:
+        """Known triples of reliable predicates in the pieces of a text, where no triple of these words was found."""
+        scores = self.model.config.known_triple_scores
+        if self._prior is None or scores is None:
+            return
+        words = {(text[slice(*subject)], predicate, text[slice(*other)]) for subject, predicate, other in found}
+        for start, end in ranges:
+            for (a, b), predicate, (c, d) in self._prior.nearest(text[start:end]):
+                subject, other = (start + a, start + b), (start + c, start + d)
+                is_new = (text[slice(*subject)], predicate, text[slice(*other)]) not in words
+                if scores[predicate] > threshold and predicate in wanted and is_new:
+                    found[subject, predicate, other] = scores[predicate]
 
     def _pieces(self, texts: list[str], settings: TripleSettings) -> Iterator[_Piece]:
         """The pieces of all texts, from left to right; only one text exists as columns at a time."""
@@ -227,7 +248,7 @@ class TripleExtractionPipeline(Pipeline):
             for piece in pieces(text, offsets, size, settings.split_above):
                 end = int(offsets[piece.stop, 0]) if piece.stop < len(offsets) else len(text)
                 rows = {name: column[piece] for name, column in columns.items()}
-                if self._prior is not None:
+                if self._prior is not None and config.triple_prior:
                     rows["prior"] = self._prior.features(text[start:end], offsets[piece] - start)
                 yield _Piece(number, rows, offsets[piece], start, end)
                 start = end

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .decoding_dgcnn_triples import KNOWN_THRESHOLD
 from .inputs_dgcnn import check_content, check_integer, check_vocabularies, is_sequence
 from .prior_dgcnn import TriplePrior
 
@@ -28,6 +29,7 @@ class TripleSettings:
     max_seq_len: int = 256
     split_above: int = 128
     occurrences: str = "found"
+    known_threshold: float = KNOWN_THRESHOLD
     batch_size: int = 16
     progress: bool | None = None
 
@@ -36,6 +38,10 @@ class TripleSettings:
             check_integer(name, getattr(self, name), 1)
         for name in ("subject_threshold", "object_threshold"):
             object.__setattr__(self, name, _pair(name, getattr(self, name)))
+        if isinstance(self.known_threshold, bool) or not isinstance(self.known_threshold, int | float):
+            raise TypeError(f"known_threshold must be a number, got {self.known_threshold!r}.")
+        if not 0 <= self.known_threshold <= 1:
+            raise ValueError(f"known_threshold must be in [0, 1], got {self.known_threshold!r}.")
         if self.occurrences not in OCCURRENCES:
             raise ValueError(f"occurrences must be one of {', '.join(OCCURRENCES)}, got {self.occurrences!r}.")
         if not isinstance(self.progress, bool | None):
@@ -109,7 +115,7 @@ def check_triple_fit(model: Any, tokenizer: Any) -> TriplePrior | None:
     if not hasattr(model, "extract_subjects"):
         raise TypeError(f"The model must be a DGCNNForTripleExtraction, got {type(model).__name__}.")
     check_vocabularies(model, tokenizer)
-    if not model.config.triple_prior:
+    if not model.config.triple_prior and model.config.known_triple_scores is None:
         return None
     if tokenizer.triple_prior is None:
         raise ValueError(
