@@ -48,9 +48,10 @@ class DecodedImages:
         if not whole:
             return batch | {"pixel_values": torch.empty(0)}
         chosen = torch.tensor([indices[place] for place in whole])
-        mirrored = torch.tensor([flipped[place] for place in whole])[:, None, None, None]
-        pixels = self.pixels[chosen]  # (B, 3, H, W)
-        batch["pixel_values"] = torch.where(mirrored, pixels.flip(-1), pixels).float().div_(127.5).sub_(1)
+        mirrored = torch.tensor([row for row, place in enumerate(whole) if flipped[place]], dtype=torch.int64)
+        pixels = self.pixels.index_select(0, chosen)  # (B, 3, H, W)
+        pixels.index_copy_(0, mirrored, pixels.index_select(0, mirrored).flip(-1))
+        batch["pixel_values"] = pixels.float().div_(127.5).sub_(1)
         if self.labels is not None:
             batch["class_labels"] = self.labels[chosen]
         return batch
