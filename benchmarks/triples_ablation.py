@@ -107,6 +107,7 @@ def main() -> None:
         rows.append({"what": what, **scores, "cpu_seconds": results["cpu_seconds"]})
         print(rows[-1])
         write_results("triples_ablation", {**setting, "rows": rows})
+    write_results("triples_ablation", {**setting, "rows": rows})
 
 
 if __name__ == "__main__":
