@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from diffusers.training_utils import EMAModel
-from results import REPOSITORY, write_results
+from results import write_results
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -35,7 +35,6 @@ from hf_kexue.data.reading_samples import ReadingCollator, ReadingDataset
 from hf_kexue.data.simplified_characters import simplified_question
 from hf_kexue.dgcnn.decoding_dgcnn import best_spans, merge_windows
 
-CARDS = REPOSITORY / "model_cards"
 BATCH = 32
 
 
@@ -110,8 +109,8 @@ def answer(model: BertForQuestionAnswering, tokenizer: DGCNNTokenizer, example: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--figures", type=Path, default=CARDS / "results" / "dgcnn-qa-zh.json", help="of its card")
-    parser.add_argument("--model", type=Path, default=CARDS / "dgcnn-qa-zh", help="its folder")
+    parser.add_argument("--figures", type=Path, required=True, help="of the reader's card")
+    parser.add_argument("--model", type=Path, required=True, help="the reader's folder")
     parser.add_argument("--train", nargs="+", required=True, help="the reader's training questions, in its order")
     parser.add_argument("--validation", required=True)
     parser.add_argument("--learning_rate", type=float, default=1e-3)

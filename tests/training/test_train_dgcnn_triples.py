@@ -17,7 +17,7 @@ pytest.importorskip("yaml", reason="the extra hf-kexue[train] is not installed")
 pytest.importorskip("rjieba", reason="rjieba is not installed")
 
 from huggingface_hub.errors import StrictDataclassError
-from whole_runs import TRAINING, history, reset
+from whole_runs import TRAINING, copy_as_float16, history, reset
 
 from hf_kexue import (
     DGCNNConfig,
@@ -348,9 +348,7 @@ def test_a_run_that_is_the_first_to_hear_a_prior(script, data, learned, tmp_path
 
 
 def test_weights_stored_as_float16_are_trained_in_float32(script, data, finished, tmp_path):
-    shutil.copytree(finished[0] / "model", tmp_path / "donor")
-    path = tmp_path / "donor" / "model.safetensors"
-    save_file({key: value.half() for key, value in load_file(path).items()}, path, metadata={"format": "pt"})
+    copy_as_float16(finished[0] / "model", tmp_path / "donor")
     train(script, data, tmp_path / "run", *FROZEN, "--init_from", tmp_path / "donor")
     assert {value.dtype for value in weights(tmp_path / "run").values()} == {torch.float32}
 

@@ -2,10 +2,12 @@
 
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
 from accelerate.state import AcceleratorState, GradientState
+from safetensors.torch import load_file, save_file
 
 TRAINING = Path(__file__).resolve().parent.parent.parent / "training"
 
@@ -29,3 +31,10 @@ def history(output):
     """Lines of a run's history without what a clock says."""
     lines = [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def copy_as_float16(model, copy):
+    """A saved model whose weights are stored as those of large published ones are."""
+    shutil.copytree(model, copy)
+    path = copy / "model.safetensors"
+    save_file({key: value.half() for key, value in load_file(path).items()}, path, metadata={"format": "pt"})
