@@ -73,13 +73,14 @@ bench: $(STAMP) ## every script of benchmarks/ in turn; CLOTHING_128=, CMRC2018=
 		case $$script in \
 			*/ablation_shift.py) arguments="$(if $(CLOTHING_128),--dataset $(CLOTHING_128),missing)" ;; \
 			*/training_speed.py) arguments="$(if $(PEER),--peer $(PEER))" ;; \
-			*/reader_ablation.py|*/reader_against_bert.py) arguments="$(if $(CMRC2018),--train $(CMRC2018) --validation $(CMRC2018),missing)" ;; \
+			*/reader_ablation.py) arguments="$(if $(CMRC2018),--train $(CMRC2018) --validation $(CMRC2018),missing)" ;; \
+			*/reader_against_bert.py) arguments=missing ;; \
 			*/reader_passages.py) arguments="$(if $(WEBQA),--data $(WEBQA),missing)" ;; \
 			*/triples_speed.py) arguments="$(if $(DUIE2),--validation $(DUIE2),missing)" ;; \
 			*/triples_*.py) arguments="$(if $(DUIE2),--train $(DUIE2) --validation $(DUIE2),missing)" ;; \
 		esac; \
 		if [ "$$arguments" = missing ]; then \
-			echo "==> $$script left out: it needs data; give CLOTHING_128=, CMRC2018=, WEBQA= or DUIE2=FOLDER_OR_HUB_ID"; \
+			echo "==> $$script left out: it needs data (give CLOTHING_128=, CMRC2018=, WEBQA= or DUIE2=FOLDER_OR_HUB_ID) or another model (see its first lines)"; \
 			continue; \
 		fi; \
 		echo "==> $$script $$arguments"; \

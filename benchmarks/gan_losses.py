@@ -161,7 +161,7 @@ class Unpacked(nn.Module):
         return self.model(x, return_dict=False)[0]
 
 
-def photographs_task(dataset: str, held_out_split: str, setting: Setting, widths: tuple[int, ...]) -> Task:
+def photographs_task(dataset: str, held_out_split: str, setting: Setting, block_type: str, widths: list[int]) -> Task:
     """The photographs of a data set at 32 px; kernel distance to those of its `held_out_split`."""
     from sample_quality import features, photographs
 
@@ -175,7 +175,7 @@ def photographs_task(dataset: str, held_out_split: str, setting: Setting, widths
     held_out = features(photographs(dataset, held_out_split, setting.samples, 32))
 
     def networks() -> tuple[nn.Module, nn.Module]:
-        options = {"sample_size": 32, "block_out_channels": widths}
+        options = {"sample_size": 32, "block_type": block_type, "block_out_channels": tuple(widths)}
         generator = RSGANGenerator(latent_dim=setting.latent_dim, **options)
         return Unpacked(generator), Unpacked(RSGANDiscriminator(**options))
 
@@ -203,7 +203,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="of each run, instead of the task's own number")
     parser.add_argument("--dataset", help="of the task cifar10: folder or Hub id with the split train")
     parser.add_argument("--held_out_split", default="test", help="of --dataset")
+    parser.add_argument("--block_type", choices=["r3", "dcgan"], default="r3", help="of the networks of cifar10")
     parser.add_argument("--widths", nargs=4, type=int, default=[128, 96, 64, 32], help="channels from 4 to 32 px")
+    parser.add_argument("--learning_rate", type=float, default=2e-4, help="of the task cifar10")
+    parser.add_argument("--ema_decay", type=float, default=0.999, help="of the task cifar10")
     parser.add_argument("--samples", type=int, default=1000, help="of the task cifar10, and photographs held out")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/gan-losses"))
@@ -220,8 +223,11 @@ def main(argv: list[str] | None = None) -> None:
     figures = json.loads(path.read_text()) if path.is_file() else {}
     for name in args.task:
         if name == "cifar10":
-            setting = Setting(10_000, 64, 2e-4, 64, args.samples, gamma=0.05, gradient_penalty=10.0, ema_decay=0.999)
-            task = photographs_task(args.dataset, args.held_out_split, setting, tuple(args.widths))
+            setting = Setting(
+                10_000, 64, args.learning_rate, 64, args.samples, gamma=0.05, gradient_penalty=10.0,
+                ema_decay=args.ema_decay,
+            )  # fmt: skip
+            task = photographs_task(args.dataset, args.held_out_split, setting, args.block_type, args.widths)
         else:
             task = TOYS[name]
         if args.steps:

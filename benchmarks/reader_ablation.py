@@ -1,11 +1,12 @@
-"""What each part of the published reader is worth: the same short training with one part changed at a time.
+"""What each part of the reader is worth: the same short training with one part changed at a time.
 
     python benchmarks/reader_ablation.py --train CMRC2018 --validation CMRC2018
 
 Every row is trained by `training/train_dgcnn_qa.py` in two stages, on questions made of plain text and then on real
-ones, with the same seed and number of questions, far fewer than the published model saw: differences between the rows
-are the point, not their height. The article's own presets run without the first stage too, as the articles do. A row
-that is there already is not trained again. Writes benchmarks/results/reader_ablation.json.
+ones, with the same seed and number of questions, in half the width of the published model and from far fewer
+questions: differences between the rows are the point, not their height. The article's own presets run without the
+first stage too, as the articles do. A row that is there already is not trained again. Writes
+benchmarks/results/reader_ablation.json.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from results import FOLDER, REPOSITORY, write_results
 
 SCRIPT = REPOSITORY / "training" / "train_dgcnn_qa.py"
 VARIANTS: dict[str, tuple[list[str], bool]] = {  # arguments, whether there is a first stage
-    "as published": ([], True),
+    "preset reader": ([], True),
     "without questions made of plain text": ([], False),
     "without ids set to zero": (["--zero_ids", "0"], True),
+    "with passages joined and cut": (["--concatenate", "0.3"], True),
     "characters without words": (["--mixed_embedding", "False"], True),
     "without the eight match features of 2018": (["--match_features", "False"], True),
     "without attention to the question": (["--question_attention", "False"], True),

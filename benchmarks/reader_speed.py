@@ -1,18 +1,19 @@
-"""Questions per second of the published reader against BERT, and memory on a very long passage.
+"""Questions per second of the published reader and of the presets against BERT, and memory on a very long passage.
 
     python benchmarks/reader_speed.py
 
 A question of 16 characters and a passage of 240, sixteen at a time; forward passes with the same precision and
 threads, taking turns in one process; the best round counts, since a shared machine only ever makes a pass slower. The
-peers are `BertForQuestionAnswering` with random weights: what is measured does not depend on them. Before that the
-reader answers from 100,000 characters, and the growth of the idle process's memory is noted. Writes
-benchmarks/results/reader_speed.json.
+peers, `BertForQuestionAnswering` in two shapes, and the presets of the training script have random weights: what is
+measured does not depend on them. Before that the reader answers from 100,000 characters, and the growth of the idle
+process's memory is noted. Writes benchmarks/results/reader_speed.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
+import sys
 import time
 from collections.abc import Callable
 
@@ -21,10 +22,15 @@ from results import REPOSITORY, write_results
 from transformers import BertConfig, BertForQuestionAnswering
 
 from hf_kexue import DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
+from hf_kexue.presets import parse_arguments
 from hf_kexue.training_runs import fastest_precision
+
+sys.path.insert(0, str(REPOSITORY / "training"))
+import train_dgcnn_qa
 
 BATCH, QUESTION, PASSAGE = 16, 16, 240
 PEERS = {"BERT, 4 layers, 128 wide": (4, 128), "BERT, 3 layers, 768 wide (RBT3)": (3, 768)}
+PRESETS = ("reader-wide", "reader", "reader-fast", "reader-2018", "reader-2019")
 
 
 def bert(layers: int, width: int) -> BertForQuestionAnswering:
@@ -34,6 +40,12 @@ def bert(layers: int, width: int) -> BertForQuestionAnswering:
         vocab_size=21128,
     )  # fmt: skip
     return BertForQuestionAnswering(config).eval()
+
+
+def of_preset(name: str, tokenizer: DGCNNTokenizer) -> DGCNNForQuestionAnswering:
+    """Random weights, vocabulary and words of the published reader."""
+    args = parse_arguments(train_dgcnn_qa.Arguments, train_dgcnn_qa.HERE / "presets", ["--preset", name])
+    return train_dgcnn_qa.build_model(args, tokenizer).eval()
 
 
 def bert_pass(model: BertForQuestionAnswering) -> Callable[[], object]:
@@ -74,7 +86,8 @@ def main() -> None:
     dtype = torch.bfloat16 if fastest_precision(torch.device("cpu")) == "bf16" else torch.float32
 
     model = DGCNNForQuestionAnswering.from_pretrained(args.model)
-    reader = ReadingComprehensionPipeline(model=model, tokenizer=DGCNNTokenizer.from_pretrained(args.model))
+    tokenizer = DGCNNTokenizer.from_pretrained(args.model)
+    reader = ReadingComprehensionPipeline(model=model, tokenizer=tokenizer)
     sentence = "这一段文字很长，而答案只在其中的一处。"
     passage = sentence * (100_000 // len(sentence))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -84,7 +97,8 @@ def main() -> None:
     growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(f"{len(passage):,} characters in {seconds:.1f} s, peak memory {growth:.0f} MiB above before")
     ours = model.to(dtype).eval()
-    passes = {"DGCNN reader": reader_pass(ours)}
+    passes = {"published reader": reader_pass(ours)}
+    passes |= {f"preset {name}": reader_pass(of_preset(name, tokenizer).to(dtype)) for name in PRESETS}
     passes |= {name: bert_pass(bert(*shape).to(dtype)) for name, shape in PEERS.items()}
     best = dict.fromkeys(passes, float("inf"))
     with torch.inference_mode():
@@ -98,7 +112,8 @@ def main() -> None:
         {
             "model": name,
             "pairs_per_second": round(BATCH / seconds, 1),
-            "ours_over_this": round(seconds / best["DGCNN reader"], 2),
+            "over_small_bert": round(best["BERT, 4 layers, 128 wide"] / seconds, 2),
+            "over_rbt3": round(best["BERT, 3 layers, 768 wide (RBT3)"] / seconds, 2),
         }
         for name, seconds in best.items()
     ]

@@ -230,6 +230,19 @@ PASSAGES = {
         for vote, accuracy in (("article", 0.625), ("squares", 0.5), ("best", 0.375))
     ],
 }  # fmt: skip
+OF_BERT = {"model": "BERT", "exact_match": 12.34, "f1": 23.45, "pairs_per_second": 67.8, "over_small_bert": 1.75}
+MEASURED = {
+    "reader_passages": PASSAGES,
+    "reader_speed": {
+        "batch": 21, "question_characters": 17, "passage_characters": 243, "threads": 1, "precision": "bfloat16",
+        "rows": [OF_BERT | {"over_rbt3": 17.5}], "environment": {"command": "reader_speed.py --threads 1"},
+    },
+    "reader_against_bert": {"rows": [OF_BERT], "environment": {"command": "reader_against_bert.py --model OLD"}},
+    "reader_ablation": {
+        "steps": [1717, 1818], "questions_per_step": 16, "environment": {"command": "reader_ablation.py --train A"},
+        "rows": [{"what": "without words", "exact_match": 34.56, "f1": 45.67}],
+    },
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -265,30 +278,67 @@ def cards(tmp_path):
     return cards
 
 
-def test_publishing(script, run, cards, tmp_path):
-    """First without the passages, then with them; the second time nothing of the first stays."""
-    folder = script.publish("dgcnn-qa-zh", [run], cards=cards)
+@pytest.fixture
+def measured(tmp_path):
+    """What the benchmarks leave."""
+    folder = tmp_path / "measured"
+    folder.mkdir()
+    for name, results in MEASURED.items():
+        (folder / f"{name}.json").write_text(json.dumps(results))
+    return folder
+
+
+def test_publishing(script, run, cards, measured, tmp_path):
+    """First without the benchmarks, then with them; the second time nothing of the first stays."""
+    folder = script.publish("dgcnn-qa-zh", [run], tmp_path / "none", cards)
     assert folder == cards / "dgcnn-qa-zh"
     assert "WebQA" not in (folder / "README.md").read_text()
     (folder / "old.py").write_text("")
-    (tmp_path / "passages.json").write_text(json.dumps(PASSAGES))
-    script.publish("dgcnn-qa-zh", [run], tmp_path / "passages.json", cards=cards)
+    script.publish("dgcnn-qa-zh", [run], measured, cards)
     assert not (folder / "old.py").exists()
     card = (folder / "README.md").read_text()
     assert "| this model | 47.51 | 72.0 |" in card
     assert "| the article | 0.625 | 0.05 | 0.5 | 7 | 2 |" in card
     assert "python benchmarks/reader_passages.py --data webqa-sample\n" in card
     assert "投票为 0.625" in card
+    assert "| question and passage of 17 and 243 characters, 21 at a time |" in card
+    for row in ("| BERT | 67.8 | 1.75 | 17.5 |", "| BERT | 12.34 | 23.45 |", "| without words | 34.56 | 45.67 |"):
+        assert row in card
+    assert card.count("1717") == card.count("1818") == 2  # in English and Chinese
     assert "{" not in "".join(card.split("```")[::2]), "something between the blocks of code was not filled in"
     assert "far" not in card
     for key, value in load_file(run / "model" / "model.safetensors").items():
         torch.testing.assert_close(load_file(folder / "model.safetensors")[key], value, rtol=0, atol=0)
 
 
+def test_tables_of_a_published_model(script, run, cards, measured, tmp_path):
+    """Without runs the model stays as it is, and its card gets what has been measured since."""
+    with pytest.raises(ValueError, match="dgcnn-qa-zh is not published yet: give its --runs"):
+        script.publish("dgcnn-qa-zh", [], measured, cards)
+    folder, path = (
+        script.publish("dgcnn-qa-zh", [run], tmp_path / "none", cards),
+        cards / "results" / "dgcnn-qa-zh.json",
+    )
+    figures = json.loads(path.read_text())
+    before = {file.name: file.read_bytes() for file in folder.iterdir() if file.name != "README.md"}
+    script.publish("dgcnn-qa-zh", [], measured, cards)
+    added, card = json.loads(path.read_text()), (folder / "README.md").read_text()
+    assert {file.name: file.read_bytes() for file in folder.iterdir() if file.name != "README.md"} == before
+    changed = {"measured", "passages", "tables"}
+    assert {key: added[key] for key in added.keys() - changed} == {
+        key: figures[key] for key in figures.keys() - changed
+    }
+    assert (len(figures["tables"]), len(added["tables"])) == (1, 5)
+    assert "| this model | 47.51 | 72.0 |" in card
+    assert "| without words | 34.56 | 45.67 |" in card
+    script.publish("dgcnn-qa-zh", [], measured, cards)  # once more changes nothing
+    assert json.loads(path.read_text()) == added
+
+
 def test_large_weights_are_stored_in_half_and_loaded_in_float32(script, run, cards, monkeypatch):
     saved = load_file(run / "model" / "model.safetensors")
     monkeypatch.setattr(script, "LARGEST", 3 * sum(value.numel() for value in saved.values()))
-    folder = script.publish("dgcnn-qa-zh", [run], cards=cards)
+    folder = script.publish("dgcnn-qa-zh", [run], cards / "none", cards)
     stored = load_file(folder / "model.safetensors")
     assert {value.dtype for value in stored.values()} == {torch.float16}
     model = DGCNNForQuestionAnswering.from_pretrained(folder)
@@ -298,7 +348,7 @@ def test_large_weights_are_stored_in_half_and_loaded_in_float32(script, run, car
 
 
 def test_figures_of_a_run(script, run):
-    found = script.figures([run], None, {})
+    found = script.figures([run], {})
     (stage,) = found["stages"]
     assert stage == {
         "what": "real questions", "questions_seen": 288, "steps": 9, "minutes": 3, "cpu_seconds": 170.5,
@@ -309,7 +359,7 @@ def test_figures_of_a_run(script, run):
     }  # fmt: skip
     assert found["validation"] == {"exact_match": 47.51, "f1": 72.0, "questions": 12}
     assert [(row["metric"], row["value"]) for row in found["evaluation"]] == [("Exact match", 47.51), ("F1", 72.0)]
-    assert (found["counted"], found["passages"], len(found["tables"])) == ("questions", None, 1)
+    assert (found["counted"], len(found["tables"])) == ("questions", 1)
     told = {row["what"]: row["value"] for row in found["training"]}
     assert told["device"] == "A machine, threads: 1"
     assert told["precision"] == "float32"
@@ -331,14 +381,14 @@ def test_what_is_not_published(script, run, cards, monkeypatch):
         script.publish("other", [run], cards=cards)
     monkeypatch.setattr(script, "LARGEST", 1000)
     with pytest.raises(ValueError, match=r"model holds .* MB of weights, as float16; at most 0 MB are .*--max_words"):
-        script.publish("dgcnn-qa-zh", [run], cards=cards)
+        script.publish("dgcnn-qa-zh", [run], cards / "none", cards)
     monkeypatch.undo()
     unscored = {key: value for key, value in RESULTS.items() if not key.startswith("validation/")}
     (run / "results.json").write_text(json.dumps(unscored))
     with pytest.raises(ValueError, match="final has no scores: run its training with --validation"):
-        script.publish("dgcnn-qa-zh", [run], cards=cards)
+        script.publish("dgcnn-qa-zh", [run], cards / "none", cards)
     shutil.rmtree(run / "model")
     with pytest.raises(ValueError, match=r"model holds no weights; the run has to come to its end"):
-        script.publish("dgcnn-qa-zh", [run], cards=cards)
+        script.publish("dgcnn-qa-zh", [run], cards / "none", cards)
     assert sorted(path.name for path in cards.iterdir()) == ["_template.md", "results", "texts"]
     assert not list((cards / "results").iterdir())

@@ -1,15 +1,14 @@
 """Turn the finished runs of a reader into a published model: its Hub folder, its figures, its card.
 
     python training/publish_dgcnn_qa.py --name dgcnn-qa-zh --runs outputs/reader-cloze outputs/reader
-    python benchmarks/reader_passages.py --data WEBQA_SAMPLE
-    python training/publish_dgcnn_qa.py --name dgcnn-qa-zh --runs outputs/reader-cloze outputs/reader \\
-        --passages benchmarks/results/reader_passages.json
+    python benchmarks/reader_passages.py --data WEBQA_SAMPLE     # and the other benchmarks/reader_*.py
+    python training/publish_dgcnn_qa.py --name dgcnn-qa-zh
 
 With `--validation DATA` the scores are those of the published model, measured now, in place of those that the last
 run left. `--runs` are the output folders of the training in their order; the last one's model is published. The first
-call gives the benchmarks a model to measure, with a card that lacks their table; the last one writes the same model
-again, and the card with the table. `data/NAME` in the card's commands stands for a folder with a data set; where it
-lay is nobody's business.
+call gives the benchmarks a model to measure; without `--runs` the model stays as it is, and its card gets the tables
+of what they left in benchmarks/results. `data/NAME` in the card's commands stands for a folder with a data set; where
+it lay is nobody's business.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from hf_kexue.hub import export_repository
 
 HERE = Path(__file__).resolve().parent
 CARDS = HERE.parent / "model_cards"
+MEASURED = HERE.parent / "benchmarks" / "results"
 LARGEST = 25_000_000  # bytes of weights
 
 
@@ -76,20 +76,43 @@ def stage(run: Path) -> dict[str, Any]:
     }
 
 
-def passages_table(measured: dict[str, Any]) -> dict[str, Any]:
-    """What benchmarks/reader_passages.py measured, as a table of the card."""
-    what = f"WebQA sample: {measured['questions']} questions, {measured['passages']} passages each"
-    keys = ("what", "accuracy", "standard_error", "f1", "right_where_best_is_wrong", "wrong_where_best_is_right")
-    rows = [[row[key] for key in keys] for row in measured["rows"]]
-    return {
-        "columns": [what, "accuracy", "standard error", "F1", "right where the best passage is wrong", "the reverse"],
-        "rows": rows,
-        "command": f"python benchmarks/{measured['environment']['command']}",
-    }
+PASSAGES_KEYS = ("what", "accuracy", "standard_error", "f1", "right_where_best_is_wrong", "wrong_where_best_is_right")
+SHAPES = {  # benchmark: what its table says first, keys of its rows, their names where those do not speak
+    "reader_passages": (
+        "WebQA sample: {questions} questions, {passages} passages each", PASSAGES_KEYS,
+        ("accuracy", "standard error", "F1", "right where the best passage is wrong", "the reverse"),
+    ),
+    "reader_speed": (
+        "question and passage of {question_characters} and {passage_characters} characters, {batch} at a time",
+        ("model", "pairs_per_second", "over_small_bert", "over_rbt3"),
+        ("pairs a second", "times the BERT of 4 layers", "times the BERT of 3 layers"),
+    ),
+    "reader_against_bert": (
+        "the same data and CPU time: CMRC 2018, validation", ("model", "exact_match", "f1"), ("EM", "F1"),
+    ),
+    "reader_ablation": (
+        "one part changed, short training: CMRC 2018, validation", ("what", "exact_match", "f1"), ("EM", "F1"),
+    ),
+}  # fmt: skip
 
 
-def figures(runs: list[Path], measured: dict[str, Any] | None, scores_now: dict[str, Any]) -> dict[str, Any]:
-    """Everything that the card quotes; `scores_now` in place of the last run's where there are any."""
+def with_benchmarks(found: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Figures of a card with those of the benchmarks in a folder, where they are there."""
+    paths = {name: folder / f"{name}.json" for name in SHAPES}
+    measured = {name: json.loads(path.read_text()) for name, path in paths.items() if path.is_file()}
+    tables = found["tables"][:1]  # the scores of the model itself
+    for name, results in measured.items():
+        what, keys, names = SHAPES[name]
+        told = f"python benchmarks/{results['environment']['command']}"
+        rows = [[row[key] for key in keys] for row in results["rows"]]
+        tables.append({"columns": [what.format(**results), *names], "rows": rows, "command": told})
+    passages = measured.get("reader_passages")
+    votes = passages and {row["vote"]: row["accuracy"] for row in passages["rows"]}
+    return found | {"passages": votes, "measured": measured, "tables": tables}
+
+
+def figures(runs: list[Path], scores_now: dict[str, Any]) -> dict[str, Any]:
+    """What the card quotes of the model itself; `scores_now` in place of the last run's where there are any."""
     last = json.loads((runs[-1] / "results.json").read_text()) | scores_now
     if "validation/f1" not in last:
         raise ValueError(f"{runs[-1]} has no scores: run its training with --validation.")
@@ -121,12 +144,11 @@ def figures(runs: list[Path], measured: dict[str, Any] | None, scores_now: dict[
         "counted": "questions",
         "stages": stages,
         "validation": {**scores, "questions": last["validation_questions"]},
-        "passages": measured and {row["vote"]: row["accuracy"] for row in measured["rows"]},
         "evaluation": [
             {"metric": "Exact match", "value": scores["exact_match"], **dataset},
             {"metric": "F1", "value": scores["f1"], **dataset},
         ],
-        "tables": [validation, *([passages_table(measured)] if measured else [])],
+        "tables": [validation],
     }
 
 
@@ -168,14 +190,18 @@ def scores_of(reader: ReadingComprehensionPipeline, validation: str | None) -> d
 
 
 def publish(
-    name: str, runs: list[Path], passages: Path | None = None, cards: Path = CARDS, validation: str | None = None
+    name: str,
+    runs: list[Path],
+    measured: Path = MEASURED,
+    cards: Path = CARDS,
+    validation: str | None = None,
 ) -> Path:
     """Write folder, figures and card of a model.
 
     Args:
         name: of the model; `texts/<name>.yaml` of the cards must be there.
-        runs: output folders of the training in their order.
-        passages: results of benchmarks/reader_passages.py on the published folder, if it has been measured.
+        runs: output folders of the training in their order; none: the published model stays as it is.
+        measured: folder with the results of the benchmarks; those that are not there are left out.
         cards: the folder of all cards.
         validation: file, folder or Hub id with questions to score the published model on; None: the last run's scores.
 
@@ -183,21 +209,25 @@ def publish(
         The model's folder.
 
     Raises:
-        ValueError: no text for the card, no weights or more than 25 MB, or a last run without scores; nothing has
-            been written then.
+        ValueError: no text for the card, no weights or more than 25 MB, a last run without scores, no runs and no
+            published model; nothing has been written then.
     """
-    saved, folder = runs[-1] / "model", cards / name
+    folder, results = cards / name, cards / "results" / f"{name}.json"
     if not (text := cards / "texts" / f"{name}.yaml").is_file():
         raise ValueError(f"There is no {text}: write what the card of {name} says first.")
-    model, is_large = load(DGCNNForQuestionAnswering, saved)
-    reader = ReadingComprehensionPipeline(model=model, tokenizer=DGCNNTokenizer.from_pretrained(saved))
-    measured = json.loads(passages.read_text()) if passages else None
-    found = figures(runs, measured, scores_of(reader, validation))
-    shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
-    export_repository(reader, folder)
-    if is_large:
-        halve(folder)
-    results = cards / "results" / f"{name}.json"
+    if runs:
+        saved = runs[-1] / "model"
+        model, is_large = load(DGCNNForQuestionAnswering, saved)
+        reader = ReadingComprehensionPipeline(model=model, tokenizer=DGCNNTokenizer.from_pretrained(saved))
+        found = with_benchmarks(figures(runs, scores_of(reader, validation)), measured)
+        shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
+        export_repository(reader, folder)
+        if is_large:
+            halve(folder)
+    elif results.is_file():
+        found = with_benchmarks(json.loads(results.read_text(encoding="utf-8")), measured)
+    else:
+        raise ValueError(f"{name} is not published yet: give its --runs.")
     results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(*write_cards(cards), sep="\n")
     return folder
@@ -206,11 +236,10 @@ def publish(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--runs", required=True, nargs="+", type=Path)
+    parser.add_argument("--runs", nargs="+", type=Path, default=[])
     parser.add_argument("--validation", help="questions to score the published model on")
-    parser.add_argument("--passages", type=Path, help="results of benchmarks/reader_passages.py")
     args = parser.parse_args()
-    publish(args.name, args.runs, args.passages, validation=args.validation)
+    publish(args.name, args.runs, validation=args.validation)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from hf_kexue.data.texts import read_texts
 from hf_kexue.data.triple_questions import TripleQuestions
 from hf_kexue.data.triples import TripleExample, read_triples
 from hf_kexue.data.word_vectors import word_matrix, words_in_texts
+from hf_kexue.dgcnn.distillation_dgcnn import distillation_loss, project_embeddings
 from hf_kexue.metrics import cmrc2018_scores
 from hf_kexue.presets import option, parse_arguments
 from hf_kexue.training_loop import TrainingRun
@@ -73,6 +74,9 @@ class Arguments(PublishingArguments, RunArguments):
     # network
     hidden_size: int = option(128, "Width.")
     dilations: list[int] = option([1, 2, 4, 8, 16, 1], "Of the blocks that read the passage with the question.")
+    patch_dilations: list[int] = option([], "Of blocks before those, which read several characters as one.")
+    patch_size: int = option(4, "Characters that they read as one.")
+    patch_hidden_size: int = option(0, "Their width; 0: --hidden_size.")
     question_dilations: list[int] = option([1, 2, 1], "Of the question encoder.")
     context_dilations: list[int] = option([], "Of the blocks that read the passage before, shared with the question.")
     question_attention: bool = option(False, "Attention from passage to question.")
@@ -91,19 +95,22 @@ class Arguments(PublishingArguments, RunArguments):
     initializer_range: float = option(0.02, "Standard deviation of embeddings at the start.")
     r_drop: float = option(0.0, "Weight of the divergence between two passes with other dropout (2106.14448).")
     init_from: str | None = option(None, "Folder of a saved model (reader or masked LM); brings its tokenizer along.")
+    teacher: str | None = option(None, "Folder of a reader to learn from; brings its tokenizer and embeddings along.")
+    distillation: float = option(0.0, "Weight of the teacher's scores as labels; those of the data have the rest.")
 
 
 SHAPE = (
-    "hidden_size", "dilations", "question_dilations", "context_dilations", "question_attention", "second_dilations",
-    "num_attention_heads", "conditional_end", "position_embedding", "pointer_hidden_size", "gate_dropout",
-    "gate_noise", "hidden_dropout", "output", "loss", "initializer_range",
+    "hidden_size", "dilations", "patch_dilations", "patch_size", "patch_hidden_size", "question_dilations",
+    "context_dilations", "question_attention", "second_dilations", "num_attention_heads", "conditional_end",
+    "position_embedding", "pointer_hidden_size", "gate_dropout", "gate_noise", "hidden_dropout", "output", "loss",
+    "initializer_range",
 )  # fmt: skip
 
 
 def build_tokenizer(args: Arguments, texts: list[str]) -> DGCNNTokenizer:
-    """That of --init_from, or a new one over the texts."""
-    if args.init_from:
-        return DGCNNTokenizer.from_pretrained(args.init_from, match_features=args.match_features)
+    """That of --init_from or --teacher, or a new one over the texts."""
+    if donor := args.init_from or args.teacher:
+        return DGCNNTokenizer.from_pretrained(donor, match_features=args.match_features)
     words: dict[str, Any] = {"segmenter": args.segmenter if args.mixed_embedding else "none"}
     words["max_words"] = args.max_words if args.mixed_embedding else 0
     if args.word_vectors:
@@ -133,6 +140,26 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer) -> DGCNNForQuestionA
     model = DGCNNForQuestionAnswering(config)
     model.dgcnn.embeddings.words.weight.data.copy_(matrix)
     return model
+
+
+def build_teacher(args: Arguments, tokenizer: DGCNNTokenizer, model: DGCNNForQuestionAnswering) -> Any:
+    """The reader of --teacher in float32, None without; a model without --init_from gets its embeddings."""
+    if not 0 <= args.distillation <= 1 or (args.distillation and not args.teacher):
+        raise ValueError("--distillation is a share in [0, 1] and needs the --teacher to learn from.")
+    if not args.teacher:
+        return None
+    teacher = DGCNNForQuestionAnswering.from_pretrained(args.teacher, dtype=torch.float32).eval().requires_grad_(False)
+    of_teacher = DGCNNTokenizer.from_pretrained(args.teacher)
+    if (of_teacher.get_vocab(), of_teacher.word_vocab) != (tokenizer.get_vocab(), tokenizer.word_vocab):
+        raise ValueError(
+            f"--teacher {args.teacher} reads other characters or words than --init_from {args.init_from}."
+        )
+    if {teacher.config.output, args.output} != {"span"}:
+        raise ValueError("a teacher and its student need --output span: soft labels are softmaxes over the window.")
+    if not args.init_from:
+        share = project_embeddings(model, teacher)
+        logger.info("embeddings of %s: %.1f%% of their squared length kept", args.teacher, 100 * share)
+    return teacher
 
 
 def training_questions(args: Arguments) -> list[QAExample]:
@@ -214,8 +241,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 1. Manifest
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="reader*")
     output_dir, accelerator = Path(args.output_dir), start(args)
-    if args.word_vectors and (args.init_from or not args.mixed_embedding):
-        raise ValueError("--word_vectors need --mixed_embedding True, and no --init_from, which brings its own.")
+    if args.word_vectors and (args.init_from or args.teacher or not args.mixed_embedding):
+        raise ValueError(
+            "--word_vectors need --mixed_embedding True, and no --init_from or --teacher, which bring their own."
+        )
     examples = training_questions(args)
     held_out = validation_questions(args)
     few = held_out[:: max(1, len(held_out) // max(args.validation_questions, 1))]
@@ -225,6 +254,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     known = dict.fromkeys([*passages, *texts, *(example.text for example in triples)])
     tokenizer = build_tokenizer(args, list(known) + [e.question for e in examples])
     model = build_model(args, tokenizer)
+    teacher = build_teacher(args, tokenizer, model)
     manifest = run_manifest(
         args, accelerator, model, questions=len(examples), texts=len(texts), validation_questions=len(held_out)
     )
@@ -253,14 +283,19 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     pipeline = ReadingComprehensionPipeline(model=run.network, tokenizer=tokenizer)
 
     # 4. The loop
+    teacher = teacher.to(accelerator.device) if args.distillation else None
     for batch in run.batches():
         with accelerator.accumulate(run.model):
             with accelerator.autocast():
+                given = twice(batch) if args.r_drop else batch
+                output = run.model(**given)
+                loss = output.loss
+                if teacher is not None:
+                    with torch.no_grad():
+                        taught = teacher(**given)
+                    loss = (1 - args.distillation) * loss + args.distillation * distillation_loss(output, taught)
                 if args.r_drop:
-                    output = run.model(**twice(batch))
-                    loss = output.loss + args.r_drop * consistency(output)
-                else:
-                    loss = run.model(**batch).loss
+                    loss = loss + args.r_drop * consistency(output)
             accelerator.backward(loss)
             norm = None
             if accelerator.sync_gradients:

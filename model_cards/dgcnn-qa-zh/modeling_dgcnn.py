@@ -9,10 +9,10 @@ hears q; start and end are scored for each character and multiplied by one globa
     p_start_i = p_global sigmoid(s_i),   p_end_i = p_global sigmoid(e_i).
 
 Beyond the articles, each off unless the configuration asks: passage blocks before the question comes in
-(`context_dilations`), attention from passage to question (`question_attention`), a second look (`second_dilations`),
-an end that hears the start (`conditional_end`), a softmax over the window (`output="span"`). Short of them: the
-passage is pooled without q beside it (6906 has [p, q]), and start and end share the layer under their scores (5409 has
-one each).
+(`context_dilations`), blocks that read it in patches (`patch_dilations`), attention from passage to question
+(`question_attention`), a second look (`second_dilations`), an end that hears the start (`conditional_end`), a softmax
+over the window (`output="span"`). Short of them: the passage is pooled without q beside it (6906 has [p, q]), and
+start and end share the layer under their scores (5409 has one each).
 
 Shapes: B batch, L characters, Q characters of the question, D hidden size. Inside the trunk the channels come before
 the characters, (B, D, L): no block transposes.
@@ -39,12 +39,14 @@ from .layers_dgcnn import (
     IdentityConv1d,
     IdentityLinear,
     QuestionFusion,
+    SmallConv1d,
     SmallLinear,
     ZeroEmbedding,
     convolve,
     identity_first,
     scores,
 )
+from .layers_dgcnn_patches import DGCNNEncoder
 from .layers_dgcnn_reader import EndPointer, SecondLook
 from .losses_dgcnn import MASKED_LOGIT, per_process, single, span_loss, tagging_loss
 from .strict_loading import check_loaded, clear_errors, safetensors_only
@@ -86,7 +88,7 @@ class DGCNNPreTrainedModel(PreTrainedModel):
                 init.zeros_(module.bias)
             if isinstance(module, IdentityLinear | IdentityConv1d):
                 init.copy_(module.weight, identity_first(module.weight))
-            elif isinstance(module, SmallLinear):
+            elif isinstance(module, SmallLinear | SmallConv1d):
                 init.copy_(module.weight, 0.1 * module.weight)
         elif isinstance(module, nn.GRU):
             for name, parameter in module.named_parameters():
@@ -102,7 +104,7 @@ class DGCNNModel(DGCNNPreTrainedModel):
     def __init__(self, config: DGCNNConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         self.embeddings = DGCNNEmbeddings(config)
-        self.encoder = DGCNNStack(config, config.dilations)
+        self.encoder = DGCNNEncoder(config)
         self.pooler = AttentionPooling(config.hidden_size) if add_pooling_layer else None
         self.post_init()
 

@@ -22,6 +22,7 @@ SHAPES = {
     "2019": {},
     "2018": {"position_embedding": "sinusoidal", "num_match_features": 8, "pointer_hidden_size": 12, "loss": "bce"},
     "attentive": ATTENTIVE,
+    "patches": {"patch_dilations": (1, 2), "patch_size": 3, "patch_hidden_size": 12, "output": "span"},
 }
 FLOAT32 = {"rtol": 1e-5, "atol": 2e-6}  # sums of some hundred products in another order
 
@@ -58,21 +59,29 @@ def make_inputs(model, form, lengths, question):
         (DGCNNForQuestionAnswering, "pair", "2018"),
         (DGCNNForQuestionAnswering, "pair", "attentive"),
         (DGCNNForQuestionAnswering, "states", "attentive"),
+        (DGCNNForQuestionAnswering, "pair", "patches"),
+        (DGCNNForQuestionAnswering, "states", "patches"),
     ],
 )
 def test_export_with_dynamic_batch_and_length(model_class, form, name):
     model = make_model(model_class, name)
-    example = make_inputs(model, form, (14, 9), 5)
+    example = make_inputs(model, form, (15, 9), 5)
     batch, length, question = (torch.export.Dim(name, min=2, max=512) for name in ("batch", "length", "question"))
+    if name == "patches":
+        length = 3 * length
     dynamic = {key: {0: batch, 1: question if key.startswith("question") else length} for key in example}
     program = torch.export.export(model, (), example, dynamic_shapes=dynamic, strict=False).module()
-    for inputs in (example, make_inputs(model, form, (23, 8, 17), 7)):
+    for inputs in (example, make_inputs(model, form, (24, 8, 17), 7)):
         assert_close(program(**inputs).to_tuple(), model(**inputs).to_tuple(), **FLOAT32)
 
 
 @pytest.mark.parametrize(
     ("model_class", "form", "name"),
-    [(DGCNNForMaskedLM, "masked_lm", "2019"), (DGCNNForQuestionAnswering, "pair", "attentive")],
+    [
+        (DGCNNForMaskedLM, "masked_lm", "2019"),
+        (DGCNNForQuestionAnswering, "pair", "attentive"),
+        (DGCNNForQuestionAnswering, "pair", "patches"),
+    ],
 )
 def test_compiles_into_one_graph(model_class, form, name):
     model = make_model(model_class, name)

@@ -19,6 +19,7 @@ SHAPES = {
         "loss": "bce",
         "gate_noise": 0.1,
     },
+    "patches": {"patch_dilations": (1, 2), "patch_size": 3, "patch_hidden_size": 12, "output": "span"},
     "attentive": {
         "context_dilations": (1, 2),
         "question_attention": True,

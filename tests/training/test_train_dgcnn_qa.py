@@ -410,6 +410,58 @@ def test_weights_stored_as_float16_are_trained_in_float32(script, data, finished
     assert {value.dtype for value in weights(tmp_path / "run").values()} == {torch.float32}
 
 
+# ---- learning from another model
+
+SURE = [*STILL, "--max_train_steps", "1", "--max_characters", "999", "--preset", "reader", "--hidden_size", "32"]
+
+
+def test_a_student_begins_with_the_embeddings_of_its_teacher(script, data, learned, tmp_path):
+    teacher = learned["reader"][0] / "model"  # 32 wide
+    train(script, data, tmp_path / "run", *FROZEN, "--preset", "reader-fast", "--teacher", teacher)
+    student = DGCNNForQuestionAnswering.from_pretrained(tmp_path / "run" / "model")
+    assert student.config.hidden_size == 16
+    of_teacher = DGCNNForQuestionAnswering.from_pretrained(teacher).dgcnn.embeddings
+    mine = student.dgcnn.embeddings
+    torch.testing.assert_close(mine.words.weight, of_teacher.words.weight, rtol=0, atol=0)
+    everything = torch.cat([of_teacher.characters.weight, of_teacher.word_projection(of_teacher.words.weight)])
+    kept = torch.cat([mine.characters.weight, mine.word_projection(mine.words.weight)])
+    assert 0.5 < float((kept.square().sum() / everything.square().sum()).detach()) < 1
+    saved = DGCNNTokenizer.from_pretrained(tmp_path / "run" / "model")
+    assert saved.get_vocab() == DGCNNTokenizer.from_pretrained(teacher).get_vocab()
+
+
+def test_the_scores_of_the_teacher_are_the_labels(script, data, learned, tmp_path):
+    """A network that is its own teacher has nothing to learn from it, and something from the data."""
+    teacher = learned["reader"][0] / "model"
+    norms = {}
+    for share in ("0", "0.5", "1"):
+        options = [*SURE, "--init_from", teacher, "--teacher", teacher, "--distillation", share]
+        train(script, data, tmp_path / share, *options)
+        norms[share] = history(tmp_path / share)[0]["gradient_norm"]
+    assert norms["1"] < 1e-4 * norms["0"]
+    assert norms["0.5"] == pytest.approx(0.5 * norms["0"], rel=1e-3)
+    options = [*SURE, "--init_from", teacher, "--teacher", teacher, "--distillation", "1", "--r_drop", "1"]
+    train(script, data, tmp_path / "both", *options)
+    assert losses(tmp_path / "both")[0] == pytest.approx(losses(tmp_path / "1")[0], rel=1e-4)
+
+
+def test_a_teacher_that_cannot_teach_is_a_sentence(script, data, learned, finished, tmp_path):
+    teacher, tagging = learned["reader"][0] / "model", learned["reader-2019"][0] / "model"
+    cases = [
+        (["--distillation", "0.5"], "needs the --teacher"),
+        (["--teacher", teacher, "--distillation", "1.5"], r"a share in \[0, 1\]"),
+        (["--teacher", tagging], "need --output span"),
+        (["--preset", "reader-2019", "--teacher", teacher], "need --output span"),
+        (["--teacher", teacher, "--hidden_size", "64"], "64 wide gets no embeddings from a teacher 32 wide"),
+        (["--teacher", teacher, "--init_from", finished[0] / "model"], "reads other characters or words"),
+        (["--teacher", teacher, "--word_vectors", "v.txt"], "no --init_from or --teacher"),
+    ]
+    for options, sentence in cases:
+        with pytest.raises(ValueError, match=sentence):
+            train(script, data, tmp_path / "run", *options)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_from_triples_and_clauses(script, data, tmp_path):
     """The tokenizer knows the sentences of the triples; all made-up questions may come from them."""
     triple = {"subject": "尼罗河", "predicate": "长度", "object": "六千多公里"}

@@ -29,6 +29,10 @@ class DGCNNConfig(PreTrainedConfig):
         vocab_size: character ids.
         hidden_size: D, width of embeddings and convolutions.
         dilations: dilation of each block of the trunk.
+        patch_dilations: dilations of blocks before those of `dilations`, which read `patch_size` characters as one.
+            Empty: none. Not of the articles.
+        patch_size: characters of a patch.
+        patch_hidden_size: width of the blocks on patches; 0: `hidden_size`.
         kernel_size: width of the convolutions, odd.
         gate_dropout: on the gate before the sigmoid, in training (2019).
         gate_noise: e ~ U[-gate_noise, gate_noise], the gate before the sigmoid times 1 + e, in training (2018, eq. 9).
@@ -88,6 +92,9 @@ class DGCNNConfig(PreTrainedConfig):
     vocab_size: int = 8000
     hidden_size: int = 128
     dilations: list[int] | tuple[int, ...] = (1, 2, 4, 8, 16, 1)
+    patch_dilations: list[int] | tuple[int, ...] = ()
+    patch_size: int = 4
+    patch_hidden_size: int = 0
     kernel_size: int = 3
     gate_dropout: float | int = 0.1
     gate_noise: float | int = 0.0
@@ -134,18 +141,18 @@ class DGCNNConfig(PreTrainedConfig):
 
     def validate_architecture(self) -> None:
         """What the types alone cannot say."""
-        positive = ("vocab_size", "hidden_size", "word_embedding_size", "max_position_embeddings",
+        positive = ("vocab_size", "hidden_size", "word_embedding_size", "max_position_embeddings", "patch_size",
                     "max_relative_position", "subject_power", "object_power")  # fmt: skip
         for name in positive:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        for name in ("word_vocab_size", "pointer_hidden_size", "num_attention_heads"):
+        for name in ("word_vocab_size", "pointer_hidden_size", "num_attention_heads", "patch_hidden_size"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 (none) or a size, got {getattr(self, name)}.")
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, so that a block keeps the length, got {self.kernel_size}.")
         for name in ("dilations", "question_dilations", "context_dilations", "second_dilations",
-                     "object_dilations"):  # fmt: skip
+                     "object_dilations", "patch_dilations"):  # fmt: skip
             if any(dilation < 1 for dilation in getattr(self, name)):
                 raise ValueError(f"{name} must be dilations of at least 1, got {list(getattr(self, name))}.")
         shared = len(self.context_dilations)

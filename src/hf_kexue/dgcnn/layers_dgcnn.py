@@ -78,9 +78,9 @@ class DGCNNEmbeddings(nn.Module):
 class DGCNNBlock(GradientCheckpointingLayer):
     """Residual dilated gated convolution; see the formula at the top of this file."""
 
-    def __init__(self, config: DGCNNConfig, dilation: int) -> None:
+    def __init__(self, config: DGCNNConfig, dilation: int, size: int | None = None) -> None:
         super().__init__()
-        size, width = config.hidden_size, config.kernel_size
+        size, width = size or config.hidden_size, config.kernel_size
         padding = dilation * (width // 2)
         self.convolution = nn.Conv1d(size, 2 * size, width, padding=padding, dilation=dilation)
         self.dropout = nn.Dropout(config.gate_dropout)
@@ -138,6 +138,10 @@ class IdentityConv1d(nn.Conv1d):
 
 
 class SmallLinear(nn.Linear):
+    """Begins at a tenth of the usual scale: what it adds to a residual hardly counts at first."""
+
+
+class SmallConv1d(nn.Conv1d):
     """Begins at a tenth of the usual scale: what it adds to a residual hardly counts at first."""
 
 
