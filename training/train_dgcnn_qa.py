@@ -66,6 +66,7 @@ class Arguments(PublishingArguments, RunArguments):
     drop_labels: float = option(0.0, "Chance of one of several occurrences to lose its label.")
     all_occurrences: bool = option(False, "Label every occurrence of the answer, as the articles do.")
     zero_ids: float = option(0.05, "Share of ids set to zero.")
+    drop_features: float = option(0.0, "Share of questions whose match features are set to zero.")
     # tokenizer
     segmenter: str = option("rjieba", "'rjieba', 'jieba' or 'none'.")
     min_count: int = option(2, "Rarer characters are unknown.")
@@ -267,7 +268,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         examples, args.max_characters, args.seed, args.without_answer, args.concatenate, args.drop_labels,
         args.all_occurrences, source, args.cloze_share,
     )  # fmt: skip
-    collator = ReadingCollator(tokenizer, args.zero_ids, multiple_of=length_multiple())
+    collator = ReadingCollator(
+        tokenizer, args.zero_ids, multiple_of=length_multiple(), drop_features=args.drop_features
+    )
     loader = training_loader(args, dataset, collator, "questions", processes=accelerator.num_processes)
 
     def validate(questions: list[QAExample]) -> dict[str, float]:
