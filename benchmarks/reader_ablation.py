@@ -28,7 +28,7 @@ VARIANTS: dict[str, tuple[list[str], bool]] = {  # arguments, whether there is a
     "with passages joined and cut": (["--concatenate", "0.3"], True),
     "characters without words": (["--mixed_embedding", "False"], True),
     "without the eight match features of 2018": (["--match_features", "False"], True),
-    "with those features set to zero for half of the questions": (["--drop_features", "0.5"], True),
+    "with those features left out of half of the questions": (["--feature_dropout", "0.5"], True),
     "without attention to the question": (["--question_attention", "False"], True),
     "sigmoids and focal loss in place of the softmax": (["--output", "tagging"], True),
     "preset reader-2018": (["--preset", "reader-2018"], True),

@@ -66,7 +66,6 @@ class Arguments(PublishingArguments, RunArguments):
     drop_labels: float = option(0.0, "Chance of one of several occurrences to lose its label.")
     all_occurrences: bool = option(False, "Label every occurrence of the answer, as the articles do.")
     zero_ids: float = option(0.05, "Share of ids set to zero.")
-    drop_features: float = option(0.0, "Share of questions whose match features are set to zero.")
     # tokenizer
     segmenter: str = option("rjieba", "'rjieba', 'jieba' or 'none'.")
     min_count: int = option(2, "Rarer characters are unknown.")
@@ -91,6 +90,7 @@ class Arguments(PublishingArguments, RunArguments):
     gate_dropout: float = option(0.1, "On the gates.")
     gate_noise: float = option(0.0, "On the gates, as in 2018.")
     hidden_dropout: float = option(0.1, "On the embeddings.")
+    feature_dropout: float = option(0.0, "Share of questions whose match features are set to zero.")
     output: str = option("tagging", "'tagging' or 'span'.")
     loss: str = option("focal", "'focal' or 'bce', of 'tagging'.")
     initializer_range: float = option(0.02, "Standard deviation of embeddings at the start.")
@@ -103,8 +103,8 @@ class Arguments(PublishingArguments, RunArguments):
 SHAPE = (
     "hidden_size", "dilations", "patch_dilations", "patch_size", "patch_hidden_size", "question_dilations",
     "context_dilations", "question_attention", "second_dilations", "num_attention_heads", "conditional_end",
-    "position_embedding", "pointer_hidden_size", "gate_dropout", "gate_noise", "hidden_dropout", "output", "loss",
-    "initializer_range",
+    "position_embedding", "pointer_hidden_size", "gate_dropout", "gate_noise", "hidden_dropout", "feature_dropout",
+    "output", "loss", "initializer_range",
 )  # fmt: skip
 
 
@@ -268,9 +268,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         examples, args.max_characters, args.seed, args.without_answer, args.concatenate, args.drop_labels,
         args.all_occurrences, source, args.cloze_share,
     )  # fmt: skip
-    collator = ReadingCollator(
-        tokenizer, args.zero_ids, multiple_of=length_multiple(), drop_features=args.drop_features
-    )
+    collator = ReadingCollator(tokenizer, args.zero_ids, multiple_of=length_multiple())
     loader = training_loader(args, dataset, collator, "questions", processes=accelerator.num_processes)
 
     def validate(questions: list[QAExample]) -> dict[str, float]:

@@ -163,6 +163,7 @@ class QuestionFusion(nn.Module):
         self.position = nn.Linear(size, size, bias=False) if sinusoidal else None
         features = config.num_match_features
         self.features = nn.Linear(features, size, bias=False) if features else None
+        self.feature_dropout = config.feature_dropout
 
     def forward(
         self,
@@ -189,6 +190,8 @@ class QuestionFusion(nn.Module):
         if self.features is not None:
             if features is None:
                 raise ValueError("this model wants match_features (B, L, 8), which DGCNNTokenizer returns.")
+            if self.training and self.feature_dropout:  # of whole questions
+                features = features * (torch.rand_like(features[:, :1, :1]) >= self.feature_dropout)
             fused = fused + self.features(features.to(fused.dtype)).transpose(1, 2)
         return fused * mask
 

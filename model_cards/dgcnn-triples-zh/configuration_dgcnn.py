@@ -54,6 +54,8 @@ class DGCNNConfig(PreTrainedConfig):
         conditional_end: end scores hear the start scores through one more block; with `output="span"`. Not of the
             articles.
         num_match_features: 8 for the features of 2018, 0 for none.
+        feature_dropout: share of questions whose match features are all zero, in training: features that alone go far
+            let the attention to the question learn little. Not of the articles.
         pointer_hidden_size: width of the tanh layer under the start and end scores (2018); 0: none (2019).
         output: `"tagging"`, the half pointer of the articles (a sigmoid for each character), or `"span"`, a softmax
             over the characters of a window. Not of the articles.
@@ -109,6 +111,7 @@ class DGCNNConfig(PreTrainedConfig):
     second_dilations: list[int] | tuple[int, ...] = ()
     conditional_end: bool = False
     num_match_features: int = 0
+    feature_dropout: float | int = 0.0
     pointer_hidden_size: int = 0
     output: str = "tagging"
     loss: str = "focal"
@@ -161,7 +164,7 @@ class DGCNNConfig(PreTrainedConfig):
                 "the question encoder must begin with the blocks it shares with the passage: question_dilations "
                 f"{list(self.question_dilations)} do not begin with context_dilations {list(self.context_dilations)}."
             )
-        for name in ("gate_dropout", "hidden_dropout"):
+        for name in ("gate_dropout", "hidden_dropout", "feature_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}.")
         if not 0 <= self.gate_noise <= 1:

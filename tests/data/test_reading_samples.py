@@ -195,8 +195,6 @@ def test_mistakes_are_sentences(options, sentence):
         ReadingDataset(**{"examples": EXAMPLES, **options})
     with pytest.raises(ValueError, match="zero_ids is a share"):
         ReadingCollator(lambda: None, zero_ids=5)
-    with pytest.raises(ValueError, match="drop_features is a share"):
-        ReadingCollator(lambda: None, drop_features=-1)
 
 
 # ---- labels
@@ -284,23 +282,6 @@ def test_zeroed_ids_depend_on_the_sample_alone(tokenizer):
         torch.testing.assert_close(together["input_ids"][row, : len(alone)], alone, rtol=0, atol=0)
     again = collator([ReadingSample(rows[0].question, rows[0].passage, [], seed=77)])["input_ids"][0]
     assert not torch.equal(again, together["input_ids"][0, : len(again)])
-
-
-def test_features_of_some_questions_are_dropped():
-    """Whole questions lose them, depending on the sample alone; nothing else changes."""
-    texts = ["天地玄黄宇宙洪荒", "天地？"]
-    tokenizer = DGCNNTokenizer.from_texts(texts, min_count=1, segmenter="none", match_features=True)
-    rows = [ReadingSample("天地？", "天地玄黄" * (1 + seed % 3), [(1, 2)], seed) for seed in range(200)]
-    plain, dropped = ReadingCollator(tokenizer)(rows), ReadingCollator(tokenizer, drop_features=0.4)(rows)
-    held = plain["match_features"].abs().amax((1, 2))
-    assert (held > 0).all()
-    gone = dropped["match_features"].abs().amax((1, 2)) == 0
-    assert gone.float().mean() == pytest.approx(0.4, abs=0.14)  # four standard errors
-    plain["match_features"][gone] = 0
-    for name, value in plain.items():
-        assert torch.equal(torch.as_tensor(dropped[name]), torch.as_tensor(value)), name
-    few = ReadingCollator(tokenizer, drop_features=0.4)(rows[7:9])["match_features"]
-    torch.testing.assert_close(few, dropped["match_features"][7:9, : few.shape[1]], rtol=0, atol=0)
 
 
 def test_a_loader_gives_what_the_reader_takes(tokenizer):

@@ -147,6 +147,21 @@ def test_the_fusion_starts_as_the_identity_on_the_passage(pretrained, tmp_path):
 # Noise and dropout of the gate
 
 
+def test_feature_dropout_leaves_out_whole_questions_in_training_alone():
+    fusion = randomised(QuestionFusion(DGCNNConfig(hidden_size=4, num_match_features=8, feature_dropout=0.3)))
+    count = 2000
+    hidden, mask = torch.zeros(count, 4, 3).double(), torch.ones(count, 1, 3).double()
+    inputs = [hidden, mask, torch.zeros(count, 4).double(), hidden, mask]
+    features = random_tensor(count, 3, 8)
+    heard = features @ fusion.features.weight.detach().T  # (B, L, D)
+    assert_close(fusion(*inputs, features).detach(), heard.transpose(1, 2), **FLOAT64)
+    torch.manual_seed(0)
+    trained = fusion.train()(*inputs, features).detach().transpose(1, 2)
+    gone = (trained == 0).all(dim=(1, 2))
+    assert gone.double().mean() == pytest.approx(0.3, abs=0.04)  # four standard errors
+    assert_close(trained[~gone], heard[~gone], **FLOAT64)
+
+
 def gates(training, noise=0.0, dropout=0.0):
     """The gate's logit as a block uses it, read back from its output; without disturbance 2, at 100,000 places."""
     block = DGCNNBlock(DGCNNConfig(hidden_size=1, gate_noise=noise, gate_dropout=dropout), 1).double().train(training)

@@ -174,7 +174,6 @@ class ReadingCollator:
         tokenizer: a `DGCNNTokenizer`, or any with its interface.
         zero_ids: share of character and word ids set to 0, without rescaling: the augmentation that helps most
             (archives/5409).
-        drop_features: share of questions whose match features are all 0, so that a network learns to do without.
         max_length: tokens of question and passage together; the passage is cut there, and an answer that is cut goes
             without label.
         multiple_of: lengths of batches and of their questions are; GPUs multiply such matrices faster.
@@ -184,22 +183,15 @@ class ReadingCollator:
     `question_length`, tokens of the longest question, as a number.
 
     Raises:
-        ValueError: for a share out of [0, 1].
+        ValueError: for a share of zeros out of [0, 1].
     """
 
     def __init__(
-        self,
-        tokenizer: Callable[..., Any],
-        zero_ids: float = 0.0,
-        max_length: int = 1024,
-        multiple_of: int = 1,
-        drop_features: float = 0.0,
+        self, tokenizer: Callable[..., Any], zero_ids: float = 0.0, max_length: int = 1024, multiple_of: int = 1
     ) -> None:
         _check_share("zero_ids", zero_ids)
-        _check_share("drop_features", drop_features)
         self.tokenizer = tokenizer
         self.zero_ids = zero_ids
-        self.drop_features = drop_features
         self.max_length = max_length
         self.multiple_of = multiple_of
 
@@ -226,9 +218,6 @@ class ReadingCollator:
                     starts[row, held[0]] = ends[row, held[-1]] = 1.0
         if self.zero_ids:
             self._zero(batch, samples)
-        if self.drop_features and "match_features" in batch:
-            chances = [np.random.default_rng((sample.seed, 1)).random() for sample in samples]
-            batch["match_features"][torch.tensor(chances) < self.drop_features] = 0
         question = int((batch["token_type_ids"] == 0).logical_and(batch["attention_mask"] == 1).sum(dim=1).max())
         question = min(-(-question // self.multiple_of) * self.multiple_of, passage.shape[1])
         return {**batch, "start_labels": starts, "end_labels": ends, "question_length": question}
