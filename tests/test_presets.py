@@ -229,12 +229,12 @@ def reader(monkeypatch):
 @in_checkout
 def test_there_is_a_preset_for_each_article_and_the_published_reader():
     assert sorted(path.stem for path in PRESETS.glob("reader*.yaml")) == [
-        "reader", "reader-2018", "reader-2019", "reader-wide",
+        "reader", "reader-2018", "reader-2019", "reader-fast", "reader-wide",
     ]  # fmt: skip
 
 
 @in_checkout
-@pytest.mark.parametrize("name", ["reader", "reader-2018", "reader-2019", "reader-wide"])
+@pytest.mark.parametrize("name", ["reader", "reader-2018", "reader-2019", "reader-fast", "reader-wide"])
 def test_reader_presets_parse_and_build(reader, name):
     """Every key is known and reaches the arguments, and the network where it is one of its."""
     args = parse_arguments(reader.Arguments, PRESETS, ["--preset", name])

@@ -7,7 +7,7 @@ One block (kexue.fm/archives/5409, "gated convolution"; dilations as in archives
     y = x (1 - g) + h g               masked: padding is zero on the way in and on the way out
 
 Shapes: B batch, L characters, Q characters of the question, D hidden size. The channels come before the characters,
-(B, D, L): no block transposes.
+(B, D, L): no block transposes. In memory the channels of a character stand side by side, as the embedding leaves them.
 """
 
 import math
@@ -23,8 +23,13 @@ from .losses_dgcnn import MASKED_LOGIT
 
 def convolve(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
     """`layer(hidden)`, (B, D, L) -> (B, E, L). On a GPU by matrix products: cuDNN plans anew for each shape, and
-    batches of texts have many."""
-    return by_products(layer, hidden) if hidden.is_cuda else layer(hidden)
+    batches of texts have many. On a CPU in two dimensions, where oneDNN takes the channels of a character side by side
+    as they are in memory; in one dimension it would rearrange them."""
+    if hidden.is_cuda:
+        return by_products(layer, hidden)
+    (padding,), (dilation,) = layer.padding, layer.dilation
+    weight = layer.weight.unsqueeze(2)  # (E, D, 1, width)
+    return F.conv2d(hidden.unsqueeze(2), weight, layer.bias, 1, (0, padding), (1, dilation)).squeeze(2)
 
 
 def scores(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
@@ -168,24 +173,27 @@ class QuestionFusion(nn.Module):
     def forward(
         self,
         hidden: Tensor,
-        mask: Tensor,
+        mask: Tensor | None,
         vector: Tensor,
         states: Tensor,
         states_mask: Tensor,
         features: Tensor | None,
     ) -> Tensor:
-        """(B, D, L), (B, 1, L), question vector (B, D), its states (B, D, Q), (B, 1, Q), (B, L, F) -> (B, D, L)."""
+        """(B, D, L), mask (B, 1, L), None where nothing is padding, question vector (B, D), its states (B, D, Q),
+        (B, 1, Q), (B, L, F) -> (B, D, L)."""
         parts = [hidden]
         if self.attends:
             keys = self.key(states.transpose(1, 2))  # (B, Q, D)
-            scores = torch.bmm(keys, hidden) / math.sqrt(hidden.shape[1])  # (B, Q, L)
-            weight = scores.masked_fill(states_mask.transpose(1, 2) == 0, MASKED_LOGIT).softmax(dim=1)
-            found = torch.bmm(states, weight)  # (B, D, L)
+            scores = torch.bmm(hidden.transpose(1, 2), keys.transpose(1, 2)) / math.sqrt(hidden.shape[1])  # (B, L, Q)
+            weight = scores.masked_fill(states_mask == 0, MASKED_LOGIT).softmax(dim=2)
+            found = torch.bmm(weight, states.transpose(1, 2)).transpose(1, 2)  # (B, D, L)
             parts += [found, found * hidden]
-        fused = convolve(self.projection, torch.cat(parts, dim=1)) + self.question(vector).unsqueeze(-1)
+        together = torch.cat([part.transpose(1, 2) for part in parts], dim=2).transpose(1, 2)
+        fused = convolve(self.projection, together) + self.question(vector).unsqueeze(-1)
         if self.position is not None:
             table = sinusoidal_positions(hidden.shape[2], hidden.shape[1], hidden.device, hidden.dtype)
-            place = ((mask[:, 0] != 0).long().cumsum(dim=-1) - 1).clamp(min=0)  # (B, L), 0 where the passage begins
+            there = torch.ones_like(hidden[:, 0]) if mask is None else mask[:, 0]
+            place = ((there != 0).long().cumsum(dim=-1) - 1).clamp(min=0)  # (B, L), 0 where the passage begins
             fused = fused + F.embedding(place, self.position(table)).transpose(1, 2)
         if self.features is not None:
             if features is None:
@@ -193,7 +201,7 @@ class QuestionFusion(nn.Module):
             if self.training and self.feature_dropout:  # of whole questions
                 features = features * (torch.rand_like(features[:, :1, :1]) >= self.feature_dropout)
             fused = fused + self.features(features.to(fused.dtype)).transpose(1, 2)
-        return fused * mask
+        return fused if mask is None else fused * mask
 
 
 def sinusoidal_positions(length: int, size: int, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -54,11 +54,11 @@ class PatchBlocks(nn.Module):
 
     def _together(self, rows: Tensor) -> Tensor:
         """(B, D, L) -> (B, P D, L / P)."""
-        return rows.unflatten(2, (-1, self.patch_size)).permute(0, 3, 1, 2).flatten(1, 2)
+        return rows.transpose(1, 2).unflatten(1, (-1, self.patch_size)).flatten(2).transpose(1, 2)
 
     def _apart(self, patches: Tensor) -> Tensor:
         """(B, P D, L / P) -> (B, D, L)."""
-        return patches.unflatten(1, (self.patch_size, -1)).permute(0, 2, 3, 1).flatten(2)
+        return patches.transpose(1, 2).unflatten(2, (self.patch_size, -1)).flatten(1, 2).transpose(1, 2)
 
 
 def _take(rows: Tensor, places: Tensor) -> Tensor:

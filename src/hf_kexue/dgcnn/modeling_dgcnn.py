@@ -312,10 +312,10 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             raise ValueError("the question is missing: pass token_type_ids, or question_states with question_mask.")
         vector = self.question_pooler(states, states_mask)
 
-        hidden = embedded * mask
+        hidden = embedded if padding is None else embedded * mask
         for block in self.question_encoder.blocks[: len(self.config.context_dilations)]:
             hidden = block(hidden, padding)
-        fused = self.fusion(hidden, mask, vector, states, states_mask, match_features)
+        fused = self.fusion(hidden, padding, vector, states, states_mask, match_features)
         hidden = self.dgcnn.encoder(fused, padding)
         if self.second_look is not None:
             hidden = self.second_blocks(self.second_look(hidden, mask, states, states_mask), padding)
