@@ -247,7 +247,7 @@ def test_reader_presets_parse_and_build(reader, name):
         assert getattr(config, key) == values[key], key
     assert config.num_match_features == 8 * (name != "reader-2019")
     assert tokenizer.match_features == (name != "reader-2019")
-    assert (config.output == "span") == (name in ("reader", "reader-wide"))
+    assert (config.output == "span") == (name in ("reader", "reader-fast", "reader-wide"))
     assert (config.position_embedding == "sinusoidal") == (config.gate_noise > 0) == (name == "reader-2018")
 
 
