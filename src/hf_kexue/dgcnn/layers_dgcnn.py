@@ -22,13 +22,16 @@ from .losses_dgcnn import MASKED_LOGIT
 
 
 def convolve(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
-    """`layer(hidden)`, (B, D, L) -> (B, E, L). On a GPU by matrix products: cuDNN plans anew for each shape, and
-    batches of texts have many. On a CPU in two dimensions, where oneDNN takes the channels of a character side by side
-    as they are in memory; in one dimension it would rearrange them."""
+    """`layer(hidden)` of a layer that keeps the length, (B, D, L) -> (B, E, L).
+
+    On a GPU by matrix products: cuDNN plans anew for each shape, and batches of texts have many. On a CPU in two
+    dimensions, where oneDNN takes the channels of a character side by side, as they are in memory; in one dimension
+    they would be rearranged.
+    """
     if hidden.is_cuda:
         return by_products(layer, hidden)
-    (padding,), (dilation,) = layer.padding, layer.dilation
-    weight = layer.weight.unsqueeze(2)  # (E, D, 1, width)
+    (width,), (dilation,) = layer.kernel_size, layer.dilation
+    weight, padding = layer.weight.unsqueeze(2), dilation * (width // 2)  # (E, D, 1, width)
     return F.conv2d(hidden.unsqueeze(2), weight, layer.bias, 1, (0, padding), (1, dilation)).squeeze(2)
 
 
