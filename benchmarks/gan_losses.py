@@ -17,7 +17,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -31,6 +33,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from hf_kexue import relativistic_loss, wgan_gradient_penalty, zero_centered_gradient_penalty
+from hf_kexue.rsgan.double_backward_rsgan import double_backward_convolutions
 from hf_kexue.training_runs import image_grid
 
 
@@ -56,12 +59,14 @@ def discriminator_loss(loss: Loss, setting: Setting, discriminator: nn.Module, r
     """Scalar, with the penalty of the loss."""
     with_gradients = loss.penalty == "r1r2"
     both = torch.cat([real, fake]).requires_grad_(with_gradients)
-    logits = discriminator(both)
+    with double_backward_convolutions() if with_gradients else nullcontext():
+        logits = discriminator(both)
     value = relativistic_loss(*logits.chunk(2), pairing=loss.pairing, kind=loss.kind)
     if with_gradients:  # the mean over both halves is half the sum of R1 and R2
         value = value + setting.gamma * zero_centered_gradient_penalty(logits, both).mean()
     if loss.penalty == "wgan_gp":
-        value = value + setting.gradient_penalty * wgan_gradient_penalty(discriminator, real, fake).mean()
+        with double_backward_convolutions():
+            value = value + setting.gradient_penalty * wgan_gradient_penalty(discriminator, real, fake).mean()
     return value
 
 
@@ -112,6 +117,7 @@ def measure(name: str, seed: int, task: Task, folder: Path, device: str = "cpu")
     kept = stem.with_suffix(".json")
     if kept.is_file() and (before := json.loads(kept.read_text()))["setting"] == setting:
         return before["row"]
+    task.draw(1, torch.Generator())  # photographs are read at the first draw, which is no part of the training
     started = time.process_time()
     samples = train(LOSSES[name], task, seed, f"{folder.name}: {name}, seed {seed}", device)
     row = {"loss": name, "seed": seed, "cpu_seconds": round(time.process_time() - started, 1), **task.scores(samples)}
@@ -161,7 +167,9 @@ class Unpacked(nn.Module):
         return self.model(x, return_dict=False)[0]
 
 
-def photographs_task(dataset: str, held_out_split: str, setting: Setting, block_type: str, widths: list[int]) -> Task:
+def photographs_task(
+    dataset: str, held_out_split: str, setting: Setting, block_type: str, widths: list[int], device: str
+) -> Task:
     """The photographs of a data set at 32 px; kernel distance to those of its `held_out_split`."""
     from sample_quality import features, photographs
 
@@ -169,10 +177,16 @@ def photographs_task(dataset: str, held_out_split: str, setting: Setting, block_
     from hf_kexue.data.images import ImageDataset, load_images
     from hf_kexue.metrics import kernel_distance
 
-    examples = ImageDataset(load_images(dataset), 32)
-    decoded = (examples[index]["pixel_values"] for index in tqdm(range(len(examples)), desc="reading", unit="image"))
-    pixels = torch.stack([((image + 1) * 127.5).round().byte() for image in decoded])  # (N, 3, 32, 32)
-    held_out = features(photographs(dataset, held_out_split, setting.samples, 32))
+    @cache
+    def pixels() -> Tensor:
+        """(N, 3, 32, 32) bytes; not read where every run is finished already."""
+        examples = ImageDataset(load_images(dataset), 32)
+        bar = tqdm(range(len(examples)), desc="reading", unit="image")
+        return torch.stack([((examples[index]["pixel_values"] + 1) * 127.5).round().byte() for index in bar])
+
+    @cache
+    def held_out() -> Tensor:
+        return features(photographs(dataset, held_out_split, setting.samples, 32), device)
 
     def networks() -> tuple[nn.Module, nn.Module]:
         options = {"sample_size": 32, "block_type": block_type, "block_out_channels": tuple(widths)}
@@ -180,14 +194,14 @@ def photographs_task(dataset: str, held_out_split: str, setting: Setting, block_
         return Unpacked(generator), Unpacked(RSGANDiscriminator(**options))
 
     def draw(count: int, generator: torch.Generator) -> Tensor:
-        return pixels[torch.randint(len(pixels), (count,), generator=generator)] / 127.5 - 1
+        return pixels()[torch.randint(len(pixels()), (count,), generator=generator)] / 127.5 - 1
 
     def pictures(samples: Tensor) -> list[Image.Image]:
         channels_last = ((samples.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
         return [Image.fromarray(array) for array in channels_last.numpy()]
 
     def scores(samples: Tensor) -> dict[str, float]:
-        distance = kernel_distance(held_out, features(pictures(samples)))
+        distance = kernel_distance(held_out(), features(pictures(samples), device))
         return {"kid_efflite0": round(distance.value, 4), "standard_error": round(distance.standard_error, 4)}
 
     return Task(setting, networks, draw, scores, lambda samples: image_grid(pictures(samples[:64]), 8))
@@ -227,7 +241,9 @@ def main(argv: list[str] | None = None) -> None:
                 10_000, 64, args.learning_rate, 64, args.samples, gamma=0.05, gradient_penalty=10.0,
                 ema_decay=args.ema_decay,
             )  # fmt: skip
-            task = photographs_task(args.dataset, args.held_out_split, setting, args.block_type, args.widths)
+            task = photographs_task(
+                args.dataset, args.held_out_split, setting, args.block_type, args.widths, args.device
+            )
         else:
             task = TOYS[name]
         if args.steps:

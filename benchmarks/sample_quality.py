@@ -61,9 +61,9 @@ def draw(
     return images
 
 
-def features(images: Iterable[Image.Image]) -> Tensor:
+def features(images: Iterable[Image.Image], device: str = "cpu") -> Tensor:
     """EfficientNet-Lite0 features, (N, 1280)."""
-    return extract_features(efficientnet_lite0_features(), images, progress=False)
+    return extract_features(efficientnet_lite0_features(), images, device=device, progress=False)
 
 
 def main() -> None:

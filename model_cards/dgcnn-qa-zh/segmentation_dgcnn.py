@@ -15,6 +15,8 @@ from pathlib import Path
 
 from .text_checks_dgcnn import is_blank
 
+is_blank_word = lru_cache(maxsize=2**16)(is_blank)  # the same words come again and again
+
 Segmenter = Callable[[str], list[str]]
 
 SEGMENTERS = ("rjieba", "jieba", "none")
@@ -65,7 +67,7 @@ class WordSegmenter:
         words = self.cut(text)
         ends = list(accumulate(map(len, words)))
         spans = zip(words, [0, *ends], ends)
-        return [(word, start, end) for word, start, end in spans if not is_blank(word)]
+        return [(word, start, end) for word, start, end in spans if not is_blank_word(word)]
 
     def fingerprint(self) -> str:
         """12 hexadecimal digits over the words of a fixed sentence and the added dictionary, in its order."""

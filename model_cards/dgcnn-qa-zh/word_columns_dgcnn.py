@@ -5,6 +5,7 @@ The tokenizer cuts the text a second time, into words, and gives every token wha
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -29,6 +30,12 @@ Words = list[tuple[str, int, int]]  # (word, start, end)
 def count_tokens(text: str) -> int:
     """How many tokens a text makes, special tokens aside."""
     return len(CHARACTERS.pre_tokenize_str(NORMALIZER.normalize_str(text)))
+
+
+@lru_cache(maxsize=2**16)
+def normal_word(word: str) -> str:
+    """A word in normal form."""
+    return NORMALIZER.normalize_str(word)
 
 
 def build_vocabularies(
@@ -84,7 +91,7 @@ def word_rows(words: Iterable[str], known: dict[str, int]) -> list[int]:
     for word in words:
         row = known.get(word)
         if row is None:
-            row = known.get(NORMALIZER.normalize_str(word), 1)
+            row = known.get(normal_word(word), 1)
         rows += [row] * len(word)
     return rows
 
@@ -124,7 +131,7 @@ def feature_columns(
     from .features_dgcnn import match_features, spread_over_characters
 
     segments = {text: segment(text) for text in {*questions, *contexts}}
-    words = {text: [NORMALIZER.normalize_str(word) for word, _, _ in found] for text, found in segments.items()}
+    words = {text: [normal_word(word) for word, _, _ in found] for text, found in segments.items()}
     sets = {context: frozenset(words[context]) for context in contexts} if groups else {}
     members = defaultdict(list)
     for record, group in enumerate(groups or ()):
