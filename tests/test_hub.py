@@ -335,10 +335,12 @@ def test_tables_of_a_published_model(script, run, cards, measured, tmp_path):
     assert json.loads(path.read_text()) == added
 
 
-def test_large_weights_are_stored_in_half_and_loaded_in_float32(script, run, cards, monkeypatch):
+@pytest.mark.parametrize("asked_for", [False, True])
+def test_weights_stored_in_half_are_loaded_in_float32(script, run, cards, monkeypatch, asked_for):
     saved = load_file(run / "model" / "model.safetensors")
-    monkeypatch.setattr(script, "LARGEST", 3 * sum(value.numel() for value in saved.values()))
-    folder = script.publish("dgcnn-qa-zh", [run], cards / "none", cards)
+    if not asked_for:  # but large
+        monkeypatch.setattr(script, "LARGEST", 3 * sum(value.numel() for value in saved.values()))
+    folder = script.publish("dgcnn-qa-zh", [run], cards / "none", cards, half=asked_for)
     stored = load_file(folder / "model.safetensors")
     assert {value.dtype for value in stored.values()} == {torch.float16}
     model = DGCNNForQuestionAnswering.from_pretrained(folder)
@@ -364,6 +366,16 @@ def test_figures_of_a_run(script, run):
     assert told["device"] == "A machine, threads: 1"
     assert told["precision"] == "float32"
     assert told["seed"] == 3
+
+
+def test_command_of_two_processes_with_a_teacher(script, run):
+    words = "train_dgcnn_qa.py --train cmrc2018 --teacher some-reader --distillation 0.7 --init_from some-reader"
+    results = RESULTS | {"processes": 2, "environment": RESULTS["environment"] | {"command": words}}
+    results["arguments"] = RESULTS["arguments"] | dict.fromkeys(("teacher", "init_from"), "/away/some-reader")
+    assert script.command(run, results) == (
+        "torchrun --nproc_per_node 2 training/train_dgcnn_qa.py --train data/cmrc2018 "
+        "--teacher model_cards/some-reader --distillation 0.7 --init_from model_cards/some-reader"
+    )
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,16 @@ MEASURED = HERE.parent / "benchmarks" / "results"
 LARGEST = 25_000_000  # bytes of weights
 
 
+def donor(folder: Path) -> str:
+    """Where a checkout has a model that a run began with or learned from: the folder of a run, or a published one."""
+    return f"outputs/{folder.parent.name}/model" if folder.name == "model" else f"model_cards/{folder.name}"
+
+
 def command(run: Path, results: dict[str, Any]) -> str:
     """The command line of a run, with the places that it named told as they are in a checkout."""
     arguments = results["arguments"]
+    processes = results.get("processes", 1)
+    launcher = ["accelerate", "launch"] if processes == 1 else ["torchrun", "--nproc_per_node", str(processes)]
     script, *words = shlex.split(results["environment"]["command"])
     option, told = "", []
     for word in words:
@@ -45,16 +52,15 @@ def command(run: Path, results: dict[str, Any]) -> str:
             option = word.removeprefix("--")
         elif option == "output_dir":
             word = f"outputs/{run.name}"
-        elif option == "init_from":
-            donor = Path(arguments["init_from"])
-            word = f"outputs/{donor.parent.name}/{donor.name}"
+        elif option in ("init_from", "teacher"):
+            word = donor(Path(arguments[option]))
         elif option in ("train", "validation", "texts", "triples", "word_vectors"):
             given = arguments[option] if isinstance(arguments[option], list) else [arguments[option]]
             places = [Path(place) for place in given if place.startswith((".", "/"))]  # a Hub id stays as it is
             if place := next((place for place in places if place.name == Path(word).name), None):
                 word = f"data/{place.parent.name}/{place.name}" if place.suffix else f"data/{place.name}"
         told.append(word)
-    return shlex.join(["accelerate", "launch", f"training/{script}", *told])
+    return shlex.join([*launcher, f"training/{script}", *told])
 
 
 def stage(run: Path) -> dict[str, Any]:
@@ -152,9 +158,9 @@ def figures(runs: list[Path], scores_now: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def load(model_class: Any, folder: Path) -> tuple[Any, bool]:
-    """The model of a run in float32, and whether its weights must be stored as float16 to stay below 25 MB; then they
-    are rounded to it already.
+def load(model_class: Any, folder: Path, half: bool = False) -> tuple[Any, bool]:
+    """The model of a run in float32, and whether its weights are to be stored as float16, because `half` says so or
+    to stay below 25 MB; then they are rounded to it already.
 
     Raises:
         ValueError: for a folder without weights, or with more than the project's own repository should hold.
@@ -168,8 +174,8 @@ def load(model_class: Any, folder: Path) -> tuple[Any, bool]:
             f"{folder} holds {2 * numbers / 1e6:.1f} MB of weights, as float16; at most {LARGEST / 1e6:.0f} MB are "
             "published. Train with fewer words (--max_words) or a smaller --hidden_size."
         )
-    is_large = 4 * numbers > LARGEST
-    return (model.half().float() if is_large else model), is_large
+    half = half or 4 * numbers > LARGEST
+    return (model.half().float() if half else model), half
 
 
 def halve(folder: Path) -> None:
@@ -195,6 +201,7 @@ def publish(
     measured: Path = MEASURED,
     cards: Path = CARDS,
     validation: str | None = None,
+    half: bool = False,
 ) -> Path:
     """Write folder, figures and card of a model.
 
@@ -204,6 +211,7 @@ def publish(
         measured: folder with the results of the benchmarks; those that are not there are left out.
         cards: the folder of all cards.
         validation: file, folder or Hub id with questions to score the published model on; None: the last run's scores.
+        half: store the weights as float16 though they are below 25 MB.
 
     Returns:
         The model's folder.
@@ -217,12 +225,12 @@ def publish(
         raise ValueError(f"There is no {text}: write what the card of {name} says first.")
     if runs:
         saved = runs[-1] / "model"
-        model, is_large = load(DGCNNForQuestionAnswering, saved)
+        model, half = load(DGCNNForQuestionAnswering, saved, half)
         reader = ReadingComprehensionPipeline(model=model, tokenizer=DGCNNTokenizer.from_pretrained(saved))
         found = with_benchmarks(figures(runs, scores_of(reader, validation)), measured)
         shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
         export_repository(reader, folder)
-        if is_large:
+        if half:
             halve(folder)
     elif results.is_file():
         found = with_benchmarks(json.loads(results.read_text(encoding="utf-8")), measured)
@@ -238,8 +246,9 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--runs", nargs="+", type=Path, default=[])
     parser.add_argument("--validation", help="questions to score the published model on")
+    parser.add_argument("--float16", action="store_true", help="store weights so though they are below 25 MB")
     args = parser.parse_args()
-    publish(args.name, args.runs, validation=args.validation)
+    publish(args.name, args.runs, validation=args.validation, half=args.float16)
 
 
 if __name__ == "__main__":
