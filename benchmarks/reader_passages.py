@@ -13,6 +13,7 @@ own scorer (`webqa_scores`, voting): each passage gives its best span, and the m
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -108,7 +109,7 @@ def main() -> None:
     webqa = webqa_vote(reader, examples)
     print(webqa)
     figures = {
-        "questions": len(examples), "questions_left_out_without_answer": len(everything) - len(examples),
+        "model": Path(args.model).name, "questions": len(examples), "questions_left_out_without_answer": len(everything) - len(examples),
         "passages": max(counts), "rows": rows, "webqa_vote": webqa,
     }  # fmt: skip
     write_results("reader_passages", figures)

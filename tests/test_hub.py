@@ -294,8 +294,9 @@ def test_publishing(script, run, cards, measured, tmp_path):
     assert folder == cards / "dgcnn-qa-zh"
     assert "WebQA" not in (folder / "README.md").read_text()
     (folder / "old.py").write_text("")
-    script.publish("dgcnn-qa-zh", [run], measured, cards)
+    script.publish("dgcnn-qa-zh", [run], measured, cards, max_answer_len=45)
     assert not (folder / "old.py").exists()
+    assert DGCNNForQuestionAnswering.from_pretrained(folder).config.max_answer_len == 45
     card = (folder / "README.md").read_text()
     assert "| this model | 47.51 | 72.0 |" in card
     assert "| the article | 0.625 | 0.05 | 0.5 | 7 | 2 |" in card

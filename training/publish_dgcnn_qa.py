@@ -102,10 +102,11 @@ SHAPES = {  # benchmark: what its table says first, keys of its rows, their name
 }  # fmt: skip
 
 
-def with_benchmarks(found: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Figures of a card with those of the benchmarks in a folder, where they are there."""
+def with_benchmarks(found: dict[str, Any], folder: Path, model: str) -> dict[str, Any]:
+    """Figures of a model's card with those of the benchmarks in a folder, where they are there and not of another."""
     paths = {name: folder / f"{name}.json" for name in SHAPES}
     measured = {name: json.loads(path.read_text()) for name, path in paths.items() if path.is_file()}
+    measured = {name: results for name, results in measured.items() if results.get("model", model) == model}
     tables = found["tables"][:1]  # the scores of the model itself
     for name, results in measured.items():
         what, keys, names = SHAPES[name]
@@ -202,6 +203,7 @@ def publish(
     cards: Path = CARDS,
     validation: str | None = None,
     half: bool = False,
+    max_answer_len: float | None = None,
 ) -> Path:
     """Write folder, figures and card of a model.
 
@@ -212,6 +214,7 @@ def publish(
         cards: the folder of all cards.
         validation: file, folder or Hub id with questions to score the published model on; None: the last run's scores.
         half: store the weights as float16 though they are below 25 MB.
+        max_answer_len: saved with the model; None: what it was trained with.
 
     Returns:
         The model's folder.
@@ -226,14 +229,16 @@ def publish(
     if runs:
         saved = runs[-1] / "model"
         model, half = load(DGCNNForQuestionAnswering, saved, half)
+        if max_answer_len is not None:
+            model.config.update({"max_answer_len": max_answer_len})
         reader = ReadingComprehensionPipeline(model=model, tokenizer=DGCNNTokenizer.from_pretrained(saved))
-        found = with_benchmarks(figures(runs, scores_of(reader, validation)), measured)
+        found = with_benchmarks(figures(runs, scores_of(reader, validation)), measured, name)
         shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
         export_repository(reader, folder)
         if half:
             halve(folder)
     elif results.is_file():
-        found = with_benchmarks(json.loads(results.read_text(encoding="utf-8")), measured)
+        found = with_benchmarks(json.loads(results.read_text(encoding="utf-8")), measured, name)
     else:
         raise ValueError(f"{name} is not published yet: give its --runs.")
     results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -247,8 +252,9 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", type=Path, default=[])
     parser.add_argument("--validation", help="questions to score the published model on")
     parser.add_argument("--float16", action="store_true", help="store weights so though they are below 25 MB")
+    parser.add_argument("--max_answer_len", type=float, help="longest answer, saved with the model")
     args = parser.parse_args()
-    publish(args.name, args.runs, validation=args.validation, half=args.float16)
+    publish(args.name, args.runs, validation=args.validation, half=args.float16, max_answer_len=args.max_answer_len)
 
 
 if __name__ == "__main__":

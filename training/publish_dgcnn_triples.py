@@ -3,7 +3,7 @@
     python training/publish_dgcnn_triples.py --name dgcnn-triples-zh --runs outputs/triples
     python benchmarks/triples_speed.py --validation DUIE2        # and the other benchmarks/triples_*.py
     python training/publish_dgcnn_triples.py --name dgcnn-triples-zh --runs outputs/triples \\
-        --own_schema outputs/triples-plant --reader dgcnn-qa-zh
+        --own_schema outputs/triples-plant --reader dgcnn-qa-zh-wide
 
 `--runs` are the output folders of the training in their order; the last one's model is published. The first call gives
 the benchmarks a model to measure; the last one writes the same model again, and the card with what they left in

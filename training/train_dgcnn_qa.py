@@ -1,7 +1,8 @@
 """Train a DGCNN reader: start and end of the answer to a Chinese question in one or many passages.
 
 Articles  kexue.fm archives/5409 (2018) and archives/6906 (2019); presets `reader-2018`, `reader-2019`, and with
-          attention to the question and a softmax over the window `reader` and `reader-wide`, the published one
+          attention to the question and a softmax over the window `reader`, `reader-fast`, the published one, and
+          `reader-wide`, its teacher
 Data      SQuAD form or {question, passages: [{passage, answer}]}: files, a folder or a Hub id
 Command   accelerate launch training/train_dgcnn_qa.py --train DATA --validation DATA
           (again resumes; training/README.md has the commands, hours and scores of the published model)
@@ -91,6 +92,7 @@ class Arguments(PublishingArguments, RunArguments):
     gate_noise: float = option(0.0, "On the gates, as in 2018.")
     hidden_dropout: float = option(0.1, "On the embeddings.")
     feature_dropout: float = option(0.0, "Share of questions whose match features are set to zero.")
+    max_answer_len: float = option(30.0, "Longest answer of the saved reader; an ASCII letter or digit is 0.5.")
     output: str = option("tagging", "'tagging' or 'span'.")
     loss: str = option("focal", "'focal' or 'bce', of 'tagging'.")
     initializer_range: float = option(0.02, "Standard deviation of embeddings at the start.")
@@ -104,7 +106,7 @@ SHAPE = (
     "hidden_size", "dilations", "patch_dilations", "patch_size", "patch_hidden_size", "question_dilations",
     "context_dilations", "question_attention", "second_dilations", "num_attention_heads", "conditional_end",
     "position_embedding", "pointer_hidden_size", "gate_dropout", "gate_noise", "hidden_dropout", "feature_dropout",
-    "output", "loss", "initializer_range",
+    "max_answer_len", "output", "loss", "initializer_range",
 )  # fmt: skip
 
 

@@ -79,6 +79,8 @@ class DGCNNConfig(PreTrainedConfig):
             in [0, 1]; the pipeline finds those of reliable predicates beside what the network does. None: it does not.
         object_dilations: blocks between the subject's code and the object scores. Not of the article.
         max_relative_position: distances to the subject above it count as it.
+        max_answer_len: longest answer that the reader's pipeline returns unless a call says otherwise, in the article's
+            unit: an ASCII letter or digit is 0.5, whitespace 0, another character 1.
         triple_thresholds: probabilities that subject start, subject end, object start and object end must exceed.
         sparse_prediction: `DGCNNForMaskedLM` with labels scores only the labelled characters: most of its arithmetic.
         initializer_range: standard deviation of embeddings at the start.
@@ -130,6 +132,7 @@ class DGCNNConfig(PreTrainedConfig):
     known_triple_scores: list[float] | tuple[float, ...] | None = None
     object_dilations: list[int] | tuple[int, ...] = ()
     max_relative_position: int = 64
+    max_answer_len: float | int = 30
     triple_thresholds: list[float] | tuple[float, ...] = (0.5, 0.4, 0.5, 0.4)
     sparse_prediction: bool = False
     initializer_range: float | int = 0.02
@@ -169,6 +172,8 @@ class DGCNNConfig(PreTrainedConfig):
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}.")
         if not 0 <= self.gate_noise <= 1:
             raise ValueError(f"gate_noise must be in [0, 1], got {self.gate_noise}.")
+        if not self.max_answer_len > 0:
+            raise ValueError(f"max_answer_len must be positive, got {self.max_answer_len}.")
         if not 0 <= self.focal_alpha <= 1:
             raise ValueError(f"focal_alpha must be in [0, 1], got {self.focal_alpha}.")
         for name in ("focal_gamma", "initializer_range"):

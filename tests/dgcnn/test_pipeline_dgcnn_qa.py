@@ -214,6 +214,15 @@ def test_no_span_is_short_enough(plain):
     assert impossible == {**nothing, "score": 1.0}
 
 
+def test_the_longest_answer_is_the_model_s_own_unless_a_call_says_otherwise(plain, monkeypatch):
+    ask = {"question": QUESTION, "context": "镭居里" * 20, "top_k": 200}
+    longest = [max(answer["end"] - answer["start"] for answer in plain(**ask))]
+    monkeypatch.setattr(plain.model.config, "max_answer_len", 7)
+    longest.append(max(answer["end"] - answer["start"] for answer in plain(**ask)))
+    longest.append(max(answer["end"] - answer["start"] for answer in plain(**ask, max_answer_len=9)))
+    assert longest == [30, 7, 9]
+
+
 def test_settings_of_the_constructor():
     qa = make_pipeline(top_k=3, batch_size=2)
     assert len(qa(question=QUESTION, context=LONG)) == 3

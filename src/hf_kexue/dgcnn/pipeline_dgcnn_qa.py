@@ -61,7 +61,8 @@ class ReadingComprehensionPipeline(Pipeline):
         top_k: answers for each question, distinct strings. Fewer only where the texts hold fewer.
         handle_impossible_answer: let "no answer" compete with score 1 - best span score, so that it wins where every
             span is below 0.5. Against voted answers it counts like the vote of one passage.
-        max_answer_len: in the article's unit: an ASCII letter or digit is 0.5, whitespace 0, another character 1.
+        max_answer_len: in the article's unit: an ASCII letter or digit is 0.5, whitespace 0, another character 1. The
+            model's own (`config.max_answer_len`) by default.
         max_seq_len: tokens of a window, all of them of the passage: the question is not in the row. A model that
             learned from windows with an answer chooses better within one than between two.
         doc_stride: tokens that neighbouring windows share.
@@ -117,9 +118,10 @@ class ReadingComprehensionPipeline(Pipeline):
         return results if is_list else results[0]
 
     def _settings(self, settings: dict[str, Any]) -> QASettings:
-        """Those of a call, over those of the constructor."""
+        """Those of a call, over those of the constructor, over the model's own."""
         self._sanitize_parameters(**settings)
-        own = {} if self._batch_size is None else {"batch_size": self._batch_size}
+        own = {"max_answer_len": self.model.config.max_answer_len}
+        own |= {} if self._batch_size is None else {"batch_size": self._batch_size}
         return QASettings(**{**own, **self._preprocess_params, **settings})
 
     def _sanitize_parameters(self, **settings: Any) -> tuple[dict, dict, dict]:

@@ -1,0 +1,221 @@
+"""Building blocks of the DGCNN.
+
+One block (kexue.fm/archives/5409, "gated convolution"; dilations as in archives/6906):
+
+    h, a = split(Conv(x))             one convolution makes value and gate
+    g = sigmoid(a)
+    y = x (1 - g) + h g               masked: padding is zero on the way in and on the way out
+
+Shapes: B batch, L characters, Q characters of the question, D hidden size. The channels come before the characters,
+(B, D, L): no block transposes. In memory the channels of a character stand side by side, as the embedding leaves them.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from .configuration_dgcnn import DGCNNConfig
+from .losses_dgcnn import MASKED_LOGIT
+
+
+def convolve(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
+    """`layer(hidden)` of a layer that keeps the length, (B, D, L) -> (B, E, L).
+
+    On a GPU by matrix products: cuDNN plans anew for each shape, and batches of texts have many. On a CPU in two
+    dimensions, where oneDNN takes the channels of a character side by side, as they are in memory; in one dimension
+    they would be rearranged.
+    """
+    if hidden.is_cuda:
+        return by_products(layer, hidden)
+    (width,), (dilation,) = layer.kernel_size, layer.dilation
+    weight, padding = layer.weight.unsqueeze(2), dilation * (width // 2)  # (E, D, 1, width)
+    return F.conv2d(hidden.unsqueeze(2), weight, layer.bias, 1, (0, padding), (1, dilation)).squeeze(2)
+
+
+def scores(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
+    """`convolve` in the precision of the weights, autocast or not: what a softmax compares needs more than 8 bits."""
+    if not torch.is_autocast_enabled(hidden.device.type):
+        return convolve(layer, hidden)
+    with torch.autocast(hidden.device.type, enabled=False):
+        return convolve(layer, hidden.to(layer.weight.dtype))
+
+
+def by_products(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
+    """A convolution that keeps the length, as one matrix product over shifted copies of its input."""
+    (width,), (dilation,), length = layer.kernel_size, layer.dilation, hidden.shape[2]
+    matrix = layer.weight.transpose(1, 2).flatten(1)  # (E, width * D)
+    if torch.is_autocast_enabled(hidden.device.type):  # before both are copied, not after
+        dtype = torch.get_autocast_dtype(hidden.device.type)
+        matrix, hidden = matrix.to(dtype), hidden.to(dtype)
+    if width > 1:
+        padded = F.pad(hidden, (dilation * (width // 2),) * 2)
+        hidden = torch.cat([padded[..., k * dilation : k * dilation + length] for k in range(width)], dim=1)
+    matrix = matrix.expand(hidden.shape[0], -1, -1)
+    if layer.bias is None:
+        return torch.bmm(matrix, hidden)
+    return torch.baddbmm(layer.bias[:, None], matrix, hidden)
+
+
+class DGCNNEmbeddings(nn.Module):
+    """Vector of a character, plus that of the word that holds it, where asked for."""
+
+    def __init__(self, config: DGCNNConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.characters = nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id)
+        self.words = None
+        if config.word_vocab_size:
+            self.words = nn.Embedding(config.word_vocab_size, config.word_embedding_size, padding_idx=0)
+            self.words.requires_grad_(not config.freeze_word_embeddings)
+            self.word_projection = nn.Linear(config.word_embedding_size, size, bias=False)
+        self.dropout = nn.Dropout(config.hidden_dropout)
+
+    def forward(self, input_ids: Tensor, mask: Tensor, word_input_ids: Tensor | None = None) -> Tensor:
+        """(B, L) ids and mask (B, 1, L) -> (B, D, L)."""
+        hidden = self.characters(input_ids)
+        if self.words is not None:
+            if word_input_ids is None:
+                raise ValueError("this model embeds words too: pass word_input_ids, which DGCNNTokenizer returns.")
+            hidden = hidden + self.word_projection(self.words(word_input_ids))
+        return self.dropout(hidden).transpose(1, 2) * mask  # (B, D, L)
+
+
+class DGCNNBlock(GradientCheckpointingLayer):
+    """Residual dilated gated convolution; see the formula at the top of this file."""
+
+    def __init__(self, config: DGCNNConfig, dilation: int, size: int | None = None) -> None:
+        super().__init__()
+        size, width = size or config.hidden_size, config.kernel_size
+        padding = dilation * (width // 2)
+        self.convolution = nn.Conv1d(size, 2 * size, width, padding=padding, dilation=dilation)
+        self.dropout = nn.Dropout(config.gate_dropout)
+        self.noise = config.gate_noise
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, D, L), mask (B, 1, L), None where nothing is padding -> (B, D, L)."""
+        value, gate = convolve(self.convolution, hidden).chunk(2, dim=1)  # (B, D, L) each
+        gate = self.dropout(gate)
+        if self.training and self.noise:
+            gate = gate * (1 + torch.empty_like(gate).uniform_(-self.noise, self.noise))  # 5409 eq. 9
+        value, gate = value.to(hidden.dtype), torch.sigmoid(gate).to(hidden.dtype)  # autocast: the sum stays float32
+        mixed = torch.lerp(hidden, value, gate)
+        return mixed if mask is None else mixed * mask
+
+
+class DGCNNStack(nn.Module):
+    """Blocks in a row."""
+
+    def __init__(self, config: DGCNNConfig, dilations: list[int] | tuple[int, ...]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(DGCNNBlock(config, dilation) for dilation in dilations)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        for block in self.blocks:
+            hidden = block(hidden, mask)
+        return hidden
+
+
+class AttentionPooling(nn.Module):
+    """x = sum_i softmax_i(alpha . tanh(W x_i)) x_i over the characters that the mask leaves (5409, eq. 6)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.hidden = nn.Conv1d(size, size, 1, bias=False)
+        self.score = nn.Conv1d(size, 1, 1, bias=False)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """(B, D, L), mask (B, 1, L) -> (B, D)."""
+        score = convolve(self.score, torch.tanh(convolve(self.hidden, hidden)))
+        weight = score.masked_fill(mask == 0, MASKED_LOGIT).softmax(dim=-1)  # (B, 1, L)
+        return (hidden * weight).sum(dim=-1)
+
+
+class ZeroEmbedding(nn.Embedding):
+    """Begins at zero."""
+
+
+class IdentityLinear(nn.Linear):
+    """Begins as the identity on as many inputs as it has outputs."""
+
+
+class IdentityConv1d(nn.Conv1d):
+    """Begins as the identity on as many inputs as it has outputs."""
+
+
+class SmallLinear(nn.Linear):
+    """Begins at a tenth of the usual scale: what it adds to a residual hardly counts at first."""
+
+
+class SmallConv1d(nn.Conv1d):
+    """Begins at a tenth of the usual scale: what it adds to a residual hardly counts at first."""
+
+
+class QuestionFusion(nn.Module):
+    """Tells every character of the passage about the question: the projection of [p, q, position, features], and of
+    what the character finds by attention, as one sum of products. What is the same for all characters, such as q, is
+    projected once and not once a character. The weight on p starts as the identity, so that pretrained blocks go on
+    hearing what they know; so does that of the attention, whose first guess then is the same character."""
+
+    def __init__(self, config: DGCNNConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.attends = config.question_attention
+        if self.attends:
+            self.key = IdentityLinear(size, size, bias=False)
+        self.projection = IdentityConv1d(3 * size if self.attends else size, size, 1, bias=False)
+        self.question = nn.Linear(size, size, bias=False)
+        sinusoidal = config.position_embedding == "sinusoidal"
+        self.position = nn.Linear(size, size, bias=False) if sinusoidal else None
+        features = config.num_match_features
+        self.features = nn.Linear(features, size, bias=False) if features else None
+        self.feature_dropout = config.feature_dropout
+
+    def forward(
+        self,
+        hidden: Tensor,
+        mask: Tensor | None,
+        vector: Tensor,
+        states: Tensor,
+        states_mask: Tensor,
+        features: Tensor | None,
+    ) -> Tensor:
+        """(B, D, L), mask (B, 1, L), None where nothing is padding, question vector (B, D), its states (B, D, Q),
+        (B, 1, Q), (B, L, F) -> (B, D, L)."""
+        parts = [hidden]
+        if self.attends:
+            keys = self.key(states.transpose(1, 2))  # (B, Q, D)
+            scores = torch.bmm(hidden.transpose(1, 2), keys.transpose(1, 2)) / math.sqrt(hidden.shape[1])  # (B, L, Q)
+            weight = scores.masked_fill(states_mask == 0, MASKED_LOGIT).softmax(dim=2)
+            found = torch.bmm(weight, states.transpose(1, 2)).transpose(1, 2)  # (B, D, L)
+            parts += [found, found * hidden]
+        together = torch.cat([part.transpose(1, 2) for part in parts], dim=2).transpose(1, 2)
+        fused = convolve(self.projection, together) + self.question(vector).unsqueeze(-1)
+        if self.position is not None:
+            table = sinusoidal_positions(hidden.shape[2], hidden.shape[1], hidden.device, hidden.dtype)
+            there = torch.ones_like(hidden[:, 0]) if mask is None else mask[:, 0]
+            place = ((there != 0).long().cumsum(dim=-1) - 1).clamp(min=0)  # (B, L), 0 where the passage begins
+            fused = fused + F.embedding(place, self.position(table)).transpose(1, 2)
+        if self.features is not None:
+            if features is None:
+                raise ValueError("this model wants match_features (B, L, 8), which DGCNNTokenizer returns.")
+            if self.training and self.feature_dropout:  # of whole questions
+                features = features * (torch.rand_like(features[:, :1, :1]) >= self.feature_dropout)
+            fused = fused + self.features(features.to(fused.dtype)).transpose(1, 2)
+        return fused if mask is None else fused * mask
+
+
+def sinusoidal_positions(length: int, size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(L, D): sin(p / 10000^(2i/D)) at 2i and its cosine at 2i + 1 (archives/5409)."""
+    place = torch.arange(length, device=device, dtype=torch.float32)[:, None]
+    rate = torch.exp(torch.arange(0, size, 2, device=device, dtype=torch.float32) * (-math.log(10000.0) / size))
+    return torch.stack([torch.sin(place * rate), torch.cos(place * rate)], dim=-1).flatten(1)[:, :size].to(dtype)
+
+
+def identity_first(weight: Tensor) -> Tensor:
+    """The weight with the identity on as many inputs as it has outputs, the rest as it is."""
+    outputs = weight.shape[0]
+    eye = torch.eye(outputs, dtype=weight.dtype, device=weight.device)
+    return torch.cat([eye.view(outputs, outputs, *weight.shape[2:]), weight[:, outputs:]], dim=1)
