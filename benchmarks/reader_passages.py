@@ -109,7 +109,8 @@ def main() -> None:
     webqa = webqa_vote(reader, examples)
     print(webqa)
     figures = {
-        "model": Path(args.model).name, "questions": len(examples), "questions_left_out_without_answer": len(everything) - len(examples),
+        "model": Path(args.model).name, "questions": len(examples),
+        "questions_left_out_without_answer": len(everything) - len(examples),
         "passages": max(counts), "rows": rows, "webqa_vote": webqa,
     }  # fmt: skip
     write_results("reader_passages", figures)

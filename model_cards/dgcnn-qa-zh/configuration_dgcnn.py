@@ -79,8 +79,8 @@ class DGCNNConfig(PreTrainedConfig):
             in [0, 1]; the pipeline finds those of reliable predicates beside what the network does. None: it does not.
         object_dilations: blocks between the subject's code and the object scores. Not of the article.
         max_relative_position: distances to the subject above it count as it.
-        max_answer_len: longest answer that the reader's pipeline returns unless a call says otherwise, in the article's
-            unit: an ASCII letter or digit is 0.5, whitespace 0, another character 1.
+        max_answer_len: longest answer that the reader's pipeline returns unless a call says otherwise; an ASCII letter
+            or digit is 0.5, whitespace 0, another character 1.
         triple_thresholds: probabilities that subject start, subject end, object start and object end must exceed.
         sparse_prediction: `DGCNNForMaskedLM` with labels scores only the labelled characters: most of its arithmetic.
         initializer_range: standard deviation of embeddings at the start.
