@@ -35,7 +35,7 @@ MEASURED = HERE.parent / "benchmarks" / "results"
 LARGEST = 25_000_000  # bytes of weights
 
 
-def donor(folder: Path) -> str:
+def model_place(folder: Path) -> str:
     """Where a checkout has a model that a run began with or learned from: the folder of a run, or a published one."""
     return f"outputs/{folder.parent.name}/model" if folder.name == "model" else f"model_cards/{folder.name}"
 
@@ -53,7 +53,7 @@ def command(run: Path, results: dict[str, Any]) -> str:
         elif option == "output_dir":
             word = f"outputs/{run.name}"
         elif option in ("init_from", "teacher"):
-            word = donor(Path(arguments[option]))
+            word = model_place(Path(arguments[option]))
         elif option in ("train", "validation", "texts", "triples", "word_vectors"):
             given = arguments[option] if isinstance(arguments[option], list) else [arguments[option]]
             places = [Path(place) for place in given if place.startswith((".", "/"))]  # a Hub id stays as it is

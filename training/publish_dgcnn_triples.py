@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from publish_dgcnn_qa import CARDS, command, halve, load
+from publish_dgcnn_qa import CARDS, command, halve, load, model_place
 from safetensors.torch import load_file
 
 from hf_kexue import DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline
@@ -47,7 +47,7 @@ def stage(run: Path, reader: str | None) -> dict[str, Any]:
     if reader and results["arguments"]["init_from"]:
         donor = Path(results["arguments"]["init_from"])
         check_same_trunk(donor, CARDS / reader)
-        told = told.replace(f"outputs/{donor.parent.name}/{donor.name}", f"model_cards/{reader}")
+        told = told.replace(f"--init_from {model_place(donor)}", f"--init_from model_cards/{reader}")
     what = "sentences with triples" + (", known triples heard" if results["arguments"]["prior"] else "")
     return {
         "what": what if results["steps"] else "known triples beside the network, without training",
@@ -77,7 +77,7 @@ def stages(runs: list[Path], reader: str | None, continued: dict[str, Any] | Non
     if not continued:
         return found
     donor = Path(json.loads((runs[0] / "results.json").read_text())["arguments"]["init_from"])
-    told, left = f"outputs/{donor.parent.name}/{donor.name}", continued["stages"][-1]["leaves"]
+    told, left = (f"--init_from {place}" for place in (model_place(donor), continued["stages"][-1]["leaves"]))
     found[0]["command"] = found[0]["command"].replace(told, left)
     return continued["stages"] + found
 
