@@ -74,7 +74,6 @@ def main() -> None:
         rows.append({"what": what, **scores})
         print(rows[-1])
         write_results("reader_ablation", {"steps": args.steps, "questions_per_step": 16, "rows": rows})
-    write_results("reader_ablation", {"steps": args.steps, "questions_per_step": 16, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -334,6 +334,10 @@ def test_tables_of_a_published_model(script, run, cards, measured, tmp_path):
     assert "| without words | 34.56 | 45.67 |" in card
     script.publish("dgcnn-qa-zh", [], measured, cards)  # once more changes nothing
     assert json.loads(path.read_text()) == added
+    passages = measured / "reader_passages.json"
+    passages.write_text(json.dumps(MEASURED["reader_passages"] | {"model": "another-reader"}))
+    script.publish("dgcnn-qa-zh", [], measured, cards)
+    assert "WebQA" not in (folder / "README.md").read_text(), "the card quotes what was measured of another model"
 
 
 @pytest.mark.parametrize("asked_for", [False, True])
