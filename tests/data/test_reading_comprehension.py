@@ -33,13 +33,13 @@ def answered(*pairs):
 
 def write_lines(path, records):
     data = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
     return path
 
 
 def write_json(path, document):
     data = json.dumps(document, ensure_ascii=False).encode()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
     return path
 
 
@@ -232,7 +232,7 @@ def test_a_broken_json_file(tmp_path, document, sentence):
         ("a.jsonl", b"", "a.jsonl is empty: it holds no record."),
         ("a.jsonl", b"\n \n", "a.jsonl is empty: it holds no record."),
         ("a.json", b" ", "a.json is empty: it holds no record."),
-        ("a.jsonl.gz", gzip.compress(b""), "a.jsonl.gz is empty: it holds no record."),
+        ("a.jsonl.gz", gzip.compress(b"", mtime=0), "a.jsonl.gz is empty: it holds no record."),
         ("a.json", b'[{"question": ', "a.json is no JSON: "),
         ("a.json", b"[" * 100_000, "a.json is no JSON: "),
         (
