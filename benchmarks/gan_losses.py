@@ -1,7 +1,7 @@
 """Five losses of GANs with equal networks, steps and seeds: how many modes their samples cover, how good they look.
 
-    python benchmarks/gan_losses.py                                          # 25 Gaussians, then stacked digits
-    python benchmarks/gan_losses.py --task cifar10 --dataset FOLDER_OR_HUB_ID_OF_PHOTOGRAPHS --name gan_losses_cifar10
+    python benchmarks/gan_losses.py          # 25 Gaussians, then stacked digits
+    python benchmarks/gan_losses.py --task cifar10 --dataset FOLDER_OR_HUB_ID --block_type r3 --name gan_losses_r3
 
 SGAN is the non-saturating logistic loss, RSGAN (kexue.fm/archives/6110) its paired form, RaSGAN compares with the
 other side's mean; WGAN-GP and the paired logistic loss with R1 + R2 have a penalty on the gradient beside. One step of
@@ -9,7 +9,7 @@ the discriminator and one of the generator in turn for all of them; samples come
 measured on the toys says `gan_toys.py`; on photographs, scaled to 32 px, KID-EffLite0 as in `sample_quality.py`.
 
 A finished pair of loss and seed is kept in --output_dir and not trained again. Writes benchmarks/results/<name>.json,
-one part a task, and gan_losses_<task>.png.
+one part a task, and <name>_<task>.png.
 """
 
 from __future__ import annotations
@@ -179,10 +179,11 @@ def photographs_task(
 
     @cache
     def pixels() -> Tensor:
-        """(N, 3, 32, 32) bytes; not read where every run is finished already."""
+        """(N, 3, 32, 32) bytes on the device; not read where every run is finished already."""
         examples = ImageDataset(load_images(dataset), 32)
         bar = tqdm(range(len(examples)), desc="reading", unit="image")
-        return torch.stack([((examples[index]["pixel_values"] + 1) * 127.5).round().byte() for index in bar])
+        found = torch.stack([((examples[index]["pixel_values"] + 1) * 127.5).round().byte() for index in bar])
+        return found.to(device)
 
     @cache
     def held_out() -> Tensor:
@@ -194,7 +195,8 @@ def photographs_task(
         return Unpacked(generator), Unpacked(RSGANDiscriminator(**options))
 
     def draw(count: int, generator: torch.Generator) -> Tensor:
-        return pixels()[torch.randint(len(pixels()), (count,), generator=generator)] / 127.5 - 1
+        chosen = torch.randint(len(pixels()), (count,), generator=generator)
+        return pixels()[chosen.to(device, non_blocking=True)] / 127.5 - 1
 
     def pictures(samples: Tensor) -> list[Image.Image]:
         channels_last = ((samples.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
@@ -219,6 +221,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--held_out_split", default="test", help="of --dataset")
     parser.add_argument("--block_type", choices=["r3", "dcgan"], default="r3", help="of the networks of cifar10")
     parser.add_argument("--widths", nargs=4, type=int, default=[128, 96, 64, 32], help="channels from 4 to 32 px")
+    parser.add_argument("--batch_size", type=int, default=64, help="of the task cifar10")
     parser.add_argument("--learning_rate", type=float, default=2e-4, help="of the task cifar10")
     parser.add_argument("--ema_decay", type=float, default=0.999, help="of the task cifar10")
     parser.add_argument("--samples", type=int, default=1000, help="of the task cifar10, and photographs held out")
@@ -238,8 +241,8 @@ def main(argv: list[str] | None = None) -> None:
     for name in args.task:
         if name == "cifar10":
             setting = Setting(
-                10_000, 64, args.learning_rate, 64, args.samples, gamma=0.05, gradient_penalty=10.0,
-                ema_decay=args.ema_decay,
+                10_000, args.batch_size, args.learning_rate, 64, args.samples, gamma=0.05, gradient_penalty=10.0,
+                ema_decay=args.ema_decay, network="-".join(map(str, (args.block_type, *args.widths))),
             )  # fmt: skip
             task = photographs_task(
                 args.dataset, args.held_out_split, setting, args.block_type, args.widths, args.device
@@ -254,7 +257,7 @@ def main(argv: list[str] | None = None) -> None:
             figures[name]["classifier_accuracy"] = round(digit_classifier()[1], 4)
             print(f"accuracy of the classifier on digits held out: {digit_classifier()[1]:.4f}")
         write_results(args.name, figures, args.device)
-        sheet(args.losses, args.seeds[0], folder).save(FOLDER / f"gan_losses_{name}.png")
+        sheet(args.losses, args.seeds[0], folder).save(FOLDER / f"{args.name}_{name}.png")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ class Setting:
     gamma: float  # of (R1 + R2) / 2
     gradient_penalty: float  # of WGAN-GP
     ema_decay: float = 0.99
+    network: str = "mlp"  # its name, and what sets it apart
     betas: tuple[float, float] = (0.0, 0.9)
 
 

@@ -22,12 +22,11 @@ from typing import Any
 
 import torch
 import train_dgcnn_qa
-from safetensors.torch import load_file, save_file
 
 from hf_kexue import DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
 from hf_kexue.cards import write_cards
 from hf_kexue.data.reading_comprehension import read_qa
-from hf_kexue.hub import export_repository
+from hf_kexue.hub import export_repository, store_as_float16
 
 HERE = Path(__file__).resolve().parent
 CARDS = HERE.parent / "model_cards"
@@ -179,12 +178,6 @@ def load(model_class: Any, folder: Path, half: bool = False) -> tuple[Any, bool]
     return (model.half().float() if half else model), half
 
 
-def halve(folder: Path) -> None:
-    """Store the weights of an exported model as float16. Its configuration says float32, which it loads as."""
-    path = folder / "model.safetensors"
-    save_file({key: value.half() for key, value in load_file(path).items()}, path, metadata={"format": "pt"})
-
-
 def scores_of(reader: ReadingComprehensionPipeline, validation: str | None) -> dict[str, Any]:
     """What `results.json` of a run with --validation holds, of a reader as it is; nothing without questions."""
     if not validation:
@@ -236,7 +229,7 @@ def publish(
         shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
         export_repository(reader, folder)
         if half:
-            halve(folder)
+            store_as_float16(folder)
     elif results.is_file():
         found = with_benchmarks(json.loads(results.read_text(encoding="utf-8")), measured, name)
     else:

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from publish_dgcnn_qa import CARDS, command, halve, load, model_place
+from publish_dgcnn_qa import CARDS, command, load, model_place
 from safetensors.torch import load_file
 
 from hf_kexue import DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline
 from hf_kexue.cards import write_cards
 from hf_kexue.dgcnn.prior_dgcnn import fingerprinted
-from hf_kexue.hub import export_repository
+from hf_kexue.hub import export_repository, store_as_float16
 
 MEASURED = CARDS.parent / "benchmarks" / "results"
 BENCHMARKS = ("triples_speed", "triples_against_bert", "triples_ablation", "triples_data_size")
@@ -239,7 +239,7 @@ def publish(
     shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
     export_repository(TripleExtractionPipeline(model=model, tokenizer=tokenizer), folder)
     if is_large:
-        halve(folder)
+        store_as_float16(folder)
     if (picture := measured / "triples_data_size.png").is_file() and "triples_data_size" in results:
         shutil.copy(picture, folder / "data_size.png")
     path = cards / "results" / f"{name}.json"

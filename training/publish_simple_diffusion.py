@@ -22,7 +22,7 @@ from typing import Any
 
 from hf_kexue.cards import write_cards
 from hf_kexue.demo_images import draw_classes
-from hf_kexue.hub import export_repository
+from hf_kexue.hub import export_repository, store_as_float16
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.training_runs import portable_command
 
@@ -102,6 +102,7 @@ def main() -> None:
     parser.add_argument("--runs", required=True, nargs="+", type=Path)
     parser.add_argument("--quality", type=Path, help="results of benchmarks/sample_quality.py on the published folder")
     parser.add_argument("--guide", type=Path, help="saved pipeline whose network becomes the guidance_unet")
+    parser.add_argument("--float16", action="store_true", help="store both networks so")
     parser.add_argument("--guide_results", type=Path, help="results file of the card of --guide")
     args = parser.parse_args()
     folder = CARDS / args.name
@@ -113,8 +114,12 @@ def main() -> None:
         print(*write_cards(CARDS), sep="\n")
         return
     weaker = SimpleDiffusionUViT2DModel.from_pretrained(args.guide, subfolder="unet") if args.guide else None
-    pipeline = SimpleDiffusionPipeline.from_pretrained(args.runs[-1] / "pipeline", guidance_unet=weaker)
-    draw_classes(pipeline, export_repository(pipeline, folder) / "samples.png", per_class=6)
+    export_repository(
+        SimpleDiffusionPipeline.from_pretrained(args.runs[-1] / "pipeline", guidance_unet=weaker), folder
+    )
+    if args.float16:
+        store_as_float16(folder)
+    draw_classes(SimpleDiffusionPipeline.from_pretrained(folder), folder / "samples.png", per_class=6)
     print(folder)
 
 

@@ -9,7 +9,7 @@ from diffusers import DDPMPipeline, DDPMScheduler, DPMSolverMultistepScheduler, 
 from hub_clients import drawn, tiny_gan, tiny_images
 
 from hf_kexue import SimpleDiffusionPipeline
-from hf_kexue.hub import export_repository
+from hf_kexue.hub import export_repository, store_as_float16
 from hf_kexue.hub_diffusers import one_file
 
 
@@ -54,6 +54,18 @@ def test_what_the_package_loads_it_saves_as_its_own(folder, tmp_path):
     index = json.loads((tmp_path / "model_index.json").read_text())
     assert index["unet"] == ["hf_kexue.simple_diffusion.modeling_uvit", "SimpleDiffusionUViT2DModel"]
     assert index["_class_name"] == "SimpleDiffusionPipeline"
+
+
+def test_half_the_bytes_are_computed_with_in_float32(tmp_path):
+    pipe = tiny_images()
+    folder = export_repository(pipe, tmp_path / "images")
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    bytes_before = weights.stat().st_size
+    store_as_float16(folder)
+    assert weights.stat().st_size < 0.6 * bytes_before  # the names of the tensors stay as long as they were
+    loaded = SimpleDiffusionPipeline.from_pretrained(folder).unet.state_dict()
+    for key, value in pipe.unet.state_dict().items():
+        torch.testing.assert_close(loaded[key], value.half().float(), rtol=0, atol=0)
 
 
 def test_a_pipeline_of_diffusers_needs_no_code(tmp_path):
