@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,8 +15,15 @@ def decoded_bytes(number: int, resolution: int) -> int:
     return number * 3 * resolution**2
 
 
+def shared_bytes(*shape: int) -> Tensor:
+    """Zeros, uint8, which forked processes write for each other. Not by `share_memory_`, whose place, /dev/shm, holds
+    64 MB in a container."""
+    memory = mmap.mmap(-1, max(1, torch.Size(shape).numel()))
+    return torch.frombuffer(memory, dtype=torch.uint8)[: torch.Size(shape).numel()].view(shape)
+
+
 class DecodedImages:
-    """Pictures (N, 3, resolution, resolution) as bytes, filled as they are asked for.
+    """Pictures (N, 3, resolution, resolution) as bytes, filled as they are asked for, by one process or several.
 
     Args:
         number: N.
@@ -27,22 +35,20 @@ class DecodedImages:
     def __init__(
         self, number: int, resolution: int, labels: Sequence[int] | None, decode: Callable[[int], Tensor | str]
     ) -> None:
-        self.pixels = torch.empty(number, 3, resolution, resolution, dtype=torch.uint8)
-        self.known = torch.zeros(number, dtype=torch.bool)
+        self.pixels, self.known = shared_bytes(number, 3, resolution, resolution), shared_bytes(number)
         self.labels = None if labels is None else torch.as_tensor(labels, dtype=torch.int64)
-        self.broken: dict[int, str] = {}
+        self.broken: dict[int, str] = {}  # each process finds out for itself
         self.decode = decode
 
     def batch(self, indices: Sequence[int], flipped: Sequence[bool]) -> dict[str, Any]:
         """What `collate_images` makes of these pictures, the flipped ones mirrored: float32 in [-1, 1]."""
         for index in indices:
-            if not self.known[index]:
+            if not self.known[index] and index not in self.broken:
                 found = self.decode(index)
-                self.known[index] = True
                 if isinstance(found, str):
                     self.broken[index] = found
                 else:
-                    self.pixels[index] = found
+                    self.pixels[index], self.known[index] = found, 1
         whole = [place for place, index in enumerate(indices) if index not in self.broken]
         batch: dict[str, Any] = {"broken": [self.broken[index] for index in indices if index in self.broken]}
         if not whole:

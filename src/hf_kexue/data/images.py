@@ -23,9 +23,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from .decoded_images import DecodedImages, decoded_bytes
+from .epochs import EpochDataset
 from .tar_shards import check_tar_shards
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -165,13 +166,13 @@ class _Decoder:
         return example
 
 
-class ImageDataset(Dataset):
+class ImageDataset(EpochDataset):
     """Random access to the decoded examples of an `ImageSource`.
 
     Args:
         source: from `load_images`.
         resolution: side of the square examples in pixels.
-        random_flip: mirror half of the images, chosen anew in each epoch (see `set_epoch`).
+        random_flip: mirror half of the images, chosen anew in each epoch (`set_epoch` before the loader is iterated).
         seed: of the flips.
         memory: bytes that decoded pictures may take; a set that fits is decoded only once.
 
@@ -182,9 +183,9 @@ class ImageDataset(Dataset):
     def __init__(
         self, source: ImageSource, resolution: int, random_flip: bool = False, seed: int = 0, memory: int = 0
     ) -> None:
+        super().__init__()
         self.source = source
         self.decode = _Decoder(source, resolution, random_flip, seed)
-        self.epoch = 0
         self.decoded: DecodedImages | None = None
         if decoded_bytes(len(source.rows), resolution) <= memory:
             labels = source.rows[source.label_column][:] if source.label_column else None
@@ -192,10 +193,6 @@ class ImageDataset(Dataset):
 
     def _pixels(self, index: int) -> Tensor | str:
         return self.decode.pixels(self.source.rows[index], index)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the flips of this epoch; call before the loader is iterated."""
-        self.epoch = epoch
 
     def __getitems__(self, indices: list[int]) -> Any:
         """Items of a batch, which torch's loader asks for at once; from memory, as `collate_images` returns them."""
@@ -283,8 +280,8 @@ def image_loader(
         source, resolution, random_flip, seed: as for `ImageDataset`.
         batch_size: per process.
         train: False keeps order and last batch.
-        num_workers: processes that decode.
-        memory: as for `ImageDataset`; what workers decode they do not keep.
+        num_workers: processes that decode; they outlive an epoch, and each has what the others decoded.
+        memory: as for `ImageDataset`.
         rank, world_size: share of a stream; random access is shared out by Accelerate's `prepare`.
     """
     # Without it each start of a loader draws from the global generator, and a resumed run gets other dropout masks.
@@ -294,12 +291,13 @@ def image_loader(
         stream = StreamedImageDataset(source, resolution, random_flip, seed, buffer, rank, world_size)
         return DataLoader(stream, batch_size, collate_fn=collate_images, num_workers=num_workers, generator=generator)
     return DataLoader(
-        ImageDataset(source, resolution, random_flip, seed, 0 if num_workers else memory),
+        ImageDataset(source, resolution, random_flip, seed, memory),
         batch_size,
         shuffle=train,
         drop_last=train,
         collate_fn=collate_images,
         num_workers=num_workers,
+        persistent_workers=num_workers > 0,
         generator=generator,
     )
 
