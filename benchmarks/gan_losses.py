@@ -21,7 +21,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 import torch
@@ -134,11 +134,13 @@ def compare(task: Task, names: list[str], seeds: list[int], folder: Path, device
         for name in names:
             rows.append(measure(name, seed, task, folder, device))
             print(rows[-1])
-    measures = [key for key in rows[0] if key not in ("loss", "seed")]
-    losses = [
-        {"loss": name, **{key: round(mean(row[key] for row in rows if row["loss"] == name), 4) for key in measures}}
-        for name in names
-    ]
+    measures = [key for key in rows[0] if key not in ("loss", "seed", "standard_error")]
+    losses = []
+    for name in names:
+        found = {key: [row[key] for row in rows if row["loss"] == name] for key in measures}
+        losses.append({"loss": name, **{key: round(mean(values), 4) for key, values in found.items()}})
+        if "kid_efflite0" in found and len(seeds) > 1:
+            losses[-1]["deviation_of_seeds"] = round(stdev(found["kid_efflite0"]), 4)
     print(f"{'mean of ' + str(len(seeds)) + ' seeds':18}" + "".join(f"{key:>26}" for key in measures))
     for line in losses:
         print(f"{line['loss']:18}" + "".join(f"{line[key]:26}" for key in measures))

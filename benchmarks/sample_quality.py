@@ -5,8 +5,7 @@
     python benchmarks/sample_quality.py --settings dpm:20 ancestral:256 --guidance 1 --samples 200 --name samplers
 
 Measure: KID-EffLite0 (hf_kexue.metrics.feature_extractors), samples against the first 400 validation photographs.
-Classes are drawn as often as they occur among the training photographs. Writes benchmarks/results/<name>.json and the
-samples' grid.
+Classes are drawn as often as they occur among the training photographs. Writes benchmarks/results/<name>.json.
 """
 
 from __future__ import annotations

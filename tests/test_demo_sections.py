@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from tiny_models import save_gan
 
-from hf_kexue.demo_gan import GAN, SEEDS, STEPS, STRIPS, gan
+from hf_kexue.demo_gan import GAN, SEEDS, STEPS, gan
 from hf_kexue.demo_page import page_html, picture
 from hf_kexue.demo_triples import SENTENCES, TRIPLES, three_sentences
 from hf_kexue.rsgan import RSGANPipeline
@@ -16,19 +16,28 @@ from hf_kexue.rsgan import RSGANPipeline
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("labels", [["Dress", "Hat", "Polo", "Top"], None], ids=["classes", "no classes"])
-def test_the_gan_draws_a_grid_and_strips(tmp_path, labels):
+@pytest.mark.parametrize(
+    ("labels", "strips"),
+    [
+        (["Dress", "Hat", "Polo", "Top"], ["Dress", "Hat", "Polo"]),
+        (["Dress", "Pants", "Polo", "T-Shirt"], ["Pants", "T-Shirt"]),
+        (None, [None]),
+    ],
+    ids=["classes", "classes that are shown", "no classes"],
+)
+def test_the_gan_draws_a_grid_and_strips(tmp_path, labels, strips):
     save_gan(tmp_path / GAN, labels)
     _, text, shown = gan(tmp_path, tmp_path)
     assert picture("gan.png", "samples of each class") in shown
-    assert ("Rows: Dress, Hat, Polo, Top." if labels else "Rows: no classes.") in text
+    for names, sentence in ((labels, "Rows: {}."), (labels and strips, f"seed {SEEDS[0]} to seed {SEEDS[1]}: {{}}.")):
+        assert sentence.format(", ".join(names or ["no classes"])) in text
     rows = len(labels or [None])
     sheet, way = (Image.open(tmp_path / name) for name in ("gan.png", "gan_way.png"))
     assert sheet.size == ((2 * 4 * 32 + 16, rows // 2 * 32) if labels else (4 * 32, 32))
-    assert way.size == (STEPS * 32, min(rows, STRIPS) * 32)
+    assert way.size == (STEPS * 32, len(strips) * 32)
     pipeline = RSGANPipeline.from_pretrained(tmp_path / GAN)
     latents = torch.randn(1, 16, generator=torch.Generator().manual_seed(SEEDS[1]))
-    (end,) = pipeline(latents=0.8 * latents, class_labels=labels and labels[:1]).images
+    (end,) = pipeline(latents=0.8 * latents, class_labels=labels and strips[:1]).images
     found = np.asarray(way.crop(((STEPS - 1) * 32, 0, STEPS * 32, 32)), dtype=int)
     assert np.abs(found - np.asarray(end, dtype=int)).max() <= 1  # a batch and a single image may differ by rounding
 

@@ -2,10 +2,11 @@
 
     python training/publish_rsgan.py --name rsgan-clothing-64 --run outputs/rsgan-clothing-64
     python training/publish_rsgan.py --name rsgan-clothing-64 --run outputs/rsgan-clothing-64 \\
-        --ablation benchmarks/results/gan_losses.json
+        --ablation benchmarks/results/gan_losses.json benchmarks/results/gan_losses_dcgan.json
 
 Folder and pictures are made in every call. The kernel distance is measured here, as benchmarks/sample_quality.py does
-it, with the truncations asked for. `--ablation` adds what benchmarks/gan_losses.py found, a table for each task.
+it, with the truncations asked for. `--ablation` adds what benchmarks/gan_losses.py found, a table for each task of
+each file.
 """
 
 from __future__ import annotations
@@ -61,16 +62,19 @@ def measured(pipeline: RSGANPipeline, truncations: list[float], samples: int) ->
 
 def loss_tables(path: Path) -> list[dict[str, Any]]:
     """For each task of benchmarks/gan_losses.py: the losses, and the means of what was measured over their seeds."""
-    tables = []
-    for task, part in json.loads(path.read_text()).items():
-        if task == "environment":
-            continue
+    results = json.loads(path.read_text())
+    environment, tables = results.pop("environment"), []
+    for task, part in results.items():
         measures = [key for key in part["losses"][0] if key not in ("loss", "cpu_seconds")]
         seeds = len({row["seed"] for row in part["rows"]})
+        what, command = task, f"gan_losses.py --task {task}"
+        if task == "cifar10":
+            setting, command = part["setting"], environment["command"]
+            what = f"{task}, network {setting['network']}, {setting['steps']} steps of {setting['batch_size']}"
         tables.append({
-            "columns": [f"{task}, {seeds} seeds: loss", *(key.replace("_", " ") for key in measures)],
+            "columns": [f"{what}, {seeds} seeds: loss", *(key.replace("_", " ") for key in measures)],
             "rows": [[row["loss"], *(row[key] for key in measures)] for row in part["losses"]],
-            "command": f"python benchmarks/gan_losses.py --task {task}",
+            "command": f"python benchmarks/{command}",
         })  # fmt: skip
     return tables
 
@@ -136,7 +140,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--truncation", nargs="+", type=float, default=[1.0, 0.8], help="in (0, 1], each measured")
     parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--interpolate", nargs="+", default=["Dress", "Pants", "Shoes", "T-Shirt"], help="classes")
-    parser.add_argument("--ablation", type=Path, help="results file of benchmarks/gan_losses.py")
+    parser.add_argument("--ablation", type=Path, nargs="+", default=[], help="results of benchmarks/gan_losses.py")
     parser.add_argument("--cards", type=Path, default=CARDS, help="folder of the cards")
     args = parser.parse_args(argv)
     if not (args.run / "results.json").is_file():
@@ -146,7 +150,7 @@ def main(argv: list[str] | None = None) -> None:
     export_repository(pipeline, folder)
     draw_samples(pipeline, folder / "samples.png")
     draw_interpolation(pipeline, folder / "interpolation.png", args.interpolate)
-    tables = loss_tables(args.ablation) if args.ablation else []
+    tables = [table for path in args.ablation for table in loss_tables(path)]
     found = figures(args.run, measured(pipeline, args.truncation, args.samples), args.samples, tables)
     results = args.cards / "results" / f"{args.name}.json"
     results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")

@@ -307,9 +307,14 @@ def test_publishing(script, tmp_path, monkeypatch):
     row = {"loss": "SGAN", "cpu_seconds": 1.0, "modes": 4711, "reverse_kl": 0.125}
     measured = {"gaussians": {"losses": [row], "rows": [{**row, "seed": 0}]}, "environment": {}}
     (tmp_path / "losses.json").write_text(json.dumps(measured))
+    row = {"loss": "SGAN", "kid_efflite0": 0.8642}
+    part = {"setting": {"network": "r3-8-8", "steps": 37, "batch_size": 16}, "losses": [row]}
+    part["rows"] = [row | {"seed": 0}]
+    measured = {"cifar10": part, "environment": {"command": "gan_losses.py --task x y"}}
+    (tmp_path / "photographs.json").write_text(json.dumps(measured))
     publish_rsgan.main([
         "--name", "rsgan-clothing-64", "--run", str(tmp_path / "run"), "--cards", str(cards), "--samples", "8",
-        "--truncation", "0.5", "--ablation", str(tmp_path / "losses.json"),
+        "--truncation", "0.5", "--ablation", str(tmp_path / "losses.json"), str(tmp_path / "photographs.json"),
     ])  # fmt: skip
     folder = cards / "rsgan-clothing-64"
     card = (folder / "README.md").read_text(encoding="utf-8")
@@ -317,6 +322,9 @@ def test_publishing(script, tmp_path, monkeypatch):
     for told in (
         "4711",
         "gaussians, 1 seeds: loss",
+        "cifar10, network r3-8-8, 37 steps of 16, 1 seeds: loss | kid efflite0 |",
+        "| SGAN | 0.8642 |",
+        "python benchmarks/gan_losses.py --task x y\n",
         "accelerate launch training/",
         "truncation 0.5",
         f"{found['evaluation'][0]['value']}",
