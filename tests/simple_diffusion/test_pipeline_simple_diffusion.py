@@ -428,6 +428,15 @@ def test_unknown_sampler(pipe):
         with_sampler(pipe, "plms")
 
 
+def test_with_sampler_there_and_back_without_a_word(pipe, caplog):
+    solver, _ = with_sampler(pipe, "dpm")
+    assert not caplog.messages
+    again, _ = with_sampler(solver, "ancestral")
+    assert dict(again.scheduler.config) == dict(pipe.scheduler.config)
+    type(solver.scheduler).from_config(pipe.scheduler.config)  # elsewhere diffusers warns as before
+    assert "not expected" in caplog.text
+
+
 def test_with_sampler_keeps_the_class_names(pipe):
     assert with_sampler(pipe, "dpm")[0].class_names == pipe.class_names
 

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from diffusers import DPMSolverMultistepScheduler
@@ -27,10 +30,22 @@ def with_sampler(pipeline: SimpleDiffusionPipeline, sampler: str) -> tuple[Simpl
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}; got {sampler!r}.")
     if sampler == "dpm":
-        scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+        with _without_warnings():  # that it keeps the size of our schedule in its configuration and does not use it
+            scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
         options: dict[str, Any] = {}
     else:
         scheduler = ShiftedCosineScheduler.from_config(pipeline.scheduler.config)
         options = {"eta": 1.0 if sampler == "ancestral" else 0.0}
     shared = (pipeline.config.id2label, pipeline.guidance_unet)
     return SimpleDiffusionPipeline(pipeline.unet, scheduler, *shared), options
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    logger = logging.getLogger("diffusers.configuration_utils")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
