@@ -100,10 +100,13 @@ def main(argv: list[str] | None = None) -> None:
         for first, key in ((1, column), (3, f"{column}, among three guesses")):
             shares = recognised(classifier, inputs, truth, len(names), first)
             for row, share in zip(rows, shares):
-                row[key] = round(share, 3)
+                row[key] = None if np.isnan(share) else round(share, 3)
+            there = ~np.isnan(shares)
             means[key] = {
-                "of_classes": round(float(np.nanmean(shares)), 3),
-                "as_photographs_are_distributed": round(float(np.dot(shares, counts["training"]) / len(labels)), 3),
+                "of_classes": round(float(np.mean(np.array(shares)[there])), 3),
+                "as_photographs_are_distributed": round(
+                    float(np.average(np.array(shares)[there], weights=counts["training"][there])), 3
+                ),
             }
     for row in rows:
         print(row)

@@ -3,13 +3,13 @@
     python training/publish_simple_diffusion.py --name simple-diffusion-clothing-64 \\
         --runs outputs/clothing-32 outputs/clothing-64
     python benchmarks/sample_quality.py
-    python training/publish_simple_diffusion.py --name simple-diffusion-clothing-64 \\
-        --runs outputs/clothing-32 outputs/clothing-64 --quality benchmarks/results/sample_quality.json
+    python benchmarks/class_recognition.py --guidance 2.5
+    python training/publish_simple_diffusion.py --name simple-diffusion-clothing-64
 
-`--runs` are the output folders of the training in their order; the last one's pipeline is published. The second call
-adds what the benchmark measured on the published folder. Run the first alone and the card waits for its figures.
-`--guide` is a saved pipeline whose weaker network goes along as guidance_unet, `--guide_results` the results file that
-its card was made from.
+`--runs` are the output folders of the training in their order; the last one's pipeline is published. The call without
+them leaves the weights as they are: it draws the samples of the card anew and adds what the two benchmarks measured on
+the published folder. `--guide` is a saved pipeline whose weaker network goes along as guidance_unet, `--guide_results`
+the results file that its card was made from.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from hf_kexue.training_runs import portable_command
 
 HERE = Path(__file__).resolve().parent
 CARDS = HERE.parent / "model_cards"
+MEASURED = HERE.parent / "benchmarks" / "results"
 
 
 def stage(run: Path) -> dict[str, Any]:
@@ -50,19 +51,11 @@ def stage(run: Path) -> dict[str, Any]:
     }
 
 
-def figures(runs: list[Path], quality: Path, guide: Path | None) -> dict[str, Any]:
-    """Everything that the card quotes."""
+def of_training(runs: list[Path], guide: Path | None) -> dict[str, Any]:
+    """What the card tells of how the model came about."""
     last = json.loads((runs[-1] / "results.json").read_text())
     stages = [stage(run) for run in runs]
-    measured = json.loads(quality.read_text())
     environment = last["environment"]
-    table = []
-    for row in measured["rows"]:
-        what = row["what"]
-        if what == "samples":
-            what = f"samples, {row['sampler']}, {row['steps']} steps, guidance {row['guidance_scale']:g}"
-        table.append([what, row["kid_efflite0"], row["standard_error"]])
-    best = min((row for row in measured["rows"] if row["what"] == "samples"), key=lambda row: row["kid_efflite0"])
     device = environment["device"] + (f", {environment['threads']} threads" if environment["threads"] else "")
     versions = ", ".join(f"{name} {environment[name]}" for name in ("torch", "diffusers", "accelerate"))
     before = json.loads(guide.read_text()) if guide else None
@@ -71,7 +64,6 @@ def figures(runs: list[Path], quality: Path, guide: Path | None) -> dict[str, An
         "parameters": last["parameters"],
         "classes": last["classes"],
         "images_seen": sum(row["images_seen"] for row in stages),
-        "samples": measured["samples"],
         "training": [
             {"what": "parameters", "value": last["parameters"]},
             {"what": "photographs", "value": last["images"]},
@@ -83,6 +75,26 @@ def figures(runs: list[Path], quality: Path, guide: Path | None) -> dict[str, An
         ],
         "counted": "images",
         "stages": stages,
+    }
+
+
+def of_samples(name: str, measured: Path) -> dict[str, Any]:
+    """What the card tells of the samples, from the results of the two benchmarks in a folder."""
+    quality = json.loads((measured / "sample_quality.json").read_text())
+    table = []
+    for row in quality["rows"]:
+        what = row["what"]
+        if what == "samples":
+            what = f"samples, {row['sampler']}, {row['steps']} steps, guidance {row['guidance_scale']:g}"
+        table.append([what, row["kid_efflite0"], row["standard_error"]])
+    best = min((row for row in quality["rows"] if row["what"] == "samples"), key=lambda row: row["kid_efflite0"])
+    recognition = json.loads((measured / "class_recognition.json").read_text())
+    asked = ("photographs held out", name, f"{name}, among three guesses")
+    mean = ["all, as frequent as in training"]
+    mean += ["", *(recognition["means"][key]["as_photographs_are_distributed"] for key in asked)]
+    return {
+        "samples": quality["samples"],
+        "recognition": recognition["setting"],
         "evaluation": [
             {"metric": "KID-EffLite0", "value": best["kid_efflite0"], "dataset": "clothing-64", "split": "validation"},
         ],
@@ -90,37 +102,46 @@ def figures(runs: list[Path], quality: Path, guide: Path | None) -> dict[str, An
             {
                 "columns": ["", "KID-EffLite0", "standard error"],
                 "rows": table,
-                "command": f"python benchmarks/{measured['environment']['command']}",
-            }
+                "command": f"python benchmarks/{quality['environment']['command']}",
+            },
+            {
+                "columns": [
+                    "share recognised", "training photographs", "photographs held out", "samples",
+                    "samples, among three guesses",
+                ],
+                "rows": [
+                    [row["class"], row["training_photographs"], *(row[key] for key in asked)]
+                    for row in recognition["rows"]
+                ] + [mean],
+                "command": f"python benchmarks/{recognition['environment']['command']}",
+            },
         ],
-    }
+    }  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--runs", required=True, nargs="+", type=Path)
-    parser.add_argument("--quality", type=Path, help="results of benchmarks/sample_quality.py on the published folder")
+    parser.add_argument("--runs", nargs="+", type=Path, default=[])
     parser.add_argument("--guide", type=Path, help="saved pipeline whose network becomes the guidance_unet")
     parser.add_argument("--float16", action="store_true", help="store both networks so")
     parser.add_argument("--guide_results", type=Path, help="results file of the card of --guide")
     args = parser.parse_args()
-    folder = CARDS / args.name
-    if args.quality:
-        results = CARDS / "results" / f"{args.name}.json"
-        results.write_text(
-            json.dumps(figures(args.runs, args.quality, args.guide_results), indent=1, ensure_ascii=False) + "\n"
-        )
-        print(*write_cards(CARDS), sep="\n")
+    folder, path = CARDS / args.name, CARDS / "results" / f"{args.name}.json"
+    if args.runs:
+        weaker = SimpleDiffusionUViT2DModel.from_pretrained(args.guide, subfolder="unet") if args.guide else None
+        made = {"guidance_unet": weaker, "guidance_by_class": weaker is not None}
+        export_repository(SimpleDiffusionPipeline.from_pretrained(args.runs[-1] / "pipeline", **made), folder)
+        if args.float16:
+            store_as_float16(folder)
+        found = of_training(args.runs, args.guide_results)
+        path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"{folder}: now measure it, then call this script without --runs.")
         return
-    weaker = SimpleDiffusionUViT2DModel.from_pretrained(args.guide, subfolder="unet") if args.guide else None
-    export_repository(
-        SimpleDiffusionPipeline.from_pretrained(args.runs[-1] / "pipeline", guidance_unet=weaker), folder
-    )
-    if args.float16:
-        store_as_float16(folder)
     draw_classes(SimpleDiffusionPipeline.from_pretrained(folder), folder / "samples.png", per_class=6)
-    print(folder)
+    found = json.loads(path.read_text(encoding="utf-8")) | of_samples(args.name, MEASURED)
+    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(*write_cards(CARDS), sep="\n")
 
 
 if __name__ == "__main__":

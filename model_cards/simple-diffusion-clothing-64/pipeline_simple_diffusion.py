@@ -1269,6 +1269,8 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         guidance_unet ([`SimpleDiffusionUViT2DModel`], optional): a weaker model (fewer steps, smaller) for
             autoguidance (arXiv 2406.02507). A pipeline saved with one guides with it;
             `from_pretrained(..., guidance_unet=None)` leaves it out.
+        guidance_by_class (`bool`): whether the guidance_unet is not told the class, so that images move towards their
+            class as well as away from what the weaker model draws. What calls do unless they say otherwise.
     """
 
     _own_classes = (SimpleDiffusionUViT2DModel, ShiftedCosineScheduler)
@@ -1282,10 +1284,12 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         scheduler: SchedulerMixin,
         id2label: dict[int, str] | dict[str, str] | None = None,
         guidance_unet: SimpleDiffusionUViT2DModel | None = None,
+        guidance_by_class: bool = False,
     ) -> None:
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler, guidance_unet=guidance_unet)
         self.register_to_config(id2label={str(k): v for k, v in id2label.items()} if id2label else None)
+        self.register_to_config(guidance_by_class=guidance_by_class)
 
     @property
     def class_names(self) -> list[str]:
@@ -1351,6 +1355,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         guidance_scale: float = 1.0,
         guidance_interval: tuple[float, float] | None = None,
         guidance_unet: SimpleDiffusionUViT2DModel | None = None,
+        guidance_by_class: bool | None = None,
         upsample_factor: int = 1,
         upsample_guidance_scale: float = 1.2,
         upsample_guidance_interval: tuple[float, float] | None = (-float("inf"), 0.0),
@@ -1370,10 +1375,11 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         Args:
             batch_size: how many; the number of `class_labels` or `latents` where those are given.
             class_labels: one name or index per image, or one for all. None draws without a class.
-            guidance_scale: w of weak + w (strong - weak), where weak is the guidance_unet, or the network itself
-                without a class; 1 is off and costs one network call per step, else two.
+            guidance_scale: w of weak + w (strong - weak), where weak is the guidance_unet, with the class or without,
+                or the network itself without a class; 1 is off and costs one network call per step, else two.
             guidance_interval: (low, high) in logSNR where guidance acts; None is everywhere.
             guidance_unet: a weaker model in place of the pipeline's own one.
+            guidance_by_class: whether the guidance_unet is not told the class; None: as the pipeline was saved.
             upsample_factor: sample at this multiple of `sample_size`, steered by the prediction at `sample_size`,
                 without training (archives/10055). The scheduler must have the schedule of the large size.
             upsample_guidance_scale: 1 + w of the article.
@@ -1402,6 +1408,8 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         elif latents is not None:
             batch_size = len(latents)
         guidance_unet = guidance_unet or self.guidance_unet
+        if guidance_by_class is None:
+            guidance_by_class = self.config.guidance_by_class
         self._check_inputs(batch_size, guidance_scale, guidance_unet, upsample_factor, output_type)
         if set(callback_on_step_end_tensor_inputs) - {"latents"}:
             raise ValueError(f'Callbacks get "latents" alone, not {list(callback_on_step_end_tensor_inputs)}.')
@@ -1434,7 +1442,8 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             guided = guidance_scale != 1.0 and in_interval(float(logsnr), guidance_interval)
             if guided and guidance_unet is not None:
                 positive = self.unet(x_t, logsnr_batch, labels).sample.float()
-                negative = guidance_unet(x_t.to(guidance_unet.dtype), logsnr_batch, labels).sample.float()
+                told = None if guidance_by_class else labels
+                negative = guidance_unet(x_t.to(guidance_unet.dtype), logsnr_batch, told).sample.float()
             elif guided and labels is not None:
                 null = torch.full_like(labels, self.unet.config.num_class_embeds)
                 both = self.unet(torch.cat([x_t, x_t]), logsnr_batch.repeat(2), torch.cat([labels, null])).sample

@@ -468,15 +468,31 @@ def test_autoguidance_extrapolates_from_the_second_network():
     assert len(weak.calls) == len(strong.calls) == 50
 
 
-def test_a_saved_weaker_network_guides_by_itself(pipe, tmp_path):
+def test_guidance_by_class_extrapolates_from_the_second_network_without_a_class():
+    strong, weak = GaussianOracle((0.3, -0.3, 0.1), std=0.1), GaussianOracle((0.2, -0.2, 0.0), std=0.1)
+    pipe = oracle_pipe(strong)
+    options = {"num_inference_steps": 50, "eta": 0.0, "height": 32, "width": 32}
+    for by_class, expected in ((True, (0.6, -0.6)), (False, (0.4, -0.4)), (None, (0.4, -0.4))):
+        images = values(
+            draw(
+                pipe, class_labels=[0, 1], guidance_unet=weak, guidance_scale=2, guidance_by_class=by_class, **options
+            )
+        )
+        assert_close(images.mean(dim=(1, 2, 3)).tolist(), list(expected), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("by_class", [True, False])
+def test_a_saved_weaker_network_guides_by_itself(pipe, tmp_path, by_class):
     weak, options = make_unet(seed=1), {"class_labels": [0], "guidance_scale": 3.0}
-    SimpleDiffusionPipeline(pipe.unet, pipe.scheduler, pipe.config.id2label, weak).save_pretrained(tmp_path)
+    saved = SimpleDiffusionPipeline(pipe.unet, pipe.scheduler, pipe.config.id2label, weak, by_class)
+    saved.save_pretrained(tmp_path)
     close = {"rtol": 0, "atol": 1e-5}  # loaded weights lie otherwise in memory, which changes the order of sums
-    expected = values(draw(pipe, guidance_unet=weak, **options))
+    expected = values(draw(pipe, guidance_unet=weak, guidance_by_class=by_class, **options))
     loaded = SimpleDiffusionPipeline.from_pretrained(tmp_path)
     assert_close(values(draw(loaded, **options)), expected, **close)
     sampled, _ = with_sampler(loaded, "ancestral")
     assert sampled.guidance_unet is loaded.guidance_unet
+    assert sampled.config.guidance_by_class == by_class
     without = SimpleDiffusionPipeline.from_pretrained(tmp_path, guidance_unet=None)
     assert_close(values(draw(without, **options)), values(draw(pipe, **options)), **close)
 

@@ -36,7 +36,7 @@ def with_sampler(pipeline: SimpleDiffusionPipeline, sampler: str) -> tuple[Simpl
     else:
         scheduler = ShiftedCosineScheduler.from_config(pipeline.scheduler.config)
         options = {"eta": 1.0 if sampler == "ancestral" else 0.0}
-    shared = (pipeline.config.id2label, pipeline.guidance_unet)
+    shared = (pipeline.config.id2label, pipeline.guidance_unet, pipeline.config.guidance_by_class)
     return SimpleDiffusionPipeline(pipeline.unet, scheduler, *shared), options
 
 
