@@ -119,15 +119,17 @@ def of_samples(name: str, measured: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True)
     parser.add_argument("--runs", nargs="+", type=Path, default=[])
     parser.add_argument("--guide", type=Path, help="saved pipeline whose network becomes the guidance_unet")
     parser.add_argument("--float16", action="store_true", help="store both networks so")
     parser.add_argument("--guide_results", type=Path, help="results file of the card of --guide")
-    args = parser.parse_args()
-    folder, path = CARDS / args.name, CARDS / "results" / f"{args.name}.json"
+    parser.add_argument("--cards", type=Path, default=CARDS, help="folder of the cards")
+    parser.add_argument("--measured", type=Path, default=MEASURED, help="folder with the results of the benchmarks")
+    args = parser.parse_args(argv)
+    folder, path = args.cards / args.name, args.cards / "results" / f"{args.name}.json"
     if args.runs:
         weaker = SimpleDiffusionUViT2DModel.from_pretrained(args.guide, subfolder="unet") if args.guide else None
         made = {"guidance_unet": weaker, "guidance_by_class": weaker is not None}
@@ -138,10 +140,12 @@ def main() -> None:
         path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"{folder}: now measure it, then call this script without --runs.")
         return
+    if not path.is_file():
+        raise ValueError(f"{args.name} is not published yet: give its --runs.")
     draw_classes(SimpleDiffusionPipeline.from_pretrained(folder), folder / "samples.png", per_class=6)
-    found = json.loads(path.read_text(encoding="utf-8")) | of_samples(args.name, MEASURED)
+    found = json.loads(path.read_text(encoding="utf-8")) | of_samples(args.name, args.measured)
     path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(*write_cards(CARDS), sep="\n")
+    print(*write_cards(args.cards), sep="\n")
 
 
 if __name__ == "__main__":

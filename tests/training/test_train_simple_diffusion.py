@@ -499,3 +499,55 @@ def test_unknown_names_are_usage_messages(script, pictures, tmp_path, options, c
     assert stopped.value.code == 2
     assert options[1 if options[0] == "--preset" else 0] in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+# ---- training/publish_simple_diffusion.py
+
+
+def test_publishing(script, finished, tmp_path, monkeypatch):
+    """First the folder, with a weaker network and in half the bytes; then its card, which quotes the benchmarks."""
+    pytest.importorskip("jinja2", reason="the extra hf-kexue[train] is not installed")
+    monkeypatch.syspath_prepend(str(TRAINING))
+    import publish_simple_diffusion
+
+    source, cards, name = TRAINING.parent / "model_cards", tmp_path / "cards", "simple-diffusion-clothing-64"
+    for folder in ("texts", "results"):
+        (cards / folder).mkdir(parents=True)
+    shutil.copy(source / "_template.md", cards)
+    shutil.copy(source / "texts" / f"{name}.yaml", cards / "texts")
+    samples = {"what": "samples", "sampler": "dpm", "steps": 20, "guidance_scale": 2.5, "standard_error": 0.001}
+    rows = [{"what": "blurred", "kid_efflite0": 0.0011, "standard_error": 0.002}]
+    rows += [samples | {"kid_efflite0": value} for value in (0.4242, 0.3131)]
+    quality = {"samples": 432, "rows": rows, "environment": {"command": "sample_quality.py --a b"}}
+    keys = ("photographs held out", name, f"{name}, among three guesses")
+    recognition = {
+        "setting": {"per_class": 29, "guidance": 2.5, "steps": 20},
+        "rows": [{"class": "hat", "training_photographs": 8, **dict(zip(keys, (0.91, 0.62, 0.73)))}],
+        "means": {key: {"as_photographs_are_distributed": value} for key, value in zip(keys, (0.81, 0.52, 0.63))},
+        "environment": {"command": "class_recognition.py --c d"},
+    }
+    for benchmark, figures in (("sample_quality", quality), ("class_recognition", recognition)):
+        (tmp_path / f"{benchmark}.json").write_text(json.dumps(figures))
+    told = ["--name", name, "--cards", str(cards), "--measured", str(tmp_path)]
+    with pytest.raises(ValueError, match="is not published yet: give its --runs"):
+        publish_simple_diffusion.main(told)
+    publish_simple_diffusion.main([
+        *told, "--runs", str(finished[0]), "--guide", str(finished[0] / "pipeline"), "--float16",
+        "--guide_results", str(source / "results" / f"{name}.json"),
+    ])  # fmt: skip
+    pipeline = SimpleDiffusionPipeline.from_pretrained(cards / name)
+    assert pipeline.config.guidance_by_class
+    assert pipeline.guidance_unet is not None
+    torch.testing.assert_close(
+        pipeline.unet.state_dict(), {key: value.half().float() for key, value in weights(finished[0]).items()}
+    )
+    publish_simple_diffusion.main(told)
+    card = (cards / name / "README.md").read_text(encoding="utf-8")
+    for words in (
+        "value: 0.3131", "| samples, dpm, 20 steps, guidance 2.5 | 0.4242 | 0.001 |", "| blurred | 0.0011 | 0.002 |",
+        "| hat | 8 | 0.91 | 0.62 | 0.73 |", "| 0.81 | 0.52 | 0.63 |", "432 samples", "29 samples",
+        "python benchmarks/sample_quality.py --a b\n", "python benchmarks/class_recognition.py --c d\n",
+    ):  # fmt: skip
+        assert words in card, words
+    with Image.open(cards / name / "samples.png") as sheet:
+        assert sheet.size == (2 * 6 * 16 + 16, 16)
