@@ -28,7 +28,7 @@ from hf_kexue.drawing import draw_by_diffusion, draw_by_gan
 CARDS = REPOSITORY / "model_cards"
 
 
-def photographs(dataset: str, split: str, resolution: int) -> tuple[list[Image.Image], np.ndarray, list[str]]:
+def labelled_photographs(dataset: str, split: str, resolution: int) -> tuple[list[Image.Image], np.ndarray, list[str]]:
     """Pictures of a split as the training script sees them, their labels, the names of the classes."""
     source = load_images(dataset, split=split, label_column="auto")
     examples = ImageDataset(source, resolution)
@@ -74,16 +74,16 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["simple-diffusion-clothing-64", "rsgan-clothing-64"])
     parser.add_argument("--per_class", type=int, default=30, help="samples of each class and model")
-    parser.add_argument("--guidance", type=float, default=2.0, help="of the diffusion model")
+    parser.add_argument("--guidance", type=float, default=2.5, help="of the diffusion model")
     parser.add_argument("--steps", type=int, default=20, help="of DPM-Solver++")
     parser.add_argument("--dataset", default=str(EMBEDDED), help="folder or Hub id with classes and both splits")
     parser.add_argument("--held_out_split", default="validation")
     parser.add_argument("--name", default="class_recognition", help="of the results file")
     args = parser.parse_args(argv)
 
-    images, labels, names = photographs(args.dataset, "train", 64)
+    images, labels, names = labelled_photographs(args.dataset, "train", 64)
     classifier = fit_classifier(features(tqdm(images, desc="training photographs")).numpy(), labels)
-    held_out, held_out_labels, _ = photographs(args.dataset, args.held_out_split, 64)
+    held_out, held_out_labels, _ = labelled_photographs(args.dataset, args.held_out_split, 64)
     asked = np.repeat(np.arange(len(names)), args.per_class)
     columns = {"photographs held out": (features(held_out).numpy(), held_out_labels)}
     for model in args.models:

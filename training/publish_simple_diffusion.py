@@ -3,7 +3,7 @@
     python training/publish_simple_diffusion.py --name simple-diffusion-clothing-64 \\
         --runs outputs/clothing-32 outputs/clothing-64
     python benchmarks/sample_quality.py
-    python benchmarks/class_recognition.py --guidance 2.5
+    python benchmarks/class_recognition.py
     python training/publish_simple_diffusion.py --name simple-diffusion-clothing-64
 
 `--runs` are the output folders of the training in their order; the last one's pipeline is published. The call without
