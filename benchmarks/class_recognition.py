@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from PIL import Image
 from results import REPOSITORY, write_results
-from sample_quality import EMBEDDED, features
+from sample_quality import EMBEDDED, draw, features
 from tqdm.auto import tqdm
 
 from hf_kexue import RSGANPipeline, SimpleDiffusionPipeline
 from hf_kexue.data.images import ImageDataset, load_images
-from hf_kexue.drawing import draw_by_diffusion, draw_by_gan
+from hf_kexue.drawing import draw_by_gan
 
 CARDS = REPOSITORY / "model_cards"
 
@@ -56,18 +56,13 @@ def recognised(classifier: Any, inputs: np.ndarray, labels: np.ndarray, classes:
     return [float(hit[labels == c].mean()) if (labels == c).any() else float("nan") for c in range(classes)]
 
 
-def draw(name: str, labels: list[str], guidance: float, steps: int, batch_size: int = 34) -> list[Image.Image]:
+def draw_published(name: str, labels: list[str], guidance: float, steps: int) -> list[Image.Image]:
     """One picture per label from a published model, a diffusion model or a GAN."""
-    generator, images = torch.Generator().manual_seed(0), []
     if (CARDS / name / "unet").is_dir():
-        diffusion = SimpleDiffusionPipeline.from_pretrained(CARDS / name)
-        for start in tqdm(range(0, len(labels), batch_size), desc=name, unit="batch"):
-            images += draw_by_diffusion(
-                diffusion, labels[start : start + batch_size], guidance_scale=guidance, steps=steps, sampler="dpm",
-                generator=generator, progress=False,
-            )  # fmt: skip
-        return images
-    return draw_by_gan(RSGANPipeline.from_pretrained(CARDS / name), labels, generator=generator)
+        diffusion: Any = SimpleDiffusionPipeline.from_pretrained(CARDS / name)
+        return draw(diffusion, labels, sampler="dpm", steps=steps, guidance=guidance, batch_size=34)
+    chance = torch.Generator().manual_seed(0)
+    return draw_by_gan(RSGANPipeline.from_pretrained(CARDS / name), labels, generator=chance)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -87,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     asked = np.repeat(np.arange(len(names)), args.per_class)
     columns = {"photographs held out": (features(held_out).numpy(), held_out_labels)}
     for model in args.models:
-        samples = draw(model, [names[c] for c in asked], args.guidance, args.steps)
+        samples = draw_published(model, [names[c] for c in asked], args.guidance, args.steps)
         columns[model] = (features(samples).numpy(), asked)
 
     counts = {"training": np.bincount(labels), "held_out": np.bincount(held_out_labels, minlength=len(names))}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ def class_mix(dataset: str, count: int) -> list[int]:
 
 
 def draw(
-    pipeline: SimpleDiffusionPipeline, labels: list[int], *, sampler: str, steps: int, guidance: float,
+    pipeline: SimpleDiffusionPipeline, labels: Sequence[int | str], *, sampler: str, steps: int, guidance: float,
     interval: tuple[float, float] | None = None, seed: int = 0, batch_size: int = 50,
 ) -> list[Image.Image]:  # fmt: skip
     """One picture per label."""
