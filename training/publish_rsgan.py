@@ -1,12 +1,13 @@
-"""Turn a finished run into a published model: its Hub folder, its pictures, its figures, its card.
+"""Turn a finished run into a published model: its Hub folder, its figures, its card.
 
     python training/publish_rsgan.py --name rsgan-clothing-64 --run outputs/rsgan-clothing-64
-    python training/publish_rsgan.py --name rsgan-clothing-64 --run outputs/rsgan-clothing-64 \\
-        --ablation benchmarks/results/gan_losses.json benchmarks/results/gan_losses_dcgan.json
+    python benchmarks/class_recognition.py
+    python training/publish_rsgan.py --name rsgan-clothing-64
 
-Folder and pictures are made in every call. The kernel distance is measured here, as benchmarks/sample_quality.py does
-it, with the truncations asked for. `--ablation` adds what benchmarks/gan_losses.py found, a table for each task of
-each file.
+With `--run` the folder is made, and the kernel distance measured as benchmarks/sample_quality.py does it, with the
+truncations asked for. The call without it leaves the weights as they are: it draws the pictures of the card anew and
+adds what benchmarks/class_recognition.py measured on the published folder, and for each task of each network what
+benchmarks/gan_losses.py found of the losses.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measured_tables import loss_tables, recognition_table
 
 from hf_kexue import RSGANPipeline
 from hf_kexue.cards import write_cards
@@ -29,6 +31,7 @@ from train_rsgan import EMBEDDED, Arguments, distance, held_out_features  # isor
 
 HERE = Path(__file__).resolve().parent
 CARDS = HERE.parent / "model_cards"
+MEASURED = HERE.parent / "benchmarks" / "results"
 
 
 def draw_samples(pipeline: RSGANPipeline, path: Path, per_class: int = 6) -> None:
@@ -47,7 +50,7 @@ def draw_interpolation(pipeline: RSGANPipeline, path: Path, classes: list[str], 
     image_grid(images, steps).save(path)
 
 
-def measured(pipeline: RSGANPipeline, truncations: list[float], samples: int) -> list[list[Any]]:
+def kernel_distances(pipeline: RSGANPipeline, truncations: list[float], samples: int) -> list[list[Any]]:
     """Rows of truncation, KID-EffLite0 and its standard error, against the first validation photographs."""
     args = Arguments(distance_images=samples)
     held_out = held_out_features(args, load_images(str(EMBEDDED), split="validation"))
@@ -60,27 +63,8 @@ def measured(pipeline: RSGANPipeline, truncations: list[float], samples: int) ->
     return rows
 
 
-def loss_tables(path: Path) -> list[dict[str, Any]]:
-    """For each task of benchmarks/gan_losses.py: the losses, and the means of what was measured over their seeds."""
-    results = json.loads(path.read_text())
-    environment, tables = results.pop("environment"), []
-    for task, part in results.items():
-        measures = [key for key in part["losses"][0] if key not in ("loss", "cpu_seconds")]
-        seeds = len({row["seed"] for row in part["rows"]})
-        what, command = task, f"gan_losses.py --task {task}"
-        if task == "cifar10":
-            setting, command = part["setting"], environment["command"]
-            what = f"{task}, network {setting['network']}, {setting['steps']} steps of {setting['batch_size']}"
-        tables.append({
-            "columns": [f"{what}, {seeds} seeds: loss", *(key.replace("_", " ") for key in measures)],
-            "rows": [[row["loss"], *(row[key] for key in measures)] for row in part["losses"]],
-            "command": f"python benchmarks/{command}",
-        })  # fmt: skip
-    return tables
-
-
-def figures(run: Path, rows: list[list[Any]], samples: int, losses: list[dict[str, Any]]) -> dict[str, Any]:
-    """Everything that the card quotes."""
+def of_run(run: Path, rows: list[list[Any]], samples: int) -> dict[str, Any]:
+    """What the card tells of how the model came about, and of the distances just measured."""
     results = json.loads((run / "results.json").read_text())
     environment, arguments = results["environment"], results["arguments"]
     command = portable_command(shlex.split(environment["command"]))
@@ -127,33 +111,49 @@ def figures(run: Path, rows: list[list[Any]], samples: int, losses: list[dict[st
                 "columns": ["", "KID-EffLite0", "standard error"],
                 "rows": rows,
                 "command": f"python training/publish_rsgan.py --name rsgan-clothing-64 --run outputs/{run.name}",
-            },
-            *losses,
+            }
         ],
     }
+
+
+def of_benchmarks(name: str, distances: dict[str, Any], measured: Path) -> dict[str, Any]:
+    """What the card tells beside the table of distances, from the results of the two benchmarks in a folder."""
+    recognition = json.loads((measured / "class_recognition.json").read_text())
+    losses = [json.loads(path.read_text()) for path in sorted(measured.glob("gan_losses*.json"))]
+    tables = [distances, recognition_table(recognition, name)]
+    for results in losses:
+        tables += loss_tables(results)
+    return {"recognition": recognition["setting"], "tables": tables}
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--run", required=True, type=Path, help="output folder of the training")
+    parser.add_argument("--run", type=Path, help="output folder of the training")
     parser.add_argument("--truncation", nargs="+", type=float, default=[1.0, 0.8], help="in (0, 1], each measured")
     parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--interpolate", nargs="+", default=["Dress", "Pants", "Shoes", "T-Shirt"], help="classes")
-    parser.add_argument("--ablation", type=Path, nargs="+", default=[], help="results of benchmarks/gan_losses.py")
     parser.add_argument("--cards", type=Path, default=CARDS, help="folder of the cards")
+    parser.add_argument("--measured", type=Path, default=MEASURED, help="folder with the results of the benchmarks")
     args = parser.parse_args(argv)
-    if not (args.run / "results.json").is_file():
-        raise ValueError(f"{args.run} holds no results.json: it is no finished run of training/train_rsgan.py.")
-    folder = args.cards / args.name
-    pipeline = RSGANPipeline.from_pretrained(args.run / "pipeline")
-    export_repository(pipeline, folder)
+    folder, path = args.cards / args.name, args.cards / "results" / f"{args.name}.json"
+    if args.run:
+        if not (args.run / "results.json").is_file():
+            raise ValueError(f"{args.run} holds no results.json: it is no finished run of training/train_rsgan.py.")
+        pipeline = RSGANPipeline.from_pretrained(args.run / "pipeline")
+        export_repository(pipeline, folder)
+        found = of_run(args.run, kernel_distances(pipeline, args.truncation, args.samples), args.samples)
+        path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"{folder}: now measure it, then call this script without --run.")
+        return
+    if not path.is_file():
+        raise ValueError(f"{args.name} is not published yet: give its --run.")
+    pipeline = RSGANPipeline.from_pretrained(folder)
     draw_samples(pipeline, folder / "samples.png")
     draw_interpolation(pipeline, folder / "interpolation.png", args.interpolate)
-    tables = [table for path in args.ablation for table in loss_tables(path)]
-    found = figures(args.run, measured(pipeline, args.truncation, args.samples), args.samples, tables)
-    results = args.cards / "results" / f"{args.name}.json"
-    results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    before = json.loads(path.read_text(encoding="utf-8"))
+    found = before | of_benchmarks(args.name, before["tables"][0], args.measured)
+    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(*write_cards(args.cards), sep="\n")
 
 

@@ -20,6 +20,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from measured_tables import recognition_table
+
 from hf_kexue.cards import write_cards
 from hf_kexue.demo_images import draw_classes
 from hf_kexue.hub import export_repository, store_as_float16
@@ -89,9 +91,6 @@ def of_samples(name: str, measured: Path) -> dict[str, Any]:
         table.append([what, row["kid_efflite0"], row["standard_error"]])
     best = min((row for row in quality["rows"] if row["what"] == "samples"), key=lambda row: row["kid_efflite0"])
     recognition = json.loads((measured / "class_recognition.json").read_text())
-    asked = ("photographs held out", name, f"{name}, among three guesses")
-    mean = ["all, as frequent as in training"]
-    mean += ["", *(recognition["means"][key]["as_photographs_are_distributed"] for key in asked)]
     return {
         "samples": quality["samples"],
         "recognition": recognition["setting"],
@@ -104,19 +103,9 @@ def of_samples(name: str, measured: Path) -> dict[str, Any]:
                 "rows": table,
                 "command": f"python benchmarks/{quality['environment']['command']}",
             },
-            {
-                "columns": [
-                    "share recognised", "training photographs", "photographs held out", "samples",
-                    "samples, among three guesses",
-                ],
-                "rows": [
-                    [row["class"], row["training_photographs"], *(row[key] for key in asked)]
-                    for row in recognition["rows"]
-                ] + [mean],
-                "command": f"python benchmarks/{recognition['environment']['command']}",
-            },
+            recognition_table(recognition, name),
         ],
-    }  # fmt: skip
+    }
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -292,7 +292,7 @@ def test_unknown_names_are_usage_messages(script, photographs, tmp_path, options
 
 
 def test_publishing(script, tmp_path, monkeypatch):
-    """One step on the embedded photographs: the folder loads, the card quotes the run, the distance and the losses."""
+    """One step on the embedded photographs: the folder loads, the card quotes run, distance and benchmarks."""
     pytest.importorskip("jinja2", reason="the extra hf-kexue[train] is not installed")
     pytest.importorskip("efficientnet_lite_pytorch", reason="the extra hf-kexue[metrics] is not installed")
     monkeypatch.syspath_prepend(str(TRAINING))
@@ -305,17 +305,27 @@ def test_publishing(script, tmp_path, monkeypatch):
     shutil.copy(source / "_template.md", cards)
     shutil.copy(source / "texts" / "rsgan-clothing-64.yaml", cards / "texts")
     row = {"loss": "SGAN", "cpu_seconds": 1.0, "modes": 4711, "reverse_kl": 0.125}
-    measured = {"gaussians": {"losses": [row], "rows": [{**row, "seed": 0}]}, "environment": {}}
-    (tmp_path / "losses.json").write_text(json.dumps(measured))
+    toys = {"gaussians": {"losses": [row], "rows": [{**row, "seed": 0}]}, "environment": {}}
     row = {"loss": "SGAN", "kid_efflite0": 0.8642}
     part = {"setting": {"network": "r3-8-8", "steps": 37, "batch_size": 16}, "losses": [row]}
     part["rows"] = [row | {"seed": 0}]
-    measured = {"cifar10": part, "environment": {"command": "gan_losses.py --task x y"}}
-    (tmp_path / "photographs.json").write_text(json.dumps(measured))
-    publish_rsgan.main([
-        "--name", "rsgan-clothing-64", "--run", str(tmp_path / "run"), "--cards", str(cards), "--samples", "8",
-        "--truncation", "0.5", "--ablation", str(tmp_path / "losses.json"), str(tmp_path / "photographs.json"),
-    ])  # fmt: skip
+    photographed = {"cifar10": part, "environment": {"command": "gan_losses.py --task x y"}}
+    keys = ("photographs held out", "rsgan-clothing-64", "rsgan-clothing-64, among three guesses")
+    recognition = {
+        "setting": {"per_class": 29, "guidance": 2.5, "steps": 20},
+        "rows": [{"class": "Hat", "training_photographs": 8, **dict(zip(keys, (0.91, 0.62, 0.73)))}],
+        "means": {key: {"as_photographs_are_distributed": value} for key, value in zip(keys, (0.81, 0.52, 0.63))},
+        "environment": {"command": "class_recognition.py --c d"},
+    }
+    for benchmark, figures in (
+        ("gan_losses", toys), ("gan_losses_r3", photographed), ("class_recognition", recognition),
+    ):  # fmt: skip
+        (tmp_path / f"{benchmark}.json").write_text(json.dumps(figures))
+    told = ["--name", "rsgan-clothing-64", "--cards", str(cards), "--measured", str(tmp_path)]
+    with pytest.raises(ValueError, match="is not published yet: give its --run"):
+        publish_rsgan.main(told)
+    publish_rsgan.main([*told, "--run", str(tmp_path / "run"), "--samples", "8", "--truncation", "0.5"])
+    publish_rsgan.main(told)
     folder = cards / "rsgan-clothing-64"
     card = (folder / "README.md").read_text(encoding="utf-8")
     found = json.loads((cards / "results" / "rsgan-clothing-64.json").read_text())
@@ -325,6 +335,10 @@ def test_publishing(script, tmp_path, monkeypatch):
         "cifar10, network r3-8-8, 37 steps of 16, 1 seeds: loss | kid efflite0 |",
         "| SGAN | 0.8642 |",
         "python benchmarks/gan_losses.py --task x y\n",
+        "29 samples",
+        "| Hat | 8 | 0.91 | 0.62 | 0.73 |",
+        "| 0.81 | 0.52 | 0.63 |",
+        "python benchmarks/class_recognition.py --c d\n",
         "accelerate launch training/",
         "truncation 0.5",
         f"{found['evaluation'][0]['value']}",
