@@ -95,7 +95,9 @@ def _images(page: Page) -> None:
         with gr.Column(scale=1):
             names = page.classes("images")
             label = gr.Dropdown([*names, NO_CLASS], value=names[0] if names else NO_CLASS, label="Class")
-            guidance = gr.Slider(1, 8, value=2, step=0.5, label="Guidance", info="1 is off; more is more typical")
+            guidance = gr.Slider(
+                1, 8, value=page.guidance(), step=0.5, label="Guidance", info="1 is off; more is more typical"
+            )
             count = gr.Slider(1, MOST_IMAGES, value=4, step=1, label="Images")
             steps = gr.Slider(2, 64, value=20, step=1, label="Steps")
             seed = gr.Number(0, label="Seed", precision=0)

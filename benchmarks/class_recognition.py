@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["simple-diffusion-clothing-64", "rsgan-clothing-64"])
     parser.add_argument("--per_class", type=int, default=30, help="samples of each class and model")
-    parser.add_argument("--guidance", type=float, default=2.5, help="of the diffusion model")
+    parser.add_argument("--guidance", type=float, default=5.0, help="of the diffusion model; 5 is saved with ours")
     parser.add_argument("--steps", type=int, default=20, help="of DPM-Solver++")
     parser.add_argument("--dataset", default=str(EMBEDDED), help="folder or Hub id with classes and both splits")
     parser.add_argument("--held_out_split", default="validation")

@@ -1,7 +1,7 @@
 """Kernel distance of a pipeline's samples to held-out photographs, beside what real and blurred photographs reach.
 
     python benchmarks/sample_quality.py                                    # the published model
-    python benchmarks/sample_quality.py --guidance 1.5 2 3 --name guidance # any settings
+    python benchmarks/sample_quality.py --guidance 2 5 7 --name guidance   # any settings
     python benchmarks/sample_quality.py --settings dpm:20 ancestral:256 --guidance 1 --samples 200 --name samplers
 
 Measure: KID-EffLite0 (hf_kexue.metrics.feature_extractors), samples against the first 400 validation photographs.
@@ -72,7 +72,7 @@ def main() -> None:
         "--dataset", default=str(EMBEDDED), help="folder or Hub id with the splits train and validation"
     )
     parser.add_argument("--settings", nargs="+", default=["dpm:20"], help="sampler:steps, any number of them")
-    parser.add_argument("--guidance", nargs="+", type=float, default=[2.0])
+    parser.add_argument("--guidance", nargs="+", type=float, help="scales; default: as the pipeline was saved")
     parser.add_argument("--interval", nargs=2, type=float, help="logSNR range of the guidance")
     parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--device", default="cpu")
@@ -91,7 +91,7 @@ def main() -> None:
     labels = class_mix(args.dataset, args.samples)
     for setting in args.settings:
         sampler, steps = setting.split(":")
-        for guidance in args.guidance:
+        for guidance in args.guidance or [pipeline.config.guidance_scale]:
             started = time.perf_counter()
             images = draw(
                 pipeline, labels, sampler=sampler, steps=int(steps), guidance=guidance,

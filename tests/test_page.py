@@ -55,6 +55,11 @@ def pixels(picture):
     return np.asarray(picture, dtype=int)
 
 
+def test_the_slider_begins_at_the_guidance_that_was_saved(page, tmp_path):
+    assert page.guidance() == 2.0
+    assert Page(str(tmp_path)).guidance() == 1.0
+
+
 def test_images_depend_on_class_guidance_and_seed(page):
     def draw(label="Hat", guidance=2.0, seed=0):
         images = page.images(label, guidance, 2, 3, seed)

@@ -113,6 +113,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--runs", nargs="+", type=Path, default=[])
     parser.add_argument("--guide", type=Path, help="saved pipeline whose network becomes the guidance_unet")
+    parser.add_argument("--guide_share", type=float, default=0.2, help="its guidance_unet_share, from 0 to 1")
+    parser.add_argument("--guidance_scale", type=float, help="saved with the model in place of the run's own")
     parser.add_argument("--float16", action="store_true", help="store both networks so")
     parser.add_argument("--guide_results", type=Path, help="results file of the card of --guide")
     parser.add_argument("--cards", type=Path, default=CARDS, help="folder of the cards")
@@ -121,7 +123,9 @@ def main(argv: list[str] | None = None) -> None:
     folder, path = args.cards / args.name, args.cards / "results" / f"{args.name}.json"
     if args.runs:
         weaker = SimpleDiffusionUViT2DModel.from_pretrained(args.guide, subfolder="unet") if args.guide else None
-        made = {"guidance_unet": weaker, "guidance_by_class": weaker is not None}
+        made = {"guidance_unet": weaker, "guidance_unet_share": args.guide_share if weaker else 1.0}
+        if args.guidance_scale is not None:
+            made["guidance_scale"] = args.guidance_scale
         export_repository(SimpleDiffusionPipeline.from_pretrained(args.runs[-1] / "pipeline", **made), folder)
         if args.float16:
             store_as_float16(folder)

@@ -116,7 +116,9 @@ class Arguments(PublishingArguments):
     validation_steps: int = option(1000, "Optimizer steps between validation losses.")
     sample_steps: int = option(2000, "Optimizer steps between sample grids; 0 for none, not even at the end.")
     sample_inference_steps: int = option(32, "Network evaluations per sampled image.")
-    sample_guidance_scale: float = option(2.0, "Guidance of the sample grids of a class-conditional model.")
+    sample_guidance_scale: float = option(
+        2.0, "Guidance of a class-conditional model: of the sample grids, and saved with it."
+    )
     logging_steps: int = option(20, "Optimizer steps between log lines.")
     tracker: str = option("tensorboard", "Any tracker that Accelerate knows, or 'none'.")
     dry_run: bool = option(False, "Print the manifest and the size of the network, then stop.")
@@ -219,7 +221,6 @@ def sample_grid(pipeline: SimpleDiffusionPipeline, args: Arguments, columns: int
     images = pipeline(
         batch_size=4 * columns,
         class_labels=labels,
-        guidance_scale=args.sample_guidance_scale if labels else 1.0,
         num_inference_steps=args.sample_inference_steps,
         generator=torch.Generator().manual_seed(args.seed),
     ).images
@@ -303,7 +304,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     state.count_in(args.train_batch_size * accelerator.num_processes)
     if args.tracker != "none":
         accelerator.init_trackers("simple_diffusion", {key: str(value) for key, value in asdict(args).items()})
-    pipeline = SimpleDiffusionPipeline(network, scheduler, dict(enumerate(source.label_names)) or None)
+    guidance_scale = args.sample_guidance_scale if num_classes else 1.0
+    names = dict(enumerate(source.label_names)) or None
+    pipeline = SimpleDiffusionPipeline(network, scheduler, names, guidance_scale=guidance_scale)
     if args.compile:
         trained.compile_repeated_blocks(dynamic=False)
     history = History(accelerator, output_dir / "history.jsonl", resumed_at=state.step)

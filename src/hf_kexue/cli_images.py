@@ -11,7 +11,7 @@ from .cli_files import MODEL_HELP
 from .saved_models import IMAGES, saved_class
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "SimpleDiffusionPipeline": {"guidance_scale": 2.0, "steps": 64, "sampler": "ancestral", "size": None},
+    "SimpleDiffusionPipeline": {"guidance_scale": None, "steps": 64, "sampler": "ancestral", "size": None},
     "RSGANPipeline": {"truncation": None, "to_seed": None},
 }
 """What each kind of pipeline takes beside the options of both."""
@@ -27,7 +27,9 @@ def generate(
     classes: Annotated[str, typer.Option(help="Class names, comma-separated; default: every class once.")] = "",
     per_class: Annotated[int, typer.Option(min=1, help="Images of each class (or in all, without classes).")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same pictures.")] = 0,
-    guidance_scale: Annotated[float | None, typer.Option(help="Simple diffusion: 1 is off; default 2.")] = None,
+    guidance_scale: Annotated[
+        float | None, typer.Option(help="Simple diffusion: 1 is off; default: as the model was saved.")
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Simple diffusion: network evaluations per image; default 64.")
     ] = None,

@@ -36,7 +36,9 @@ def evaluate(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Texts: at once; default 32.")] = None,
     images: Annotated[int | None, typer.Option(min=4, help="Images: how many; default 400.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Images: of the samples; default 0.")] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="Simple diffusion: 1 is off; default 2.")] = None,
+    guidance_scale: Annotated[
+        float | None, typer.Option(help="Simple diffusion: 1 is off; default: as the model was saved.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Simple diffusion: evaluations; default 20.")] = None,
     sampler: Annotated[str | None, typer.Option(help="Simple diffusion: ancestral, ddim or dpm; default dpm.")] = None,
     truncation: Annotated[float | None, typer.Option(help="GAN: above 0, up to 1; default 1.")] = None,

@@ -18,7 +18,6 @@ from .training_runs import class_sheet
 
 PUBLISHED = Path("model_cards/simple-diffusion-clothing-64")
 SCRIPT = Path("training/train_simple_diffusion.py")
-GUIDANCE = 2.5  # between the nearest to photographs (2) and the clearest classes (3)
 
 
 def published(repository: Path, output: Path) -> Section:
@@ -78,9 +77,7 @@ def draw_classes(pipeline: SimpleDiffusionPipeline, path: Path, per_class: int) 
     images = []
     for start in range(0, len(labels), 16):
         part = labels[start : start + 16]
-        images += draw_by_diffusion(
-            pipeline, part, guidance_scale=GUIDANCE, steps=20, sampler="dpm", generator=generator
-        )
+        images += draw_by_diffusion(pipeline, part, steps=20, sampler="dpm", generator=generator)
     class_sheet(images, per_class).save(path)
 
 

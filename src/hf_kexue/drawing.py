@@ -43,7 +43,7 @@ def draw_by_diffusion(
     pipeline: Any,
     labels: Labels,
     *,
-    guidance_scale: float = 2.0,
+    guidance_scale: float | None = None,
     steps: int = 64,
     sampler: str = "ancestral",
     size: int | None = None,
@@ -55,7 +55,7 @@ def draw_by_diffusion(
     Args:
         pipeline: `SimpleDiffusionPipeline`.
         labels: of `class_rows`, repeated as wanted.
-        guidance_scale: 1 is off; without classes it is off anyway.
+        guidance_scale: 1 is off, None as the pipeline was saved; without classes it is off anyway.
         steps, sampler, size: network evaluations, name as of `with_sampler`, pixels (None: of the training).
         generator: of the noise.
         progress: show a bar of the steps.

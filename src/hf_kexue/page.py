@@ -80,6 +80,13 @@ class Page:
         except (ValueError, OSError):
             return []
 
+    def guidance(self) -> float:
+        """How strongly the model of simple diffusion guides as it was saved; 1, which is off, if it is not there."""
+        try:
+            return self.model("images").config.guidance_scale
+        except (ValueError, OSError):
+            return 1.0
+
     def images(self, label: str, guidance: float, count: int, steps: int, seed: int) -> list[Image.Image]:
         """Samples of simple diffusion, by DPM-Solver++.
 

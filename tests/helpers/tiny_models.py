@@ -22,7 +22,8 @@ def save_pipeline(folder, labels=None, sample_size=16):
         torch.nn.init.normal_(unet.transformer_modulation.weight, std=0.5)
         torch.nn.init.normal_(unet.class_embedding.weight)
     scheduler = ShiftedCosineScheduler(sample_size=sample_size)
-    SimpleDiffusionPipeline(unet, scheduler, dict(enumerate(labels)) if labels else None).save_pretrained(folder)
+    guided = {"id2label": dict(enumerate(labels)), "guidance_scale": 2.0} if labels else {}
+    SimpleDiffusionPipeline(unet, scheduler, **guided).save_pretrained(folder)
     return unet
 
 

@@ -191,6 +191,7 @@ def test_classes_beyond_ten_keep_their_order():
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"class_labels": []}, "batch_size must be at least 1"),
         ({"output_type": "jpeg"}, "output_type must be"),
+        ({"guidance_unet_share": 1.5}, "guidance_unet_share is a share from 0 to 1, got 1.5"),
         ({"upsample_factor": 0}, "upsample_factor must be"),
         ({"upsample_factor": 1.5}, "upsample_factor must be"),
         ({"latents": torch.zeros(1, 1, 16, 16)}, "latents must have the shape"),
@@ -468,31 +469,39 @@ def test_autoguidance_extrapolates_from_the_second_network():
     assert len(weak.calls) == len(strong.calls) == 50
 
 
-def test_guidance_by_class_extrapolates_from_the_second_network_without_a_class():
+@pytest.mark.parametrize(("share", "calls"), [(0.0, 0), (0.5, 50), (1.0, 50)])
+def test_images_move_away_from_the_mean_of_both(share, calls):
     strong, weak = GaussianOracle((0.3, -0.3, 0.1), std=0.1), GaussianOracle((0.2, -0.2, 0.0), std=0.1)
-    pipe = oracle_pipe(strong)
-    options = {"num_inference_steps": 50, "eta": 0.0, "height": 32, "width": 32}
-    for by_class, expected in ((True, (0.6, -0.6)), (False, (0.4, -0.4)), (None, (0.4, -0.4))):
-        images = values(
-            draw(
-                pipe, class_labels=[0, 1], guidance_unet=weak, guidance_scale=2, guidance_by_class=by_class, **options
-            )
-        )
-        assert_close(images.mean(dim=(1, 2, 3)).tolist(), list(expected), rtol=0, atol=0.02)
+    options = {"num_inference_steps": 50, "eta": 0.0, "height": 32, "width": 32, "guidance_unet_share": share}
+    images = values(draw(oracle_pipe(strong), class_labels=[0, 1], guidance_unet=weak, guidance_scale=2, **options))
+    negative = [share * told + (1 - share) * 0.1 for told in (0.2, -0.2)]
+    expected = [2 * mean - away for mean, away in zip((0.3, -0.3), negative)]
+    assert_close(images.mean(dim=(1, 2, 3)).tolist(), expected, rtol=0, atol=0.02)
+    assert (len(strong.calls), len(weak.calls)) == (50, calls)
 
 
-@pytest.mark.parametrize("by_class", [True, False])
-def test_a_saved_weaker_network_guides_by_itself(pipe, tmp_path, by_class):
+def test_without_classes_only_the_weaker_network_guides():
+    strong, weak = GaussianOracle((0.2,), std=0.1), GaussianOracle((0.0,), std=0.1)
+    options = {"num_inference_steps": 50, "eta": 0.0, "height": 32, "width": 32, "guidance_unet_share": 0.5}
+    images = values(draw(oracle_pipe(strong), guidance_unet=weak, guidance_scale=3.0, **options))
+    assert_close(images.mean().item(), 0.4, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_a_saved_weaker_network_guides_by_itself(pipe, tmp_path, share):
     weak, options = make_unet(seed=1), {"class_labels": [0], "guidance_scale": 3.0}
-    saved = SimpleDiffusionPipeline(pipe.unet, pipe.scheduler, pipe.config.id2label, weak, by_class)
+    kept = {"guidance_unet": weak, "guidance_unet_share": share}
+    saved = SimpleDiffusionPipeline(pipe.unet, pipe.scheduler, pipe.config.id2label, guidance_scale=3.0, **kept)
     saved.save_pretrained(tmp_path)
     close = {"rtol": 0, "atol": 1e-5}  # loaded weights lie otherwise in memory, which changes the order of sums
-    expected = values(draw(pipe, guidance_unet=weak, guidance_by_class=by_class, **options))
+    expected = values(draw(pipe, **kept, **options))
     loaded = SimpleDiffusionPipeline.from_pretrained(tmp_path)
-    assert_close(values(draw(loaded, **options)), expected, **close)
+    assert_close(values(draw(loaded, class_labels=[0])), expected, **close)
+    off = values(draw(loaded, class_labels=[0], guidance_scale=1.0))
+    assert_close(off, values(draw(pipe, class_labels=[0])), **close)
     sampled, _ = with_sampler(loaded, "ancestral")
     assert sampled.guidance_unet is loaded.guidance_unet
-    assert sampled.config.guidance_by_class == by_class
+    assert (sampled.config.guidance_scale, sampled.config.guidance_unet_share) == (3.0, share)
     without = SimpleDiffusionPipeline.from_pretrained(tmp_path, guidance_unet=None)
     assert_close(values(draw(without, **options)), values(draw(pipe, **options)), **close)
 

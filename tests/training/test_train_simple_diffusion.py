@@ -536,7 +536,7 @@ def test_publishing(script, finished, tmp_path, monkeypatch):
         "--guide_results", str(source / "results" / f"{name}.json"),
     ])  # fmt: skip
     pipeline = SimpleDiffusionPipeline.from_pretrained(cards / name)
-    assert pipeline.config.guidance_by_class
+    assert pipeline.config.guidance_unet_share == 0.2
     assert pipeline.guidance_unet is not None
     torch.testing.assert_close(
         pipeline.unet.state_dict(), {key: value.half().float() for key, value in weights(finished[0]).items()}

@@ -36,8 +36,9 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         guidance_unet ([`SimpleDiffusionUViT2DModel`], optional): a weaker model (fewer steps, smaller) for
             autoguidance (arXiv 2406.02507). A pipeline saved with one guides with it;
             `from_pretrained(..., guidance_unet=None)` leaves it out.
-        guidance_by_class (`bool`): whether the guidance_unet is not told the class, so that images move towards their
-            class as well as away from what the weaker model draws. What calls do unless they say otherwise.
+        guidance_scale (`float`): how strongly calls guide unless they say otherwise; 1 is not at all.
+        guidance_unet_share (`float`): how much, from 0 to 1, of what images move away from is drawn by the
+            guidance_unet; the rest by the network itself without a class. 1 is autoguidance, 0 guidance by the class.
     """
 
     _own_classes = (SimpleDiffusionUViT2DModel, ShiftedCosineScheduler)
@@ -51,12 +52,13 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         scheduler: SchedulerMixin,
         id2label: dict[int, str] | dict[str, str] | None = None,
         guidance_unet: SimpleDiffusionUViT2DModel | None = None,
-        guidance_by_class: bool = False,
+        guidance_scale: float = 1.0,
+        guidance_unet_share: float = 1.0,
     ) -> None:
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler, guidance_unet=guidance_unet)
         self.register_to_config(id2label={str(k): v for k, v in id2label.items()} if id2label else None)
-        self.register_to_config(guidance_by_class=guidance_by_class)
+        self.register_to_config(guidance_scale=guidance_scale, guidance_unet_share=guidance_unet_share)
 
     @property
     def class_names(self) -> list[str]:
@@ -100,6 +102,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         batch_size: int,
         guidance_scale: float,
         guidance_unet: SimpleDiffusionUViT2DModel | None,
+        guidance_unet_share: float,
         upsample_factor: int,
         output_type: str,
     ) -> None:
@@ -111,6 +114,8 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             raise ValueError(
                 "guidance_scale needs a model with classes or a weaker one as guidance_unet; this one has no classes."
             )
+        if not 0 <= guidance_unet_share <= 1:
+            raise ValueError(f"guidance_unet_share is a share from 0 to 1, got {guidance_unet_share}.")
         if upsample_factor < 1 or upsample_factor != int(upsample_factor):
             raise ValueError(f"upsample_factor must be a positive integer, got {upsample_factor}.")
 
@@ -119,10 +124,10 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         self,
         batch_size: int = 1,
         class_labels: int | str | Sequence[int | str] | Tensor | None = None,
-        guidance_scale: float = 1.0,
+        guidance_scale: float | None = None,
         guidance_interval: tuple[float, float] | None = None,
         guidance_unet: SimpleDiffusionUViT2DModel | None = None,
-        guidance_by_class: bool | None = None,
+        guidance_unet_share: float | None = None,
         upsample_factor: int = 1,
         upsample_guidance_scale: float = 1.2,
         upsample_guidance_interval: tuple[float, float] | None = (-float("inf"), 0.0),
@@ -142,11 +147,13 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         Args:
             batch_size: how many; the number of `class_labels` or `latents` where those are given.
             class_labels: one name or index per image, or one for all. None draws without a class.
-            guidance_scale: w of weak + w (strong - weak), where weak is the guidance_unet, with the class or without,
-                or the network itself without a class; 1 is off and costs one network call per step, else two.
+            guidance_scale: w of weak + w (strong - weak), where weak is the guidance_unet, or the network itself
+                without a class, or a mean of both; 1 is off and costs one network call per step, else two or, for a
+                mean, three. None: as the pipeline was saved.
             guidance_interval: (low, high) in logSNR where guidance acts; None is everywhere.
             guidance_unet: a weaker model in place of the pipeline's own one.
-            guidance_by_class: whether the guidance_unet is not told the class; None: as the pipeline was saved.
+            guidance_unet_share: weight of the guidance_unet in the mean of both, from 0 to 1, whose other part is the
+                network itself without a class; None: as the pipeline was saved.
             upsample_factor: sample at this multiple of `sample_size`, steered by the prediction at `sample_size`,
                 without training (archives/10055). The scheduler must have the schedule of the large size.
             upsample_guidance_scale: 1 + w of the article.
@@ -175,9 +182,13 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         elif latents is not None:
             batch_size = len(latents)
         guidance_unet = guidance_unet or self.guidance_unet
-        if guidance_by_class is None:
-            guidance_by_class = self.config.guidance_by_class
-        self._check_inputs(batch_size, guidance_scale, guidance_unet, upsample_factor, output_type)
+        if guidance_scale is None:
+            guidance_scale = self.config.guidance_scale
+        if guidance_unet_share is None:
+            guidance_unet_share = self.config.guidance_unet_share
+        self._check_inputs(
+            batch_size, guidance_scale, guidance_unet, guidance_unet_share, upsample_factor, output_type
+        )
         if set(callback_on_step_end_tensor_inputs) - {"latents"}:
             raise ValueError(f'Callbacks get "latents" alone, not {list(callback_on_step_end_tensor_inputs)}.')
         if isinstance(generator, list) and len(generator) not in (1, batch_size):
@@ -207,16 +218,18 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             """Guided model output, float32 (B, C, H, W)."""
             x_t, logsnr_batch = x_t.to(dtype), logsnr.to(x_t.device).expand(len(x_t))
             guided = guidance_scale != 1.0 and in_interval(float(logsnr), guidance_interval)
-            if guided and guidance_unet is not None:
-                positive = self.unet(x_t, logsnr_batch, labels).sample.float()
-                told = None if guidance_by_class else labels
-                negative = guidance_unet(x_t.to(guidance_unet.dtype), logsnr_batch, told).sample.float()
-            elif guided and labels is not None:
+            if not guided or (guidance_unet is None and labels is None):
+                return self.unet(x_t, logsnr_batch, labels).sample.float()
+            share = 0.0 if guidance_unet is None else guidance_unet_share
+            if labels is None or share == 1:  # nothing that the network itself could be guided by
+                positive = negative = self.unet(x_t, logsnr_batch, labels).sample.float()
+            else:
                 null = torch.full_like(labels, self.unet.config.num_class_embeds)
                 both = self.unet(torch.cat([x_t, x_t]), logsnr_batch.repeat(2), torch.cat([labels, null])).sample
                 positive, negative = both.float().chunk(2)
-            else:
-                return self.unet(x_t, logsnr_batch, labels).sample.float()
+            if guidance_unet is not None and share > 0:
+                weak = guidance_unet(x_t.to(guidance_unet.dtype), logsnr_batch, labels).sample.float()
+                negative = torch.lerp(negative, weak, share)
             return extrapolate(positive, negative, guidance_scale)
 
         def denoise(x_t: Tensor, logsnr: Tensor) -> Tensor:

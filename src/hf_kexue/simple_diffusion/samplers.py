@@ -36,8 +36,8 @@ def with_sampler(pipeline: SimpleDiffusionPipeline, sampler: str) -> tuple[Simpl
     else:
         scheduler = ShiftedCosineScheduler.from_config(pipeline.scheduler.config)
         options = {"eta": 1.0 if sampler == "ancestral" else 0.0}
-    shared = (pipeline.config.id2label, pipeline.guidance_unet, pipeline.config.guidance_by_class)
-    return SimpleDiffusionPipeline(pipeline.unet, scheduler, *shared), options
+    kept = {key: pipeline.config[key] for key in ("id2label", "guidance_scale", "guidance_unet_share")}
+    return SimpleDiffusionPipeline(pipeline.unet, scheduler, guidance_unet=pipeline.guidance_unet, **kept), options
 
 
 @contextmanager
