@@ -533,10 +533,10 @@ def test_publishing(script, finished, tmp_path, monkeypatch):
         publish_simple_diffusion.main(told)
     publish_simple_diffusion.main([
         *told, "--runs", str(finished[0]), "--guide", str(finished[0] / "pipeline"), "--float16",
-        "--guide_results", str(source / "results" / f"{name}.json"),
+        "--guidance_scale", "4", "--guide_results", str(source / "results" / f"{name}.json"),
     ])  # fmt: skip
     pipeline = SimpleDiffusionPipeline.from_pretrained(cards / name)
-    assert pipeline.config.guidance_unet_share == 0.2
+    assert (pipeline.config.guidance_scale, pipeline.config.guidance_unet_share) == (4.0, 0.2)
     assert pipeline.guidance_unet is not None
     torch.testing.assert_close(
         pipeline.unet.state_dict(), {key: value.half().float() for key, value in weights(finished[0]).items()}
