@@ -218,6 +218,8 @@ for side, saturating in (("discriminator", False), ("generator", False), ("gener
     dist.all_reduce(mean)
     if rank == 0:
         print("found", float(mean) / 2, *layer.weight.grad[0].tolist())
+dist.barrier()
+del model, real, fake, loss  # they hold the group, whose threads must have ended before the process does
 dist.destroy_process_group()
 """
 
