@@ -4,7 +4,7 @@ passage, triples as a graph, and the way between two images of a GAN.
     make page                                # or: python app.py --port 7860
 
 The models are those of model_cards/ beside this file; with HF_KEXUE_MODELS=OWNER they are that owner's repositories
-on the Hub. What the tabs do is `hf_kexue.page`, here is only what a visitor sees.
+on the Hub. What the tabs do is `hf_kexue.demo.page`, here is only what a visitor sees.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if find_spec("hf_kexue") is None:  # in a Space the package lies beside this fil
 
 import gradio as gr  # noqa: E402
 
-from hf_kexue.demo_questions import BRIDGE, QUESTIONS  # noqa: E402
-from hf_kexue.demo_triples import SENTENCES  # noqa: E402
-from hf_kexue.page import MOST_IMAGES, NO_CLASS, Page  # noqa: E402
+from hf_kexue.demo.page import MOST_IMAGES, NO_CLASS, Page  # noqa: E402
+from hf_kexue.demo.questions import BRIDGE, QUESTIONS  # noqa: E402
+from hf_kexue.demo.triples import SENTENCES  # noqa: E402
 
 STYLE = """
 .message { border-left: 4px solid #b42318; background: #fef3f2; color: #7a1a12; padding: .6rem .9rem; margin: 0;

@@ -23,9 +23,10 @@ from PIL import Image, ImageDraw
 from results import FOLDER, REPOSITORY, write_results
 from sample_quality import class_mix, draw, features, photographs
 
+from hf_kexue.inference.grids import image_grid
 from hf_kexue.metrics import kernel_distance
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
-from hf_kexue.training_runs import image_grid, portable_command
+from hf_kexue.training.environment import portable_command
 
 RUNS = {
     "not shifted": ["--base_size", "128"],

@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from hf_kexue import RSGANPipeline, SimpleDiffusionPipeline
 from hf_kexue.data.images import ImageDataset, load_images
-from hf_kexue.drawing import draw_by_gan
+from hf_kexue.inference.drawing import draw_by_gan
 
 CARDS = REPOSITORY / "model_cards"
 

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from results import REPOSITORY, write_results
 
-from hf_kexue.presets import parse_arguments
 from hf_kexue.simple_diffusion import SimpleDiffusionUViT2DModel
 from hf_kexue.simple_diffusion.complexity import count_flops, count_parameters
+from hf_kexue.training.arguments import parse_arguments
 
 sys.path.insert(0, str(REPOSITORY / "training"))
 from train_simple_diffusion import Arguments, build_model

@@ -33,8 +33,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from hf_kexue import relativistic_loss, wgan_gradient_penalty, zero_centered_gradient_penalty
+from hf_kexue.inference.grids import image_grid
 from hf_kexue.rsgan.double_backward_rsgan import double_backward_convolutions
-from hf_kexue.training_runs import image_grid
 
 
 @dataclass(frozen=True)

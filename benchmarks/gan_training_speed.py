@@ -23,8 +23,8 @@ from results import REPOSITORY, write_results
 from torch import Tensor
 
 from hf_kexue import relativistic_loss
-from hf_kexue.presets import parse_arguments
 from hf_kexue.rsgan.augmentation_rsgan import diff_augment
+from hf_kexue.training.arguments import parse_arguments
 
 sys.path.insert(0, str(REPOSITORY / "training"))
 from train_rsgan import Arguments, build_models, discriminator_loss

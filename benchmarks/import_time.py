@@ -25,7 +25,7 @@ PROCESSES = {
     "libraries_and_package": ["-c", f"{LIBRARIES}, hf_kexue"],
     "libraries_and_all_public_names": ["-c", ALL_NAMES],
     "package": ["-c", "import hf_kexue"],
-    "help": ["-m", "hf_kexue.cli", "--help"],
+    "help": ["-m", "hf_kexue", "--help"],
 }
 
 

@@ -29,11 +29,11 @@ from tqdm.auto import tqdm
 from transformers import BertConfig, BertForQuestionAnswering
 
 from hf_kexue import DGCNNTokenizer, cmrc2018_scores
-from hf_kexue.data.cloze_questions import ClozeQuestions
-from hf_kexue.data.reading_comprehension import QAExample, read_qa
-from hf_kexue.data.reading_samples import ReadingCollator, ReadingDataset
-from hf_kexue.data.simplified_characters import simplified_question
+from hf_kexue.data.questions.cloze import ClozeQuestions
+from hf_kexue.data.questions.reading import QAExample, read_qa
+from hf_kexue.data.questions.samples import ReadingCollator, ReadingDataset
 from hf_kexue.dgcnn.decoding_dgcnn import best_spans, merge_windows
+from hf_kexue.dgcnn.simplified_dgcnn import simplified
 
 BATCH = 32
 
@@ -126,7 +126,7 @@ def main() -> None:
     tokenizer = DGCNNTokenizer.from_pretrained(args.model)
     examples = [e for source in args.train for e in read_qa(source) if any(e.answers)]
     if any(stage["simplify"] for stage in reader["stages"]):
-        examples = [simplified_question(example) for example in examples]
+        examples = [example.with_texts(simplified) for example in examples]
     texts = list(dict.fromkeys(passage for example in examples for passage in example.passages))
     held_out = read_qa(args.validation, split="validation")
     model = bert(tokenizer)

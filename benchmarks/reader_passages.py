@@ -26,7 +26,7 @@ from hf_kexue import (
     sogouqa_scores,
     webqa_scores,
 )
-from hf_kexue.data.reading_comprehension import QAExample, read_qa
+from hf_kexue.data.questions.reading import QAExample, read_qa
 
 VOTES = {
     "article": "vote, sum s² / (1 + sum s)",

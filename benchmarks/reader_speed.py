@@ -22,8 +22,8 @@ from results import REPOSITORY, write_results
 from transformers import BertConfig, BertForQuestionAnswering
 
 from hf_kexue import DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
-from hf_kexue.presets import parse_arguments
-from hf_kexue.training_runs import fastest_precision
+from hf_kexue.training.arguments import parse_arguments
+from hf_kexue.training.environment import fastest_precision
 
 sys.path.insert(0, str(REPOSITORY / "training"))
 import train_dgcnn_qa

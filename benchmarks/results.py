@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from hf_kexue.training_runs import environment
+from hf_kexue.training.environment import environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = Path(__file__).resolve().parent / "results"

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from hf_kexue.training_checkpoints import fault_of
+from hf_kexue.training.checkpoints import fault_of
 
 SCRIPTS = ("train_simple_diffusion", "train_dgcnn_qa", "train_dgcnn_triples", "pretrain_dgcnn", "train_rsgan")
 RIVERS = {"多瑙河": ("黑森林", "黑海"), "莱茵河": ("阿尔卑斯山", "北海"), "长江": ("唐古拉山", "东海"),

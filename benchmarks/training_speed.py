@@ -23,7 +23,7 @@ from results import write_results
 from torch import nn
 
 from hf_kexue.simple_diffusion.complexity import count_flops, count_parameters
-from hf_kexue.training_runs import fastest_precision
+from hf_kexue.training.environment import fastest_precision
 
 BATCH = 16
 

@@ -29,14 +29,9 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from hf_kexue import DGCNNConfig, DGCNNTokenizer, TriplePrior
-from hf_kexue.data.triple_samples import TripleCollator, TripleDataset
-from hf_kexue.data.triples import add_inverses, read_triples
-from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
-    ThresholdSearch,
-    crossed_counts,
-    triple_candidates,
-    triple_figures,
-)
+from hf_kexue.data.triples.reading import add_inverses, read_triples
+from hf_kexue.data.triples.samples import TripleCollator, TripleDataset
+from hf_kexue.dgcnn.thresholds_dgcnn_triples import ThresholdSearch, crossed_counts, triple_candidates, triple_figures
 
 PUBLISHED = REPOSITORY / "model_cards" / "dgcnn-triples-zh"
 BATCH = 32

@@ -23,9 +23,9 @@ from results import REPOSITORY, write_results
 from torch import Tensor
 
 from hf_kexue import DGCNNForTripleExtraction, DGCNNTokenizer, TriplePrior
-from hf_kexue.data.triples import read_triples
+from hf_kexue.data.triples.reading import read_triples
 from hf_kexue.dgcnn.decoding_dgcnn_triples import allowed_predicates, decode_objects, decode_subjects
-from hf_kexue.training_runs import fastest_precision
+from hf_kexue.training.environment import fastest_precision
 
 BATCH = 32
 OURS = "DGCNN triples"

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from hf_kexue.cli import app
-from hf_kexue.data.reading_comprehension import read_qa
-from hf_kexue.data.triples import read_triples
+from hf_kexue.cli.main import app
+from hf_kexue.data.questions.reading import read_qa
+from hf_kexue.data.triples.reading import read_triples
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
 READMES = (ENGLISH, CHINESE)
 MEASURED = {ENGLISH: "Measured", CHINESE: "实测"}

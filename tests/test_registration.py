@@ -68,7 +68,7 @@ try:
     raise SystemExit("nothing was stopped")
 except KeyboardInterrupt:
     assert "transformers.pipelines" not in sys.modules
-import hf_kexue.dgcnn.text_checks_dgcnn
+import hf_kexue.dgcnn.checks_dgcnn
 try:
     stop.left = 1
     from hf_kexue.dgcnn import modeling_dgcnn

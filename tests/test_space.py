@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 FRONT = re.match(r"---\n(.*?)\n---\n", (ROOT / "space/README.md").read_text(encoding="utf-8"), re.S)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -38,7 +38,7 @@ def test_the_folder_is_whole(tmp_path):
     assert {path.name for path in (space / "model_cards").iterdir()} == names
     assert not list(space.rglob("__pycache__"))
     assert FRONT[0] in (space / "README.md").read_text(encoding="utf-8")
-    code = "import hf_kexue.page as p; print(p.__file__); p.Page('model_cards').model('triples')"
+    code = "import hf_kexue.demo.page as p; print(p.__file__); p.Page('model_cards').model('triples')"
     finished = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, 'src'); {code}"],
         cwd=space, capture_output=True, text=True, check=True,

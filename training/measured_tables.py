@@ -3,7 +3,7 @@
     recognition_table(results, "rsgan-clothing-64")     # benchmarks/class_recognition.py
     loss_tables(results)                                # benchmarks/gan_losses.py
 
-A table is what `hf_kexue.cards` renders: columns, rows, and the command behind them.
+A table is what `hf_kexue.hub.cards` renders: columns, rows, and the command behind them.
 """
 
 from __future__ import annotations

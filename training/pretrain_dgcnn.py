@@ -22,14 +22,14 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader
 
 from hf_kexue import DGCNNConfig, DGCNNForMaskedLM, DGCNNTokenizer
-from hf_kexue.data.masked_characters import NOT_NAMED, MaskingCollator, TextWindows
-from hf_kexue.data.texts import hold_out, read_texts
-from hf_kexue.data.word_vectors import word_matrix, words_in_texts
-from hf_kexue.presets import option, parse_arguments
-from hf_kexue.training_loop import TrainingRun
-from hf_kexue.training_processes import finish
-from hf_kexue.training_setup import RunArguments, run_manifest, start, training_loader
-from hf_kexue.training_sharding import keep_first_row, zero_first_row
+from hf_kexue.data.texts.masked import NOT_NAMED, MaskingCollator, TextWindows
+from hf_kexue.data.texts.reading import hold_out, read_texts
+from hf_kexue.data.texts.word_vectors import word_matrix, words_in_texts
+from hf_kexue.training.arguments import RunArguments, option, parse_arguments
+from hf_kexue.training.loop import TrainingRun
+from hf_kexue.training.processes import finish
+from hf_kexue.training.setup import run_manifest, start, training_loader
+from hf_kexue.training.sharding import keep_first_row, zero_first_row
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("pretrain_dgcnn")

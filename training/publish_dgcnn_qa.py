@@ -24,9 +24,10 @@ import torch
 import train_dgcnn_qa
 
 from hf_kexue import DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
-from hf_kexue.cards import write_cards
-from hf_kexue.data.reading_comprehension import read_qa
-from hf_kexue.hub import export_repository, store_as_float16
+from hf_kexue.data.questions.reading import read_qa
+from hf_kexue.hub import export_repository
+from hf_kexue.hub.cards import write_cards
+from hf_kexue.hub.repository import store_as_float16
 
 HERE = Path(__file__).resolve().parent
 CARDS = HERE.parent / "model_cards"

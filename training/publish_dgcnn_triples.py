@@ -26,9 +26,10 @@ from publish_dgcnn_qa import CARDS, command, load, model_place
 from safetensors.torch import load_file
 
 from hf_kexue import DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline
-from hf_kexue.cards import write_cards
 from hf_kexue.dgcnn.prior_dgcnn import fingerprinted
-from hf_kexue.hub import export_repository, store_as_float16
+from hf_kexue.hub import export_repository
+from hf_kexue.hub.cards import write_cards
+from hf_kexue.hub.repository import store_as_float16
 
 MEASURED = CARDS.parent / "benchmarks" / "results"
 BENCHMARKS = ("triples_speed", "triples_against_bert", "triples_ablation", "triples_data_size")

@@ -22,10 +22,11 @@ import torch
 from measured_tables import loss_tables, recognition_table
 
 from hf_kexue import RSGANPipeline
-from hf_kexue.cards import write_cards
 from hf_kexue.data.images import load_images
 from hf_kexue.hub import export_repository
-from hf_kexue.training_runs import class_sheet, image_grid, portable_command
+from hf_kexue.hub.cards import write_cards
+from hf_kexue.inference.grids import class_sheet, image_grid
+from hf_kexue.training.environment import portable_command
 
 from train_rsgan import EMBEDDED, Arguments, distance, held_out_features  # isort: skip
 

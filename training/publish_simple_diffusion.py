@@ -22,11 +22,12 @@ from typing import Any
 
 from measured_tables import recognition_table
 
-from hf_kexue.cards import write_cards
-from hf_kexue.demo_images import draw_classes
-from hf_kexue.hub import export_repository, store_as_float16
+from hf_kexue.hub import export_repository
+from hf_kexue.hub.cards import write_cards
+from hf_kexue.hub.repository import store_as_float16
+from hf_kexue.inference.drawing import draw_classes
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
-from hf_kexue.training_runs import portable_command
+from hf_kexue.training.environment import portable_command
 
 HERE = Path(__file__).resolve().parent
 CARDS = HERE.parent / "model_cards"

@@ -22,23 +22,23 @@ from typing import Any
 import torch
 
 from hf_kexue import DGCNNConfig, DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
-from hf_kexue.data.clause_questions import ClauseQuestions
-from hf_kexue.data.cloze_questions import ClozeQuestions
-from hf_kexue.data.mixed_questions import MixedQuestions
-from hf_kexue.data.reading_comprehension import QAExample, read_qa
-from hf_kexue.data.reading_samples import ReadingCollator, ReadingDataset
-from hf_kexue.data.simplified_characters import simplified_question
-from hf_kexue.data.texts import read_texts
-from hf_kexue.data.triple_questions import TripleQuestions
-from hf_kexue.data.triples import TripleExample, read_triples
-from hf_kexue.data.word_vectors import word_matrix, words_in_texts
+from hf_kexue.data.questions.clauses import ClauseQuestions
+from hf_kexue.data.questions.cloze import ClozeQuestions
+from hf_kexue.data.questions.from_triples import TripleQuestions
+from hf_kexue.data.questions.mixed import MixedQuestions
+from hf_kexue.data.questions.reading import QAExample, read_qa
+from hf_kexue.data.questions.samples import ReadingCollator, ReadingDataset
+from hf_kexue.data.texts.reading import read_texts
+from hf_kexue.data.texts.word_vectors import word_matrix, words_in_texts
+from hf_kexue.data.triples.reading import TripleExample, read_triples
 from hf_kexue.dgcnn.distillation_dgcnn import distillation_loss, project_embeddings
+from hf_kexue.dgcnn.simplified_dgcnn import simplified
 from hf_kexue.metrics import cmrc2018_scores
-from hf_kexue.presets import option, parse_arguments
-from hf_kexue.training_loop import TrainingRun
-from hf_kexue.training_processes import finish
-from hf_kexue.training_publishing import PublishingArguments, push_to_hub
-from hf_kexue.training_setup import RunArguments, check_width, length_multiple, run_manifest, start, training_loader
+from hf_kexue.training.arguments import RunArguments, option, parse_arguments
+from hf_kexue.training.loop import TrainingRun
+from hf_kexue.training.processes import finish
+from hf_kexue.training.publishing import PublishingArguments, push_to_hub
+from hf_kexue.training.setup import check_width, length_multiple, run_manifest, start, training_loader
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_qa")
@@ -173,7 +173,7 @@ def training_questions(args: Arguments) -> list[QAExample]:
         raise ValueError("--train names no question: give files, folders or Hub ids.")
     examples = [example for example in examples if args.keep_unanswerable or any(example.answers)]
     if args.simplify:
-        examples = [simplified_question(example) for example in examples]
+        examples = [example.with_texts(simplified) for example in examples]
     if not examples:
         raise ValueError("no question of --train has an answer: --keep_unanswerable True trains on such ones too.")
     return examples

@@ -24,10 +24,10 @@ import numpy as np
 import torch
 
 from hf_kexue import DGCNNConfig, DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline, TriplePrior
-from hf_kexue.data.known_triples import known_share, known_triple_scores, known_triples
-from hf_kexue.data.triple_samples import TripleCollator, TripleDataset
-from hf_kexue.data.triple_schemas import build_schema, check_schema, read_schema
-from hf_kexue.data.triples import TripleExample, add_inverses, read_triples
+from hf_kexue.data.triples.known import known_share, known_triple_scores, known_triples
+from hf_kexue.data.triples.reading import TripleExample, add_inverses, read_triples
+from hf_kexue.data.triples.samples import TripleCollator, TripleDataset
+from hf_kexue.data.triples.schemas import build_schema, check_schema, read_schema
 from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
     Candidate,
     ThresholdSearch,
@@ -37,11 +37,11 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
     triple_figures,
 )
 from hf_kexue.metrics import triple_scores
-from hf_kexue.presets import option, parse_arguments
-from hf_kexue.training_loop import TrainingRun
-from hf_kexue.training_processes import finish
-from hf_kexue.training_publishing import PublishingArguments, push_to_hub
-from hf_kexue.training_setup import RunArguments, check_width, length_multiple, run_manifest, start, training_loader
+from hf_kexue.training.arguments import RunArguments, option, parse_arguments
+from hf_kexue.training.loop import TrainingRun
+from hf_kexue.training.processes import finish
+from hf_kexue.training.publishing import PublishingArguments, push_to_hub
+from hf_kexue.training.setup import check_width, length_multiple, run_manifest, start, training_loader
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_triples")

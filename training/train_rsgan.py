@@ -25,8 +25,8 @@ from torch import Tensor
 
 from hf_kexue import RSGANDiscriminator, RSGANGenerator, RSGANPipeline
 from hf_kexue.data.images import ImageDataset, ImageSource, image_loader, load_images
+from hf_kexue.inference.grids import image_grid
 from hf_kexue.metrics import efficientnet_lite0_features, extract_features, kernel_distance
-from hf_kexue.presets import option, parse_arguments
 from hf_kexue.rsgan.augmentation_rsgan import diff_augment
 from hf_kexue.rsgan.collapse_rsgan import CollapseGuard
 from hf_kexue.rsgan.double_backward_rsgan import double_backward_convolutions
@@ -36,11 +36,11 @@ from hf_kexue.rsgan.gradient_penalties_rsgan import (
     zero_centered_gradient_penalty,
 )
 from hf_kexue.rsgan.losses_rsgan import annealed, relativistic_loss
-from hf_kexue.training_adversarial import AdversarialArguments, AdversarialRun
-from hf_kexue.training_processes import finish
-from hf_kexue.training_publishing import PublishingArguments, push_to_hub
-from hf_kexue.training_runs import image_grid
-from hf_kexue.training_setup import run_manifest, start
+from hf_kexue.training.adversarial import AdversarialArguments, AdversarialRun
+from hf_kexue.training.arguments import option, parse_arguments
+from hf_kexue.training.processes import finish
+from hf_kexue.training.publishing import PublishingArguments, push_to_hub
+from hf_kexue.training.setup import run_manifest, start
 
 HERE = Path(__file__).resolve().parent
 EMBEDDED = HERE / "data" / "clothing-64"

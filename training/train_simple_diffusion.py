@@ -30,23 +30,18 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from hf_kexue.data.images import BrokenImages, image_loader, load_images
-from hf_kexue.presets import option, parse_arguments
+from hf_kexue.inference.grids import image_grid  # fmt: skip
 from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.simple_diffusion.complexity import count_parameters
 from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, simple_diffusion_loss
-from hf_kexue.training_checkpoints import Checkpoints
-from hf_kexue.training_processes import finish, in_step, of_all, share
-from hf_kexue.training_publishing import PublishingArguments, push_to_hub
-from hf_kexue.training_runs import (
-    History,
-    TrainingState,
-    check_finite,
-    environment,
-    image_grid,
-    set_learning_rate,
-)  # fmt: skip
-from hf_kexue.training_setup import one_clock, press_into_time, start
-from hf_kexue.training_sharding import AveragedWeights, Twin
+from hf_kexue.training.arguments import option, parse_arguments
+from hf_kexue.training.checkpoints import Checkpoints
+from hf_kexue.training.environment import environment
+from hf_kexue.training.processes import finish, in_step, of_all, share
+from hf_kexue.training.publishing import PublishingArguments, push_to_hub
+from hf_kexue.training.setup import one_clock, press_into_time, start
+from hf_kexue.training.sharding import AveragedWeights, Twin
+from hf_kexue.training.state import History, TrainingState, check_finite, set_learning_rate
 
 HERE = Path(__file__).resolve().parent
 EMBEDDED = HERE / "data" / "clothing-64"

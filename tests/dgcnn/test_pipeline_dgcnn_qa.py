@@ -15,8 +15,8 @@ from transformers.pipelines.base import PipelineRegistry
 
 import hf_kexue  # noqa: F401  registers the task
 from hf_kexue.dgcnn import DGCNNConfig, DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
+from hf_kexue.dgcnn.checks_dgcnn import is_blank
 from hf_kexue.dgcnn.decoding_dgcnn import answer_length
-from hf_kexue.dgcnn.text_checks_dgcnn import is_blank
 
 QUESTION = "谁发现了镭？"
 PASSAGES = [

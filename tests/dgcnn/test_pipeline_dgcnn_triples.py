@@ -21,8 +21,8 @@ from hf_kexue.dgcnn import (
     TripleExtractionPipeline,
     TriplePrior,
 )
-from hf_kexue.dgcnn.text_checks_dgcnn import is_blank
-from hf_kexue.dgcnn.triple_inputs_dgcnn import pieces
+from hf_kexue.dgcnn.checks_dgcnn import is_blank
+from hf_kexue.dgcnn.inputs_dgcnn_triples import pieces
 
 TEXTS = [
     "《邪少兵王》是冰火未央写的网络小说。",

@@ -10,9 +10,9 @@ import huggingface_hub
 from hub_clients import CONTEXT, QUESTION, Ways, refused, tiny_gan, tiny_images, tiny_reader, tiny_triples
 from typer.testing import CliRunner
 
-from hf_kexue.cli import app, main
+from hf_kexue.cli.main import app, main
+from hf_kexue.demo.page import Page
 from hf_kexue.hub import export_repository
-from hf_kexue.page import Page
 
 folder, way = Path(sys.argv[1]), Ways()
 

@@ -21,8 +21,8 @@ from hf_kexue import (
     TripleExtractionPipeline,
 )
 from hf_kexue.data.images import load_images
-from hf_kexue.data.reading_comprehension import read_qa
-from hf_kexue.data.triples import read_triples
+from hf_kexue.data.questions.reading import read_qa
+from hf_kexue.data.triples.reading import read_triples
 
 SECRET = "owner/secret-images"
 folder, way = Path(sys.argv[1]), Ways()

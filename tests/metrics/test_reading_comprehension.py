@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hf_kexue.metrics import cmrc2018_metric, cmrc2018_scores, sogouqa_metric, sogouqa_scores
 
-CMRC_VALIDATION = Path(__file__).parents[3] / "shared" / "data" / "cmrc2018" / "validation.jsonl.gz"
+CMRC_VALIDATION = Path(__file__).resolve().parents[3] / "shared" / "data" / "cmrc2018" / "validation.jsonl.gz"
 CMRC_PUNCTUATION = list("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")  # and the entry "……", of two characters
 KEPT = list("‘.,!?()…;[]")
 

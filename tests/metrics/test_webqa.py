@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hf_kexue.metrics import WebQAFuzzyMatcher, webqa_chunks, webqa_metric, webqa_scores
 
-SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "webqa-sample" / "validation.jsonl.gz"
+SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "webqa-sample" / "validation.jsonl.gz"
 
 chunks = st.lists(st.sampled_from(["中国", "中 国", "美国", "A", "a", "no_answer"]), max_size=3)
 evidence = st.fixed_dictionaries({"predictions": chunks, "golds": chunks})

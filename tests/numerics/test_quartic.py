@@ -9,11 +9,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 from torch.testing import assert_close
 
-from hf_kexue.numerics.quartic import (
-    log_quartic_gaussian_integral,
-    optimal_series_order,
-    quartic_gaussian_integral,
-)
+from hf_kexue.numerics.quartic import log_quartic_gaussian_integral, optimal_series_order, quartic_gaussian_integral
 
 F64 = torch.float64
 COEFFICIENTS = [-50, -21, -13, -12.8, -7, -3, -1, -0.3, -1e-3, 0, 1e-6, 0.2, 1, 4, 15, 50]

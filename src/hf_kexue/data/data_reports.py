@@ -1,7 +1,7 @@
 """What a look at data found: counted findings with examples, as a table and for programs.
 
-A kind of data has its own class with `findings`, `faults` and a `head` line; see `check_reading_comprehension` and
-`check_triples`.
+A kind of data has its own class with `findings`, `faults` and a `head` line; see `questions.check` and
+`triples.check`.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ from .layers_dgcnn import (
     scores,
 )
 from .layers_dgcnn_patches import DGCNNEncoder
-from .layers_dgcnn_reader import EndPointer, SecondLook
+from .layers_dgcnn_qa import EndPointer, SecondLook
 from .losses_dgcnn import MASKED_LOGIT, per_process, single, span_loss, tagging_loss
 from .strict_loading import check_loaded, clear_errors, safetensors_only
 

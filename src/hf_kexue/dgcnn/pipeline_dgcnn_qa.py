@@ -25,9 +25,10 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Pipeline
 from transformers.utils import logging
 
+from .checks_dgcnn import check_names
+from .columns_dgcnn import CHARACTERS_WITH_PROGRESS, Columns, padded
 from .decoding_dgcnn import Span, best_per_string, best_spans, no_answer_score, vote
-from .inputs_dgcnn import CHARACTERS_WITH_PROGRESS, Columns, check_names, padded
-from .qa_inputs_dgcnn import QASettings, Record, check_fit, read_records
+from .inputs_dgcnn_qa import QASettings, Record, check_fit, read_records
 
 SPANS_FOR_VOTE = 20  # of each passage: a string gets only the votes of the passages that list it
 

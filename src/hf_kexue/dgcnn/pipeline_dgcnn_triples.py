@@ -1,6 +1,6 @@
 """Pipeline that extracts (subject, predicate, object) from texts of any length.
 
-    text       if it is long, its sentences                                      `triple_inputs_dgcnn.pieces`
+    text       if it is long, its sentences                                      `inputs_dgcnn_triples.pieces`
     batch      the trunk runs once, then all subjects of the batch together      `decoding_dgcnn_triples`
     triple     score of the subject * score of the object
     known      beside them, where the model has any: known triples             `prior_dgcnn`
@@ -23,6 +23,8 @@ from torch import Tensor
 from transformers import Pipeline
 from transformers.utils import logging
 
+from .checks_dgcnn import check_names
+from .columns_dgcnn import CHARACTERS_WITH_PROGRESS, Columns, padded
 from .decoding_dgcnn_triples import (
     FoundTriples,
     Place,
@@ -33,8 +35,7 @@ from .decoding_dgcnn_triples import (
     decode_subjects,
     everywhere,
 )
-from .inputs_dgcnn import CHARACTERS_WITH_PROGRESS, Columns, check_names, padded
-from .triple_inputs_dgcnn import TripleSettings, check_triple_fit, chosen_predicates, pieces, read_input
+from .inputs_dgcnn_triples import TripleSettings, check_triple_fit, chosen_predicates, pieces, read_input
 from .view_dgcnn_triples import to_html, to_networkx
 
 SUBJECTS_AT_ONCE = 256  # far more than a batch holds; bounds the memory where a model finds them everywhere

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .checks_dgcnn import check_text
 from .mentions_dgcnn import KnownFingerprints, KnownWords, Mention, Place, fingerprint
 from .segmentation_dgcnn import read_words
-from .text_checks_dgcnn import check_text
 
 KnownTriple = tuple[Mention, int, Mention]
 FILE = "triple_prior.txt"

@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
 
-from .text_checks_dgcnn import is_blank
+from .checks_dgcnn import is_blank
 
 is_blank_word = lru_cache(maxsize=2**16)(is_blank)  # the same words come again and again
 

@@ -16,10 +16,7 @@ from tokenizers import Tokenizer, decoders, processors
 from tokenizers.models import WordLevel
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
-from .prior_dgcnn import KnownTriple, check_prior, prior_lines, read_prior
-from .segmentation_dgcnn import Segmenter, WordSegmenter, read_words, write_words
-from .strict_loading import clear_errors
-from .text_checks_dgcnn import (
+from .checks_dgcnn import (
     check_groups,
     check_records,
     check_room,
@@ -28,7 +25,7 @@ from .text_checks_dgcnn import (
     check_word_vocab,
     check_words,
 )
-from .word_columns_dgcnn import (
+from .columns_dgcnn import (
     CHARACTERS,
     NORMALIZER,
     SEP,
@@ -41,6 +38,9 @@ from .word_columns_dgcnn import (
     word_column,
     word_rows,
 )
+from .prior_dgcnn import KnownTriple, check_prior, prior_lines, read_prior
+from .segmentation_dgcnn import Segmenter, WordSegmenter, read_words, write_words
+from .strict_loading import clear_errors
 
 
 class DGCNNTokenizer(PreTrainedTokenizerFast):

@@ -13,12 +13,7 @@ from .gaussian_integrals import (
     gelu_feynman,
     register_gelu_feynman,
 )
-from .quartic import (
-    QuarticGaussian,
-    log_quartic_gaussian_integral,
-    optimal_series_order,
-    quartic_gaussian_integral,
-)
+from .quartic import QuarticGaussian, log_quartic_gaussian_integral, optimal_series_order, quartic_gaussian_integral
 from .riemannian import (
     GaussBonnet,
     Geodesic,

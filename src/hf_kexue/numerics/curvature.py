@@ -14,16 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._metric import (
-    CHUNK,
-    Metric,
-    check_dimension,
-    check_metric,
-    check_points,
-    connection,
-    first_kind,
-    metric_jet,
-)
+from ._metric import CHUNK, Metric, check_dimension, check_metric, check_points, connection, first_kind, metric_jet
 from .pullback import PullbackMetric, embedding_jet
 
 __all__ = ["christoffel", "gaussian_curvature", "ricci_tensor", "riemann_tensor", "scalar_curvature"]

@@ -1,0 +1,6 @@
+"""`python -m hf_kexue`: the same as `hf-kexue`."""
+
+from .cli.main import main
+
+if __name__ == "__main__":
+    main()

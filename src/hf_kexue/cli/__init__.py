@@ -1,0 +1,1 @@
+"""`hf-kexue`: the package from a terminal."""

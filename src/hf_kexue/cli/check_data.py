@@ -1,0 +1,95 @@
+"""`hf-kexue check-data`: what is wrong with data, before a training on them. Ends with 0, 1 (not usable) or 2 (nothing
+to check)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+check_data = typer.Typer(help="What is wrong with data, before a training on them.", no_args_is_help=True)
+
+
+@check_data.command()
+def qa(
+    source: Annotated[str, typer.Argument(metavar="FILE_OR_FOLDER", help=".json, .jsonl, .gz of them; or a Hub id.")],
+    split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "train",
+    tokenizer: Annotated[Path | None, typer.Option(help="Saved tokenizer; default: count characters.")] = None,
+    max_length: Annotated[int, typer.Option(help="Tokens of a window, question and all.")] = 512,
+    stride: Annotated[int, typer.Option(help="Tokens that neighbouring windows share.")] = 128,
+    max_answer_len: Annotated[float, typer.Option(help="Longest answer; ASCII letters and digits are 0.5.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Count answers that are not in their passage, too long or cut by the window, and questions that are broken.
+
+    Ends with 0 if the data are usable; with 1 if a record is broken, a question or passage empty, an answer not at
+    its offset, or if more than 5 % of the questions with answers have none that can be learned; with 2 if there is
+    nothing to check.
+    """
+    from ..data.questions.check import check_qa
+    from ..data.questions.reading import scan_qa
+
+    examples, broken = scan_qa(source, split)
+    report = check_qa(examples, _load_tokenizer(tokenizer), max_length, stride, max_answer_len, broken)
+    typer.echo(json.dumps(report.to_dict(), ensure_ascii=False) if as_json else str(report))
+    _echo_first(broken)
+    if not report.usable:
+        raise typer.Exit(1)
+
+
+@check_data.command()
+def triples(
+    source: Annotated[str, typer.Argument(metavar="FILE_OR_FOLDER", help=".json, .jsonl, .gz of them; or a Hub id.")],
+    split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "train",
+    schema: Annotated[Path | None, typer.Option(help="JSON file of predicates and types to compare with.")] = None,
+    tokenizer: Annotated[Path | None, typer.Option(help="Saved tokenizer; default: count characters.")] = None,
+    max_length: Annotated[int, typer.Option(help="Tokens of a piece that is read at once.")] = 256,
+    overfit: Annotated[bool, typer.Option(help="Learn 16 sentences by heart too; about a minute.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Count triples whose mentions are not in their text, cut or hidden, and predicates that are unknown or rare.
+
+    Ends with 0 if the data are usable; with 1 if a record is broken, a text empty, if there is no triple of the
+    schema, if more than 5 % of the triples cannot be learned, or if --overfit ends below F1 1; with 2 if there is
+    nothing to check.
+    """
+    from ..data.triples.check import check_triples
+    from ..data.triples.reading import scan_triples
+    from ..data.triples.schemas import read_schema
+
+    entries = None if schema is None else read_schema(schema)
+    examples, broken = scan_triples(source, split)
+    report = check_triples(examples, _load_tokenizer(tokenizer), entries, max_length, broken)
+    facts, learned, said = report.to_dict(), 1.0, ""
+    if overfit and report.totals["known"]:
+        from ..training.overfit_triples import overfit_triples, verdict
+
+        learned = overfit_triples([example for example in examples if example.text.strip()], entries)
+        facts["overfit"], said = {"f1": learned}, f"\n{verdict(learned)}"
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{report}{said}")
+    _echo_first(report.schema_faults)
+    _echo_first(broken)
+    if not report.usable or learned < 1:
+        raise typer.Exit(1)
+
+
+def _echo_first(sentences: Sequence[str]) -> None:
+    """Twenty of them, and how many more there are, to standard error."""
+    for sentence in sentences[:20]:
+        typer.echo(sentence, err=True)
+    if len(sentences) > 20:
+        typer.echo(f"... and {len(sentences) - 20} more.", err=True)
+
+
+def _load_tokenizer(folder: Path | None) -> Any:
+    """What cuts a text into tokens, of whatever class: word ids and features of a family do not matter here."""
+    if folder is None:
+        return None
+    if not (folder / "tokenizer.json").is_file():
+        raise ValueError(f"{folder} is not the folder of a saved tokenizer: it has no tokenizer.json.")
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))

@@ -1,0 +1,93 @@
+"""`hf-kexue ask` and `hf-kexue extract`: answers and triples from texts, with the saved models of the DGCNN."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..inference.saved_models import load_pipeline, saved_class
+from .files import MODEL_HELP, read_lines, read_text, triple_line
+
+
+def ask(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help=MODEL_HELP.format("a reader, e.g. model_cards/dgcnn-qa-zh"))
+    ],
+    question: Annotated[str, typer.Option(help="What to ask.")],
+    context: Annotated[str | None, typer.Option(help="Text that may answer it.")] = None,
+    file: Annotated[Path | None, typer.Option(help="The text in a file, of any length.")] = None,
+    passages: Annotated[Path | None, typer.Option(help="Many texts: one a line, .jsonl or plain text.")] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Answers.")] = 1,
+    impossible: Annotated[bool, typer.Option(help="Allow the answer that there is none.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Answer a question from a text, or from many passages, with a saved reader.
+
+    A line of a .jsonl file is a string, or an object with the text under "passage", "context" or "text". Positions
+    count characters from 0, lines from 1.
+    """
+    if (context is not None) + (file is not None) + (passages is not None) != 1:
+        raise ValueError("Give the text in one of --context, --file and --passages.")
+    saved_class(model, "DGCNNForQuestionAnswering")
+    lines = [] if passages is None else read_lines(passages, ("passage", "context", "text"))
+    reader = load_pipeline(model, "DGCNNForQuestionAnswering")
+    if passages is None:
+        texts: dict[str, Any] = {"context": read_text(file) if file is not None else context}
+    else:
+        texts = {"passages": [text for _, text in lines]}
+    found = reader(question=question, **texts, top_k=top_k, handle_impossible_answer=impossible)
+    answers = found if isinstance(found, list) else [found]
+    for answer in answers if passages is not None else []:
+        answer["line"] = None if answer["passage"] is None else lines[answer["passage"]][0]
+    if as_json:
+        typer.echo(json.dumps(answers, ensure_ascii=False))
+        return
+    for answer in answers:
+        place = f"line {answer['line']}, " if answer.get("line") else ""
+        place = f"{place}characters {answer['start']} to {answer['end']}" if answer["answer"] else ""
+        text = " ".join(answer["answer"].split()) or "(no answer)"  # one line each
+        typer.echo(f"{answer['score']:.4f}  {text}  {place}".rstrip())
+
+
+def extract(
+    model: Annotated[str, typer.Option(help=MODEL_HELP.format("a model for triples"))],
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="Text to read.")] = None,
+    file: Annotated[Path | None, typer.Option("--input", help="The text in a file, of any length.")] = None,
+    lines: Annotated[bool, typer.Option(help="Every line of the file is a text; always so in a .jsonl file.")] = False,
+    predicate: Annotated[list[str] | None, typer.Option(help="Look for this one only; may be repeated.")] = None,
+    occurrences: Annotated[str, typer.Option(help="found, best (one for equal words) or all places.")] = "found",
+    output: Annotated[str, typer.Option(help="table, json or html.")] = "table",
+) -> None:
+    """Extract subject, predicate and object from a text, or from the lines of a file, with a saved model.
+
+    A line of a .jsonl file is a string, or an object with the text under "text". Positions count characters from 0,
+    lines from 1. As json one text gives a list, lines give an object each, on a line of its own. A page is written
+    with `--output html > page.html`.
+    """
+    if (text is None) == (file is None) or (lines and file is None):
+        raise ValueError("Give the text as an argument, or a file in --input; --lines is for a file.")
+    if output not in ("table", "json", "html"):
+        raise ValueError(f"--output must be table, json or html, got {output!r}.")
+    saved_class(model, "DGCNNForTripleExtraction")
+    of_lines = file is not None and (lines or file.suffix == ".jsonl")
+    if file is None:
+        texts = [(1, str(text))]
+    else:
+        texts = read_lines(file, ("text",)) if of_lines else [(1, read_text(file))]
+    pipeline = load_pipeline(model, "DGCNNForTripleExtraction")
+    found = pipeline([one for _, one in texts], predicates=predicate, occurrences=occurrences)
+    if output == "html":
+        typer.echo(pipeline.to_html([one for _, one in texts], found), nl=False)
+    for (number, one), triples in zip(texts, found):
+        if output == "json":
+            whole = {"line": number, "text": one, "triples": triples} if of_lines else triples
+            typer.echo(json.dumps(whole, ensure_ascii=False))
+        elif output == "table":
+            place = f"line {number}, " if of_lines else ""
+            for triple in triples:
+                typer.echo(triple_line(triple, place))
+            if not triples:
+                typer.echo(f"{place}no triples")

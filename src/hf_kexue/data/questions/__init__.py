@@ -1,0 +1,1 @@
+"""Questions, passages and answers as records."""

@@ -1,0 +1,1 @@
+"""Plain texts: characters hidden, words, occurrences."""

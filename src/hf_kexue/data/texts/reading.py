@@ -1,0 +1,106 @@
+"""Plain texts for pre-training: a file, a folder or a Hub id -> a list of strings, none empty, none twice.
+
+    read_texts("texts.txt.gz")          # one text a line
+    read_texts("train.jsonl.gz")        # questions in any form that `read_qa` knows: their passages
+
+A record is known by its columns: `text`; `context` (SQuAD, flat, or nested in `paragraphs`); `passages` with a
+`passage` each. Which files hold records, `record_files` says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..record_files import as_object, field, lines_of, located_records, text_field
+
+TEXT_SUFFIXES = (".txt", ".txt.gz")
+
+
+def read_texts(source: str | Path, split: str = "train") -> list[str]:
+    """Read all texts of a source.
+
+    Args:
+        source: a text file in UTF-8 with one text a line (.txt, .txt.gz); a file of records (.jsonl, .json, or .gz of
+            either); a folder, of which `<split>.jsonl` is read, or which `datasets` reads; or a Hub id.
+        split: name of the split; a file has none and is read whole.
+
+    Returns:
+        Texts in the order of the source, without white space around them; of equal ones the first.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: a line that is not UTF-8, a record that is no JSON or has none of the columns, a file that cannot
+            be read to its end, a split that is not known, a source without any text.
+    """
+    is_text_file = str(source).endswith(TEXT_SUFFIXES)
+    found = _lines(Path(source).expanduser()) if is_text_file else _texts_of_records(source, split)
+    texts = list(dict.fromkeys(stripped for text in found if (stripped := text.strip())))
+    if not texts:
+        raise ValueError(f"{source} holds no text: all its lines or records are empty.")
+    return texts
+
+
+def hold_out(texts: Sequence[str], share: float, seed: int = 0) -> tuple[list[str], list[str]]:
+    """Split texts at random, the same way at each call with the same texts and seed.
+
+    Args:
+        texts: any.
+        share: of the texts to hold out, in [0, 1); above 0 it is rounded up, so at least one.
+        seed: of the choice.
+
+    Returns:
+        The texts to train on, and those held out, both in the order given.
+
+    Raises:
+        ValueError: for another share, or if none is left to train on.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"The share of texts to hold out must be at least 0 and below 1, got {share}.")
+    count = math.ceil(share * len(texts))
+    if count == len(texts):
+        raise ValueError(
+            f"Holding out {share} of {len(texts)} text(s) leaves none to train on: give more texts, or 0."
+        )
+    held = set(np.random.default_rng(seed).permutation(len(texts))[:count].tolist())
+    parts: tuple[list[str], list[str]] = ([], [])
+    for number, text in enumerate(texts):
+        parts[number in held].append(text)
+    return parts
+
+
+def _lines(path: Path) -> Iterator[str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    for number, line in enumerate(lines_of(path), 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path.name}, line {number}: byte {error.start + 1} is no UTF-8. Convert the file to UTF-8."
+            ) from error
+
+
+def _texts_of_records(source: str | Path, split: str) -> Iterator[str]:
+    for place, record in located_records(source, split):
+        try:
+            yield from _texts(record)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}.") from error
+
+
+def _texts(record: Any) -> list[str]:
+    if isinstance(record, ValueError):
+        raise record
+    as_object(record)
+    for name in ("text", "context"):
+        if name in record:
+            return [text_field(record, name)]
+    for names, name in (("passages", "passage"), ("paragraphs", "context")):
+        if names in record:
+            return [text_field(as_object(item), name) for item in field(record, names, list)]
+    raise ValueError(f"there is none of the columns text, context, passages, paragraphs; there are {sorted(record)}")

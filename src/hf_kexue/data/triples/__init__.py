@@ -1,0 +1,1 @@
+"""Texts with triples as records, and schemas of predicates."""

@@ -1,0 +1,242 @@
+"""Texts with (subject, predicate, object) triples: a file, a folder or a Hub id -> `TripleExample`s.
+
+    examples = read_triples("train.jsonl.gz")                # or a folder, or a Hub id
+    schema = build_schema(examples)                          # or read_schema("schema.json")
+    find_mentions("cnn", "空洞CNN与ｃｎｎ")                   # [(2, 5), (6, 9)]
+
+A record is that of DuIE:
+
+    {"text", "spo_list": [{"subject", "predicate", "object", "subject_type", "object_type"}]}
+
+`id` and the types may be missing. An object of several parts, as in DuIE 2.0, becomes one triple a part: "@value"
+keeps the predicate, every other part is named after it,
+
+    {"predicate": "饰演", "object": {"@value": "楚留香", "inWork": "楚留香新传"}}  ->  饰演, 饰演_inWork
+
+What is wrong with a record is a `ValueError` that names file, place and fault. Whether mentions stand in the text is
+not asked here but by `check_triples`. Which files are read, `record_files` says.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from ..record_files import Located, as_object, field, kind_of, located_records, text_field
+from ..texts.occurrences import find_occurrences
+
+find_mentions = find_occurrences
+"""Places of a mention in a text: mentions are found as answers are."""
+
+VALUE = "@value"
+
+
+@dataclass(frozen=True)
+class Triple:
+    """What a text says of a subject.
+
+    Args:
+        subject: mention, as it stands in the text.
+        predicate: name.
+        object: mention.
+        subject_type: name of the kind of the subject; "" where it is not known.
+        object_type: the same of the object.
+    """
+
+    subject: str
+    predicate: str
+    object: str
+    subject_type: str = ""
+    object_type: str = ""
+
+
+@dataclass
+class TripleExample:
+    """A text and its triples.
+
+    Args:
+        id: the record's own, or where it was found.
+        text: any.
+        triples: in the order given; none is possible.
+    """
+
+    id: str
+    text: str
+    triples: list[Triple]
+
+
+def read_triples(
+    source: str | Path,
+    split: str = "train",
+    config: str | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
+) -> list[TripleExample]:
+    """Read texts with triples.
+
+    Args:
+        source: a file; a folder, of which `<split>.jsonl` (or .json, or .gz of either) is read; another folder or a
+            Hub id, which `datasets` reads.
+        split: name of the split; a file has none and is read whole.
+        config: configuration of a Hub data set that has several.
+        on_error: "skip" leaves broken records out and warns once, with their number and the first three.
+
+    Returns:
+        Examples in the order of the file, whose texts, mentions and predicates are not empty.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: a broken record; and, whatever `on_error` is, a file that cannot be read to its end, that holds no
+            record or none that is whole, a suffix or split that is not known.
+    """
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error must be 'raise' or 'skip'; got {on_error!r}.")
+    examples: list[TripleExample] = []
+    broken: list[str] = []
+    for place, found in _examples(source, split, config):
+        if isinstance(found, TripleExample) and not found.text.strip():
+            found = ValueError("the text is empty")
+        if isinstance(found, TripleExample):
+            examples.append(found)
+        elif on_error == "raise":
+            raise ValueError(f"{place}: {found}.")
+        else:
+            broken.append(f"{place}: {found}.")
+    if not examples:
+        raise ValueError(f"None of the {len(broken)} records of {source} is whole; the first is {broken[0]}")
+    if broken:
+        first = " ".join(broken[:3])
+        warnings.warn(f"{len(broken)} broken record(s) of {source} left out: {first}", stacklevel=2)
+    return examples
+
+
+def scan_triples(
+    source: str | Path, split: str = "train", config: str | None = None
+) -> tuple[list[TripleExample], list[str]]:
+    """Read all that has the right form, empty texts too.
+
+    Args:
+        source, split, config: as for `read_triples`.
+
+    Returns:
+        The examples, and a sentence on each record that is none.
+
+    Raises:
+        FileNotFoundError, ValueError: as for `read_triples`, but never because of a record.
+    """
+    found = list(_examples(source, split, config))
+    broken = [f"{place}: {fault}." for place, fault in found if isinstance(fault, ValueError)]
+    return [example for _, example in found if isinstance(example, TripleExample)], broken
+
+
+def add_inverses(
+    examples: Sequence[TripleExample], pairs: Mapping[str, str] | None = None, symmetric: Sequence[str] = ()
+) -> list[TripleExample]:
+    """Add what triples say the other way round.
+
+    Args:
+        examples: of `read_triples`; they are not changed.
+        pairs: predicate -> its inverse, such as {"丈夫": "妻子"}; it works both ways.
+        symmetric: predicates that are their own inverse.
+
+    Returns:
+        Examples with (object, inverse, subject) after the triples given, where it was not among them.
+
+    Raises:
+        ValueError: for a predicate in two places, or a pair or symmetric predicate that the examples do not have.
+    """
+    pairs = pairs or {}
+    named = [*pairs, *pairs.values(), *symmetric]
+    doubled = next((name for name in named if named.count(name) > 1), None)
+    if doubled is not None:
+        raise ValueError(f"The predicate {doubled!r} is named twice among inverse and symmetric ones.")
+    known = {triple.predicate for example in examples for triple in example.triples}
+    for asked in [*pairs.items(), *((name,) for name in symmetric)]:
+        if known.isdisjoint(asked):
+            raise ValueError(f"No triple has the predicate {' or '.join(map(repr, asked))}{near(asked[0], known)}.")
+    inverse = {**pairs, **{value: key for key, value in pairs.items()}, **{name: name for name in symmetric}}
+    return [replace(example, triples=_with_inverses(example.triples, inverse)) for example in examples]
+
+
+def near(name: str, known: Sequence[str] | set[str]) -> str:
+    """The end of a sentence about a name that is not known: `; near ones are 'a', 'b'`, or nothing."""
+    found = get_close_matches(name, sorted(known), n=3, cutoff=0.3)
+    return f"; near ones are {', '.join(map(repr, found))}" if found else ""
+
+
+def _with_inverses(triples: list[Triple], inverse: Mapping[str, str]) -> list[Triple]:
+    seen = {(triple.subject, triple.predicate, triple.object) for triple in triples}
+    added = []
+    for triple in triples:
+        name = inverse.get(triple.predicate)
+        if name is not None and (triple.object, name, triple.subject) not in seen:
+            seen.add((triple.object, name, triple.subject))
+            added.append(Triple(triple.object, name, triple.subject, triple.object_type, triple.subject_type))
+    return triples + added
+
+
+def _examples(source: str | Path, split: str, config: str | None) -> Iterator[Located]:
+    """Places with a `TripleExample`, or the `ValueError` that says why there is none."""
+    for place, record in located_records(source, split, config):
+        try:
+            yield place, _example(record, place)
+        except ValueError as error:
+            yield place, error
+
+
+def _example(record: Any, place: str) -> TripleExample:
+    if isinstance(record, ValueError):
+        raise record
+    as_object(record)
+    text, key = text_field(record, "text"), record.get("id")
+    if isinstance(key, bool) or not isinstance(key, str | int | None):
+        raise ValueError(f"id is {kind_of(key)}, not a string")
+    triples: list[Triple] = []
+    for number, item in enumerate(field(record, "spo_list", list), 1):
+        try:
+            triples += _triples(as_object(item))
+        except ValueError as error:
+            raise ValueError(f"in triple {number} {error}") from error
+    return TripleExample(place if key is None else str(key), text, triples)
+
+
+def _triples(item: dict[str, Any]) -> list[Triple]:
+    predicate, subject = _filled(item, "predicate"), _filled(item, "subject")
+    subject_type = parts_of(item.get("subject_type"), "subject_type").get(VALUE, "")
+    types = parts_of(item.get("object_type"), "object_type")
+    if not isinstance(item.get("object"), dict):
+        return [Triple(subject, predicate, _filled(item, "object"), subject_type, types.get(VALUE, ""))]
+    objects = {name: text for name, text in parts_of(item["object"], "object").items() if text.strip()}
+    if not objects:
+        raise ValueError("object is empty")
+    return [
+        Triple(subject, part_name(predicate, name), text, subject_type, types.get(name, ""))
+        for name, text in objects.items()
+    ]
+
+
+def part_name(predicate: str, part: str) -> str:
+    """The predicate of one part of an object: its own for "@value"."""
+    return predicate if part == VALUE else f"{predicate}_{part}"
+
+
+def parts_of(value: Any, name: str) -> dict[str, str]:
+    """A text, or an object of texts, by part; null is nothing.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if not isinstance(value, dict):
+        value = {VALUE: value}
+    given = {part: text for part, text in value.items() if text is not None}
+    return {part: text_field({name: text}, name) for part, text in given.items()}
+
+
+def _filled(item: dict[str, Any], name: str) -> str:
+    text = text_field(item, name)
+    if not text.strip():
+        raise ValueError(f"{name} is empty")
+    return text

@@ -1,0 +1,54 @@
+"""New texts from old ones: the mentions of one triple take the place of those of another with the same predicate.
+
+    swap_mentions(example, example.triples[0], Triple("空城未央", "作者", "夙言以信"))
+
+Source: kexue.fm/archives/6671.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .reading import Triple, TripleExample, find_mentions
+
+
+def swap_mentions(example: TripleExample, old: Triple, new: Triple) -> TripleExample:
+    """Write the mentions of one triple in the place of another's.
+
+    Args:
+        example: whose text holds the mentions of `old`.
+        old: one of its triples.
+        new: another of the same predicate.
+
+    Returns:
+        The text with each occurrence of the subject and object of `old` replaced, where one lies within the other
+        the longer one; the other triples rewritten likewise. The example itself if a mention of a triple would not
+        stand in the text then, or both mentions of `old` are the same.
+
+    Source: kexue.fm/archives/6671.
+    """
+    if find_mentions(old.subject, old.object) == [(0, len(old.object))]:
+        return example
+    pairs = [(old.subject, new.subject), (old.object, new.object)]
+    text = _rewritten(example.text, pairs)
+    triples = [
+        replace(triple, subject=_rewritten(triple.subject, pairs), object=_rewritten(triple.object, pairs))
+        for triple in example.triples
+    ]
+    whole = all(find_mentions(mention, text) for triple in triples for mention in (triple.subject, triple.object))
+    return replace(example, text=text, triples=triples) if whole else example
+
+
+def _rewritten(text: str, pairs: Sequence[tuple[str, str]]) -> str:
+    found = [(start, end, new) for old, new in pairs for start, end in find_mentions(old, text)]
+    parts, done = [], 0
+    taken: list[tuple[int, int]] = []
+    for start, end, _ in sorted(found, key=lambda place: (place[0] - place[1], place[0])):  # the longest first
+        if all(end <= first or start >= last for first, last in taken):
+            taken.append((start, end))
+    for start, end, new in sorted(found):
+        if (start, end) in taken:
+            parts += [text[done:start], new]
+            done = end
+    return "".join([*parts, text[done:]])

@@ -1,0 +1,125 @@
+"""Simple diffusion in the demonstration: the published model, its noise schedule, and a short real training."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from ..inference.drawing import draw_classes
+from ..simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline
+from .html import Section, picture
+
+PUBLISHED = Path("model_cards/simple-diffusion-clothing-64")
+SCRIPT = Path("training/train_simple_diffusion.py")
+
+
+def published(repository: Path, output: Path) -> Section:
+    """Samples of the published model."""
+    started = time.perf_counter()
+    pipeline = SimpleDiffusionPipeline.from_pretrained(repository / PUBLISHED)
+    draw_classes(pipeline, output / "published.png", per_class=4)
+    return (
+        "The published model",
+        f"{len(pipeline.class_names)} classes of clothing, 64 x 64 pixels, drawn here in "
+        f"{time.perf_counter() - started:.0f} s. Rows: {', '.join(pipeline.class_names)}.",
+        picture("published.png", "samples of each class"),
+    )
+
+
+def schedule(output: Path) -> Section:
+    """The noise schedule at several resolutions."""
+    _plot_schedule(output / "schedule.png")
+    return (
+        "The noise schedule knows the resolution",
+        "logSNR over time for images of 64 to 1024 pixels: the same noise hides less of a larger one, so that its "
+        "curve is moved by 2 log(64 / size).",
+        picture("schedule.png", "logSNR over time"),
+    )
+
+
+def short_training(repository: Path, run: Path, output: Path, steps: int) -> Section:
+    """A training of `steps` steps from nothing, in a process of its own."""
+    shutil.rmtree(run, ignore_errors=True)
+    _train(repository, run, steps)
+    results = json.loads((run / "results.json").read_text())
+    _plot_history(run / "history.jsonl", output / "loss.png")
+    return (
+        "A short training",
+        f"{steps} steps, {results['images_seen']} images in {results['seconds']:.0f} seconds on "
+        f"{results['environment']['device']}; validation loss {results['validation_loss']:.4f}. The command: "
+        f"accelerate launch {results['environment']['command']}",
+        picture("loss.png", "loss curve"),
+    )
+
+
+def trained(run: Path, output: Path) -> Section:
+    """Samples of what the short training saved."""
+    draw_classes(SimpleDiffusionPipeline.from_pretrained(run / "pipeline"), output / "trained.png", per_class=4)
+    return (
+        "What the short training can draw",
+        "The saved pipeline, loaded again with from_pretrained. So few steps teach blotches of colour; the published "
+        "model shows what patience adds.",
+        picture("trained.png", "samples of the short training"),
+    )
+
+
+def _train(repository: Path, run: Path, steps: int) -> None:
+    command = [
+        sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1",
+        "--num_cpu_threads_per_process", str(torch.get_num_threads()),
+        str(repository / SCRIPT), "--resolution", "64", "--output_dir", str(run), "--max_train_steps", str(steps),
+        "--train_batch_size", "16", "--lr_warmup_steps", "20", "--ema_decay", "0.98", "--sample_steps", "0",
+        "--logging_steps", "5", "--validation_steps", str(max(1, steps // 3)), "--checkpointing_steps", str(steps),
+        "--tracker", "none",
+    ]  # fmt: skip
+    finished = subprocess.run(command, check=False)
+    if finished.returncode:
+        raise RuntimeError(f"The training ended with exit code {finished.returncode}; its own message stands above.")
+
+
+def _plot_history(history: Path, path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rows = [json.loads(line) for line in history.read_text().splitlines()]
+    train = [(row["step"], row["loss"]) for row in rows if "loss" in row]
+    held_out = [(row["step"], row["validation_loss"]) for row in rows if "validation_loss" in row]
+    figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
+    axes.plot(*zip(*train), label="training")
+    if held_out:
+        axes.plot(*zip(*held_out), "o--", label="validation (EMA weights)")
+    axes.set(xlabel="step", ylabel="loss (sigmoid weighting)")
+    axes.legend()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _plot_schedule(path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    u = torch.linspace(0, 1, 400, dtype=torch.float64)
+    figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
+    for size in (64, 128, 256, 512, 1024):
+        axes.plot(u, ShiftedCosineScheduler(sample_size=size).logsnr(u), label=f"{size} px")
+    for pair, style in (((32, 256), "k--"), ((256, 32), "k:")):
+        axes.plot(
+            u,
+            ShiftedCosineScheduler(sample_size=512, base_size=pair).logsnr(u),
+            style,
+            label=f"512 px, interpolated {pair}",
+        )
+    axes.set(xlabel="u (0 clean, 1 noise)", ylabel="logSNR (nats)")
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

@@ -1,0 +1,248 @@
+"""What the page to try the models does, without the page: published models, loaded when first asked, and their answers
+as pictures and HTML.
+
+    page = Page("model_cards")              # or Page("user"): repositories of the Hub
+    page.images("Dress", 2.0, 4, 20, 0)
+
+Whatever a visitor can do wrong is a `ValueError` with one sentence. Knows no user interface: `app.py` is that.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from ..inference.drawing import draw_between, draw_by_diffusion, draw_way
+from ..inference.grids import image_grid
+from ..inference.saved_models import load_pipeline
+from .graph import triples_svg
+from .questions import marked
+
+MODELS = {
+    "images": ("simple-diffusion-clothing-64", "SimpleDiffusionPipeline"),
+    "questions": ("dgcnn-qa-zh", "DGCNNForQuestionAnswering"),
+    "triples": ("dgcnn-triples-zh", "DGCNNForTripleExtraction"),
+    "gan": ("rsgan-clothing-64", "RSGANPipeline"),
+}
+"""Name of each published model, and its class."""
+
+MOST_CHARACTERS = 20_000  # of a text: a page answers in seconds
+MOST_IMAGES = 16
+WAY_STEPS = 9  # pictures of the strip between two seeds
+NO_CLASS = "(no class)"
+
+
+class Page:
+    """The models behind the page.
+
+    Args:
+        source: folder that holds folders of models, or the name of their owner on the Hub.
+        names: other folders or repositories than the published ones, by the keys of `MODELS`.
+    """
+
+    def __init__(self, source: str = "model_cards", names: Mapping[str, str] | None = None) -> None:
+        self.source = source
+        self.names = dict(names or {})
+        self._loaded: dict[str, Any] = {}
+
+    def where(self, key: str) -> str:
+        """Folder or repository of a model."""
+        return self.names.get(key) or f"{self.source}/{MODELS[key][0]}"
+
+    def model(self, key: str) -> Any:
+        """The pipeline, kept after the first call.
+
+        Raises:
+            ValueError: if it is not there.
+        """
+        if key not in self._loaded:
+            if self.absence(key):
+                raise ValueError(self.absence(key))
+            self._loaded[key] = load_pipeline(self.where(key), MODELS[key][1])
+        return self._loaded[key]
+
+    def absence(self, key: str) -> str:
+        """A sentence if the folder of models lacks this one, else ""."""
+        where = self.where(key)
+        if key in self.names or not Path(self.source).is_dir() or Path(where).is_dir():
+            return ""
+        return f"The model {Path(where).name} is not published yet, so there is nothing to try here."
+
+    def classes(self, key: str) -> list[str]:
+        """Class names of an image model; empty if it is not there or has none."""
+        try:
+            return self.model(key).class_names
+        except (ValueError, OSError):
+            return []
+
+    def guidance(self) -> float:
+        """How strongly the model of simple diffusion guides as it was saved; 1, which is off, if it is not there."""
+        try:
+            return self.model("images").config.guidance_scale
+        except (ValueError, OSError):
+            return 1.0
+
+    def images(self, label: str, guidance: float, count: int, steps: int, seed: int) -> list[Image.Image]:
+        """Samples of simple diffusion, by DPM-Solver++.
+
+        Args:
+            label: name of a class, or `NO_CLASS`.
+            guidance: scale; 1 is off.
+            count, steps, seed: images, network evaluations for each, and the seed of the noise.
+
+        Raises:
+            ValueError: for an unknown class, or a number out of its range.
+        """
+        _check("The number of images", count, 1, MOST_IMAGES)
+        _check("The number of steps", steps, 2, 256)
+        _check("The guidance scale", guidance, 0, 20, whole=False)
+        _check_seed(seed)
+        pipeline = self.model("images")
+        labels = [None if label in ("", NO_CLASS, None) else label] * int(count)
+        generator = torch.Generator().manual_seed(int(seed))
+        return draw_by_diffusion(
+            pipeline, labels, guidance_scale=guidance, steps=int(steps), sampler="dpm", generator=generator,
+            progress=False,
+        )  # fmt: skip
+
+    def answer(self, question: str, text: str, impossible: bool, top_k: int) -> str:
+        """The passage with the best answer marked, and a table of answers.
+
+        Args:
+            question, text: as a visitor typed them.
+            impossible: whether there may be no answer.
+            top_k: answers of the table.
+
+        Returns:
+            HTML.
+
+        Raises:
+            ValueError: for an empty or an overlong text, or a number out of its range.
+        """
+        if not (question or "").strip():
+            raise ValueError("Type a question first.")
+        _check_text(text)
+        _check("The number of answers", top_k, 1, 10)
+        reader = self.model("questions")
+        found = reader(
+            question=question,
+            context=text,
+            top_k=int(top_k),
+            handle_impossible_answer=bool(impossible),
+            progress=False,
+        )
+        answers = found if isinstance(found, list) else [found]
+        best = answers[0]
+        said = f"<mark>{html.escape(best['answer'])}</mark>" if best["answer"] else "The text does not say."
+        return (
+            f'<p class="answer" lang="zh">{said}</p>'
+            f'<blockquote lang="zh">{marked(text, best)}</blockquote>'
+            + _table(("answer", "score"), [(one["answer"] or "(no answer)", f"{one['score']:.3f}") for one in answers])
+        )
+
+    def triples(self, text: str) -> str:
+        """A graph of the triples, the text with its mentions marked, and a table.
+
+        Args:
+            text: as a visitor typed it.
+
+        Returns:
+            HTML.
+
+        Raises:
+            ValueError: for an empty or an overlong text.
+        """
+        _check_text(text)
+        extract = self.model("triples")
+        found = extract(text, occurrences="best", progress=False)
+        if not found:
+            predicates = "、".join(entry["predicate"] for entry in extract.model.schema[:8])
+            return (
+                "<p>No triples found. The model knows "
+                f"{len(extract.model.schema)} predicates, such as {html.escape(predicates)}.</p>"
+            )
+        rows = [(t["subject"]["text"], t["predicate"], t["object"]["text"], f"{t['score']:.3f}") for t in found]
+        return (
+            f'<div class="graph" lang="zh">{triples_svg(found)}</div>'
+            f'<blockquote lang="zh">{_mentions(text, found)}</blockquote>'
+            + _table(("subject", "predicate", "object", "score"), rows)
+        )
+
+    def way(self, label: str, first: int, last: int, truncation: float) -> Image.Image:
+        """A strip of pictures that leads a GAN from one seed to another, enlarged to be seen.
+
+        Args:
+            label: name of a class.
+            first, last: seeds of the ends.
+            truncation: above 0, up to 1.
+
+        Raises:
+            ValueError: for an unknown class, or a number out of its range.
+        """
+        chosen, seeds = self._ends(label, first, last, truncation)
+        return _enlarged(image_grid(draw_way(self.model("gan"), chosen, seeds, WAY_STEPS, truncation), WAY_STEPS), 640)
+
+    def between(self, label: str, first: int, last: int, place: float, truncation: float) -> Image.Image:
+        """One picture of the way, enlarged to be seen.
+
+        Args:
+            label, first, last, truncation: as of `way`.
+            place: 0 is the first, 1 the last.
+
+        Raises:
+            ValueError: as `way`.
+        """
+        _check("The place between the two", place, 0, 1, whole=False)
+        chosen, seeds = self._ends(label, first, last, truncation)
+        return _enlarged(draw_between(self.model("gan"), chosen, seeds, place, truncation), 384)
+
+    def _ends(self, label: str, first: int, last: int, truncation: float) -> tuple[str | None, tuple[int, int]]:
+        for seed in (first, last):
+            _check_seed(seed)
+        _check("The truncation", truncation, 0.05, 1, whole=False)
+        return label or next(iter(self.classes("gan")), None), (int(first), int(last))
+
+
+def _enlarged(picture: Image.Image, width: int) -> Image.Image:
+    """Whole pixels of it, as many times as fit into the width."""
+    times = max(1, width // picture.width)
+    return picture.resize((times * picture.width, times * picture.height), Image.Resampling.NEAREST)
+
+
+def _check(what: str, value: Any, least: float, most: float, whole: bool = True) -> None:
+    if value is None or not least <= value <= most or (whole and value != int(value)):
+        kind = "a whole number" if whole else "a number"
+        raise ValueError(f"{what} must be {kind} from {least} to {most}, got {value}.")
+
+
+def _check_seed(seed: Any) -> None:
+    _check("A seed", seed, 0, 2**31 - 1)
+
+
+def _check_text(text: str) -> None:
+    if not (text or "").strip():
+        raise ValueError("Type or paste a text first.")
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"The text has {len(text)} characters; this page reads {MOST_CHARACTERS} at most.")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    cells = "".join(f'<th scope="col">{name}</th>' for name in head)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<table lang="zh"><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _mentions(text: str, triples: list[dict[str, Any]]) -> str:
+    """The text with all mentions marked; where they overlap, the outer one is."""
+    spans = sorted({(t[role]["start"], -t[role]["end"]) for t in triples for role in ("subject", "object")})
+    parts, reached = [], 0
+    for start, end in spans:
+        if start >= reached:
+            parts.append(html.escape(text[reached:start]) + f"<mark>{html.escape(text[start:-end])}</mark>")
+            reached = -end
+    return "".join(parts) + html.escape(text[reached:])

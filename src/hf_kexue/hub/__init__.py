@@ -1,0 +1,5 @@
+"""Models as Hub repositories, and their cards."""
+
+from .repository import export_repository, publish
+
+__all__ = ["export_repository", "publish"]

@@ -1,0 +1,112 @@
+"""Arguments of a training script: a dataclass, a YAML preset for its defaults, the command line over both."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+ArgumentsT = TypeVar("ArgumentsT")
+
+
+def option(default: Any, text: str) -> Any:
+    """A field of the arguments with its help text.
+
+    Args:
+        default: value; a list is copied.
+        text: what `--help` says.
+    """
+    if isinstance(default, list):
+        return field(default_factory=default.copy, metadata={"help": text})
+    return field(default=default, metadata={"help": text})
+
+
+def parse_arguments(
+    arguments_class: type[ArgumentsT],
+    presets: Path,
+    argv: list[str] | None = None,
+    default_preset: str = "{resolution}",
+    pattern: str = "*",
+) -> ArgumentsT:
+    """Command line > preset > dataclass default, in this order of strength.
+
+    The dataclass has a field `preset`: a file name, or a name in the folder `presets`. Where it is not given, the
+    field is filled from `default_preset`, a pattern over the other fields.
+
+    Args:
+        arguments_class: dataclass that `transformers.HfArgumentParser` understands.
+        presets: folder of `<name>.yaml`.
+        argv: arguments without the program name; default `sys.argv[1:]`.
+        default_preset: pattern of the preset's name.
+        pattern: glob of the presets that belong to this script, for the message about a wrong one.
+
+    Raises:
+        SystemExit: with a usage message and a sentence, for an unknown argument, preset, or key inside a preset.
+    """
+    import yaml
+    from transformers import HfArgumentParser
+
+    argv = sys.argv[1:] if argv is None else argv
+    parser = HfArgumentParser(arguments_class, allow_abbrev=False)
+    asked, strangers = parser.parse_known_args(argv)
+    if strangers:
+        parser.error(f"unknown arguments {' '.join(strangers)}; the known ones are listed by --help")
+    name = asked.preset or default_preset.format(**vars(asked))
+    known = sorted(path.stem for path in presets.glob(f"{pattern}.yaml"))
+    path = Path(name) if name.endswith((".yaml", ".yml")) else presets / f"{name}.yaml"
+    if not path.is_file():
+        parser.error(
+            f"there is no preset {name!r}; the presets are {', '.join(known)}, or give the path of a YAML file"
+        )
+    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    fields = {field.name for field in dataclasses.fields(arguments_class)} - {"preset"}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - fields)
+    if unknown:
+        parser.error(
+            f"{path.name} has unknown keys {unknown}; the known ones are the arguments of this script (--help)"
+        )
+    parser.set_defaults(**values, preset=name)
+    (arguments,) = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+    return arguments
+
+
+@dataclass
+class CommonArguments:
+    """What every run takes, however many networks it trains; the arguments of a script inherit from it."""
+
+    output_dir: str = option("outputs/run", "Everything the run leaves: checkpoints, figures, the model.")
+    # optimisation
+    max_train_steps: int = option(6000, "Optimizer steps.")
+    train_batch_size: int = option(32, "Samples per process and micro step.")
+    learning_rate: float = option(1e-3, "Peak of the schedule.")
+    mixed_precision: str = option("auto", "'no', 'bf16', 'fp16', or 'auto': bf16 where this device is faster with it.")
+    seed: int = option(0, "Of everything.")
+    # once in a while
+    checkpointing_steps: int = option(500, "Optimizer steps between checkpoints.")
+    checkpoints_total_limit: int = option(2, "Checkpoints kept.")
+    logging_steps: int = option(20, "Optimizer steps between log lines.")
+    tracker: str = option("tensorboard", "Any tracker that Accelerate knows, or 'none'.")
+    dry_run: bool = option(False, "Print the manifest and the size of the network, then stop.")
+
+
+@dataclass
+class RunArguments(CommonArguments):
+    """What every run of one network with one schedule takes besides."""
+
+    # optimisation
+    gradient_accumulation_steps: int = option(1, "Micro steps per optimizer step.")
+    lr_scheduler: str = option("cosine", "Name in diffusers.optimization.")
+    lr_warmup_steps: int = option(100, "Optimizer steps.")
+    drop_after: int = option(0, "Validations without a new best after which the best weights return with a tenth of "
+                             "the learning rate (the articles); the second time the run ends. 0: never.")  # fmt: skip
+    weight_decay: float = option(0.01, "Of AdamW.")
+    embedding_rate: float = option(1.0, "Learning rate of embeddings, as a share of that of the rest.")
+    max_grad_norm: float = option(1.0, "Clip of the gradient norm.")
+    max_seconds: float = option(0.0, "Stop after so much time too, with the schedule pressed into it; such a run does "
+                                "not repeat. 0: steps alone decide.")  # fmt: skip
+    dataloader_num_workers: int = option(0, "Processes that make batches; a GPU wants several.")
+    ema_decay: float = option(0.998, "Final decay; it ramps up as (1 + step) / (10 + step).")
+    # once in a while
+    validation_steps: int = option(500, "Optimizer steps between validations.")

@@ -1,0 +1,151 @@
+"""What every training run needs around its step: where it stands, a history, EMA weights on loan, a manifest."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+from .checkpoints import Checkpoints
+from .processes import mean_over_processes
+
+
+@dataclass
+class TrainingState:
+    """Where a run stands; saved with each checkpoint.
+
+    Args:
+        step: optimizer steps done.
+        epoch: epochs begun.
+        batch: micro batches of this epoch done.
+        seconds: time spent in training steps so far, over all sessions.
+        cpu_seconds: the same, as the processor time of all threads of the main process.
+        samples: images or questions seen, over all processes.
+        wall_seconds: since the first batch, over all sessions, waiting for data and validation among them; what
+            `--max_seconds` counts.
+        micro_batch: samples of a micro batch, over all processes; 0 before the first.
+        running: figures of the steps since the last line of the history: numbers, or dictionaries of them.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    samples: int = 0
+    wall_seconds: float = 0.0
+    micro_batch: int = 0
+    running: list[Any] = field(default_factory=list)
+
+    def settle(self, accelerator: Any) -> None:
+        """Make the running figures alike on all processes, since a checkpoint holds those of one."""
+        rows = [list(row.values()) if isinstance(row, dict) else [row] for row in self.running]
+        means = iter(mean_over_processes(accelerator, [value for row in rows for value in row]))
+        self.running = [
+            {key: next(means) for key in row} if isinstance(row, dict) else next(means) for row in self.running
+        ]
+
+    def count_in(self, samples: int) -> None:
+        """Count micro batches of so many samples from now on: those of a checkpoint were others if it comes from
+        another number of processes or another --train_batch_size. The place in the epoch stays."""
+        if self.micro_batch:
+            self.batch = self.batch * self.micro_batch // samples
+        self.micro_batch = samples
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for key, value in state.items():
+            setattr(self, key, value)
+
+
+class History:
+    """Figures of a run by step: to the trackers of the `Accelerator`, and one JSON object a line to `history.jsonl`.
+
+    Args:
+        accelerator: the run's `Accelerator`.
+        path: of `history.jsonl`; lines are added to what is there.
+        resumed_at: step of the checkpoint that the run goes on from. Lines of later steps go: the session that wrote
+            them was cut off, and they come again.
+    """
+
+    def __init__(self, accelerator: Any, path: Path, resumed_at: int | None = None) -> None:
+        self.accelerator = accelerator
+        self.path = path
+        if resumed_at is not None and accelerator.is_main_process and path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            whole = [line for line in lines if line.endswith("}\n")]  # the last one may have been cut off too
+            kept = [line for line in whole if json.loads(line)["step"] <= resumed_at]
+            shorter = path.with_suffix(".shorter")
+            shorter.write_text("".join(kept), encoding="utf-8")
+            os.replace(shorter, path)  # killed here, a run has either its old lines or the new ones
+
+    def mean(self, values: list[float]) -> float:
+        """Over the values and the processes, all of which must call it."""
+        return mean_over_processes(self.accelerator, [sum(values) / len(values)])[0]
+
+    def log(self, step: int, **figures: float) -> None:
+        """Add figures of a step; every process may call it, the main one writes."""
+        self.accelerator.log(figures, step=step)
+        if self.accelerator.is_main_process:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **figures}) + "\n")
+
+
+@contextmanager
+def ema_weights(ema: EMAModel, model: nn.Module) -> Iterator[nn.Module]:
+    """The model in evaluation mode with its averaged weights; its own weights and mode come back at the end."""
+    was_training = model.training
+    ema.store(model.parameters())
+    ema.copy_to(model.parameters())
+    model.eval()
+    try:
+        yield model
+    finally:
+        model.train(was_training)
+        ema.restore(model.parameters())
+
+
+def set_learning_rate(optimizer: Any, lr_scheduler: Any, rate: float) -> None:
+    """A new peak for the schedule, from the next step on. A checkpoint brings its own; what counts after resuming
+    is the one asked for now.
+
+    Args:
+        optimizer: prepared by Accelerate.
+        lr_scheduler: prepared by Accelerate.
+        rate: above 0.
+    """
+    shares = [group.get("share", 1.0) for group in optimizer.param_groups]
+    lr_scheduler.scheduler.base_lrs = [rate * share for share in shares]
+    for group, share in zip(optimizer.param_groups, shares):
+        group["lr"] *= rate * share / group["initial_lr"]
+        group["initial_lr"] = rate * share
+
+
+def check_finite(
+    value: float, what: str, step: int, checkpoints: Checkpoints, precision: str, learning_rate: float
+) -> None:
+    """Stop a run whose loss or gradient has left the numbers, and say what to do.
+
+    Raises:
+        FloatingPointError: if `value` is not finite; names the step, the last good checkpoint and the likely cause.
+    """
+    if math.isfinite(value):
+        return
+    last = checkpoints.all()[-1:]
+    cause = "a learning rate too high for this network, or a broken value in the data"
+    if precision == "fp16":
+        cause = "fp16, which overflows above 65504: use --mixed_precision bf16 or no"
+    raise FloatingPointError(
+        f"{what} is not finite at step {step}. Last good checkpoint: {last[0] if last else 'none yet'}. "
+        f"Likely cause: {cause}. Lower --learning_rate (now {learning_rate:g}) and run again: it resumes there."
+    )

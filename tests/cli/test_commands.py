@@ -1,0 +1,483 @@
+"""`hf-kexue` in a terminal: help, pictures, checks of data, and mistakes as one sentence with exit code 2."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_models import RADIUM, save_extractor, save_gan, save_pipeline, save_reader
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+from typer.testing import CliRunner
+
+from hf_kexue.cli.main import app, check_data, main
+from hf_kexue.dgcnn import (
+    DGCNNForQuestionAnswering,
+    DGCNNForTripleExtraction,
+    DGCNNTokenizer,
+    ReadingComprehensionPipeline,
+    TripleExtractionPipeline,
+)
+from hf_kexue.rsgan import RSGANPipeline
+
+COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
+CHECKS = sorted(command.callback.__name__ for command in check_data.registered_commands)
+
+
+@pytest.fixture(scope="module")
+def clothes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clothes")
+    save_pipeline(folder, ["Dress", "T-Shirt", "Hat"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def gan(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gan")
+    save_gan(folder, ["Dress", "T-Shirt", "Hat"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plain")
+    save_pipeline(folder)
+    return folder
+
+
+def invoke(*argv):
+    return CliRunner().invoke(app, [str(argument) for argument in argv])
+
+
+def test_help_names_every_command():
+    result = invoke("--help")
+    assert result.exit_code == 0
+    assert COMMANDS
+    for command in COMMANDS:
+        assert command in result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command(command):
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_generate_draws_a_row_for_each_class(clothes, tmp_path):
+    output = tmp_path / "new folder" / "all.png"
+    result = invoke("generate", clothes, "-o", output, "--steps", 2, "--per-class", 2)
+    assert result.exit_code == 0, result.output
+    assert "6 images" in result.output
+    assert "rows: Dress, T-Shirt, Hat" in result.output
+    assert Image.open(output).size == (2 * 16, 3 * 16)
+
+
+def test_generate_some_classes(clothes, tmp_path):
+    output = tmp_path / "some.png"
+    result = invoke(
+        "generate", clothes, "-o", output, "--steps", 2, "--per-class", 3, "--classes", "hat, Dress", "--size", 32
+    )
+    assert result.exit_code == 0, result.output
+    assert Image.open(output).size == (3 * 32, 2 * 32)
+
+
+def test_generate_without_classes(plain, tmp_path):
+    output = tmp_path / "plain.png"
+    result = invoke("generate", plain, "-o", output, "--steps", 2, "--per-class", 3)
+    assert result.exit_code == 0, result.output
+    assert Image.open(output).size == (3 * 16, 16)
+
+
+@pytest.mark.parametrize("sampler", ["ancestral", "ddim", "dpm"])
+def test_the_seed_decides(clothes, tmp_path, sampler):
+    def pixels(seed):
+        output = tmp_path / "picture.png"
+        result = invoke(
+            "generate", clothes, "-o", output, "--steps", 3, "--per-class", 1, "--sampler", sampler, "--seed", seed
+        )
+        assert result.exit_code == 0, result.output
+        return Image.open(output).tobytes()
+
+    first = pixels(0)
+    assert first == pixels(0)
+    assert first != pixels(1)
+
+
+def test_generate_with_a_gan(gan, tmp_path):
+    output = tmp_path / "gan.png"
+    pipeline = RSGANPipeline.from_pretrained(gan)
+    result = invoke("generate", gan, "-o", output, "--classes", "hat,Dress", "--per-class", 3, "--truncation", 0.5)
+    assert result.exit_code == 0, result.output
+    expected = pipeline.grid(2, 3, ["Hat", "Dress"], truncation=0.5, generator=torch.Generator().manual_seed(0))
+    assert Image.open(output).tobytes() == expected.tobytes()
+
+
+def test_generate_the_way_between_two_seeds(gan, tmp_path):
+    output = tmp_path / "way.png"
+    result = invoke("generate", gan, "-o", output, "--per-class", 4, "--seed", 3, "--to-seed", 5)
+    assert result.exit_code == 0, result.output
+    sheet = Image.open(output)
+    assert sheet.size == (4 * 32, 3 * 32)
+    pipeline = RSGANPipeline.from_pretrained(gan)
+    for column, seed in ((0, 3), (3, 5)):
+        latents = torch.randn(1, 16, generator=torch.Generator().manual_seed(seed))
+        for row, name in enumerate(pipeline.class_names):
+            (end,) = pipeline(class_labels=[name], latents=latents).images
+            shown = sheet.crop((32 * column, 32 * row, 32 * column + 32, 32 * row + 32))
+            # a batch and a single image may differ by rounding
+            assert np.abs(np.asarray(shown, dtype=int) - np.asarray(end, dtype=int)).max() <= 1
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reader")
+    save_reader(folder)
+    return folder
+
+
+WHO = ("--question", "谁发现了镭？")
+
+
+def library(folder):
+    return ReadingComprehensionPipeline(
+        model=DGCNNForQuestionAnswering.from_pretrained(folder), tokenizer=DGCNNTokenizer.from_pretrained(folder)
+    )
+
+
+def test_ask_for_people(reader):
+    result = invoke("ask", reader, *WHO, "--context", RADIUM, "--top-k", 2)
+    assert result.exit_code == 0, result.output
+    expected = library(reader)(question=WHO[1], context=RADIUM, top_k=2)
+    assert result.stdout.splitlines() == [
+        f"{a['score']:.4f}  {' '.join(a['answer'].split())}  characters {a['start']} to {a['end']}" for a in expected
+    ]
+
+
+def test_ask_a_file_counts_its_characters(reader, tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes(RADIUM.encode())
+    result = invoke("ask", reader, *WHO, "--file", path, "--top-k", 3, "--json")
+    assert result.exit_code == 0, result.output
+    expected = library(reader)(question=WHO[1], context=RADIUM, top_k=3)
+    assert json.loads(result.stdout) == expected
+
+
+@pytest.mark.parametrize("name", ["passages.jsonl", "passages.txt"])
+def test_ask_passages(reader, tmp_path, name):
+    texts = ["镭由居里夫人发现。", "今天天气不错。", "居里夫妇发现了镭。"]
+    records = [texts[0], {"passage": texts[1]}, {"id": 3, "text": texts[2]}]
+    lines = [json.dumps(r, ensure_ascii=False) for r in records] if name.endswith("l") else texts
+    path = tmp_path / name
+    path.write_bytes("\r\n\n".join(lines).encode())
+    expected = library(reader)(question=WHO[1], passages=texts, top_k=9, handle_impossible_answer=True)
+    lines_of = {0: 1, 1: 3, 2: 5, None: None}
+    result = invoke("ask", reader, *WHO, "--passages", path, "--top-k", 9, "--impossible", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == [{**answer, "line": lines_of[answer["passage"]]} for answer in expected]
+    assert {answer["passage"] for answer in expected} > {None}
+    shown = invoke("ask", reader, *WHO, "--passages", path, "--top-k", 9, "--impossible").stdout.splitlines()
+    for line, answer in zip(shown, expected, strict=True):
+        place = f"  line {lines_of[answer['passage']]}, characters {answer['start']} to {answer['end']}"
+        text = answer["answer"]
+        assert line == f"{answer['score']:.4f}  {text}{place}" if text else line.endswith("  (no answer)")
+
+
+@pytest.fixture(scope="module")
+def extractor(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("triples")
+    save_extractor(folder)
+    return folder
+
+
+def extraction(folder, *args, **kwargs):
+    extract = TripleExtractionPipeline(
+        model=DGCNNForTripleExtraction.from_pretrained(folder), tokenizer=DGCNNTokenizer.from_pretrained(folder)
+    )
+    return extract(*args, **kwargs)
+
+
+def shown_lines(found, place=""):
+    return [
+        f"{t['score']:.4f}  {' '.join(t['subject']['text'].split())}  {t['predicate']}  "
+        f"{' '.join(t['object']['text'].split())}  {place}characters "
+        f"{t['subject']['start']} to {t['subject']['end']}, {t['object']['start']} to {t['object']['end']}"
+        for t in found
+    ]
+
+
+def test_extract_for_people(extractor):
+    result = invoke("extract", "--model", extractor, RADIUM)
+    assert result.exit_code == 0, result.output
+    found = extraction(extractor, RADIUM)
+    assert found
+    assert result.stdout.splitlines() == shown_lines(found)
+    few = invoke("extract", "--model", extractor, RADIUM * 2, "--occurrences", "best")
+    best = extraction(extractor, RADIUM * 2, occurrences="best")
+    assert few.stdout.splitlines() == shown_lines(best)
+    assert len(best) < len(extraction(extractor, RADIUM * 2))
+    chosen = [triple for triple in found if triple["predicate"] == "发现"]
+    some = invoke("extract", "--model", extractor, RADIUM, "--predicate", "发现")
+    assert some.stdout.splitlines() == (shown_lines(chosen) or ["no triples"])
+
+
+def test_extract_from_a_file_counts_its_characters(extractor, tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes((RADIUM * 2).encode())
+    result = invoke("extract", "--model", extractor, "--input", path, "--output", "json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == extraction(extractor, RADIUM * 2)
+
+
+@pytest.mark.parametrize("name", ["texts.jsonl", "texts.txt"])
+def test_extract_from_lines(extractor, tmp_path, name):
+    texts = ["居里夫妇发现了镭。", "镭"]
+    records = [texts[0], {"id": 3, "text": texts[1]}]
+    lines = [json.dumps(r, ensure_ascii=False) for r in records] if name.endswith("l") else texts
+    path = tmp_path / name
+    path.write_bytes("\r\n\n".join(lines).encode())
+    options = ("--input", path, *(["--lines"] if name.endswith("t") else []))
+    expected = extraction(extractor, texts)
+    result = invoke("extract", "--model", extractor, *options, "--output", "json")
+    assert result.exit_code == 0, result.output
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [
+        {"line": number, "text": text, "triples": found} for number, text, found in zip((1, 3), texts, expected)
+    ]
+    shown = invoke("extract", "--model", extractor, *options).stdout.splitlines()
+    of_each = [shown_lines(found, f"line {n}, ") or [f"line {n}, no triples"] for n, found in zip((1, 3), expected)]
+    assert shown == [line for lines in of_each for line in lines]
+    page = invoke("extract", "--model", extractor, *options, "--output", "html").stdout
+    assert page == TripleExtractionPipeline.to_html(texts, expected)
+
+
+@pytest.fixture(scope="module")
+def passages(tmp_path_factory):
+    """Files that hold no passages, each for another reason."""
+    folder = tmp_path_factory.mktemp("passages")
+    contents = {"broken.jsonl": '"镭"\n{"passage": ', "nameless.jsonl": '{"content": "镭"}', "blank.txt": "\n \n"}
+    for name, content in contents.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return {name.partition(".")[0]: folder / name for name in contents}
+
+
+ANSWERABLE = {
+    "id": "q1",
+    "question": "谁？",
+    "context": "纣王，即帝辛。",
+    "answers": [{"text": "帝辛", "answer_start": 4}],
+}
+
+
+def write_questions(path, *records):
+    path.write_text("\n".join(json.dumps(record) for record in records), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory):
+    return write_questions(tmp_path_factory.mktemp("questions") / "train.jsonl", ANSWERABLE)
+
+
+@pytest.mark.parametrize("command", CHECKS)
+def test_help_of_each_check(command):
+    assert command in invoke("check-data", "--help").output
+    assert "Ends with 0" in invoke("check-data", command, "--help").output
+
+
+def test_check_of_questions(questions):
+    for source in (questions, questions.parent):
+        result = invoke("check-data", "qa", source)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("1 questions, 1 passages, 1 answers; windows of 512 characters, stride 128\n")
+        assert result.stdout.endswith("\nUsable.\n")
+        assert result.stderr == ""
+
+
+def test_check_of_questions_with_a_tokenizer(questions, tmp_path):
+    """Whitespace makes the whole passage one token: with question and two special tokens there is room for it."""
+    backend = Tokenizer(models.WordLevel({"[UNK]": 0, "[SEP]": 1}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.post_processor = processors.TemplateProcessing(
+        single="$A [SEP]", pair="$A [SEP] $B [SEP]", special_tokens=[("[SEP]", 1)]
+    )
+    PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(tmp_path)
+    small = ("--max-length", 4, "--stride", 1)
+    assert invoke("check-data", "qa", questions, *small).exit_code == 1
+    result = invoke("check-data", "qa", questions, *small, "--tokenizer", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "windows of 4 tokens, stride 1" in result.stdout
+
+
+def test_check_of_broken_questions_for_programs(tmp_path):
+    path = write_questions(tmp_path / "a.jsonl", ANSWERABLE, *[{**ANSWERABLE, "context": 3}] * 22)
+    result = invoke("check-data", "qa", path, "--json", "--max-answer-len", 1.5)
+    assert result.exit_code == 1
+    facts = json.loads(result.stdout)
+    assert facts["usable"] is False
+    assert facts["findings"]["broken_records"]["count"] == 22
+    assert facts["findings"]["long_answers"] == {"count": 1, "of": 1, "examples": ["q1"]}
+    sentences = result.stderr.splitlines()
+    assert sentences[0] == "a.jsonl, line 2: context is 3, not a string."
+    assert len(sentences) == 21
+    assert sentences[-1] == "... and 2 more."
+
+
+def test_check_of_a_split(tmp_path):
+    write_questions(tmp_path / "train.jsonl", ANSWERABLE)
+    write_questions(tmp_path / "trial.jsonl", ANSWERABLE, {**ANSWERABLE, "question": ""})
+    assert invoke("check-data", "qa", tmp_path).exit_code == 0
+    result = invoke("check-data", "qa", tmp_path, "--split", "trial")
+    assert result.exit_code == 1
+    assert "Not usable: 1 empty questions." in result.stdout
+
+
+def write_triples(path, *changes):
+    """Sentences with one triple each, some of them changed."""
+    records = []
+    for number, change in enumerate(changes):
+        triple = {"subject": f"书{number}", "predicate": "作者", "object": "张三"}
+        records.append({"text": f"《书{number}》是张三写的", "spo_list": [triple], **change})
+    return write_questions(path, *records)
+
+
+def test_check_of_triples(tmp_path):
+    for source in (write_triples(tmp_path / "train.jsonl", *[{}] * 5), tmp_path):
+        result = invoke("check-data", "triples", source)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("5 texts, 5 triples, 1 predicates; pieces of 256 characters\n")
+        assert result.stdout.endswith("\nUsable.\n")
+        assert result.stderr == ""
+
+
+def test_check_of_triples_with_a_tokenizer(tmp_path):
+    """Whitespace makes the whole text one token, so no mention is whole tokens."""
+    backend = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(tmp_path / "words")
+    result = invoke(
+        "check-data", "triples", write_triples(tmp_path / "a.jsonl", {}), "--tokenizer", tmp_path / "words"
+    )
+    assert result.exit_code == 1
+    assert "1 of 1 triples cannot be learned" in result.stdout
+
+
+def test_check_of_broken_triples_for_programs(tmp_path):
+    path = write_triples(tmp_path / "a.jsonl", {}, *[{"text": 3}] * 22)
+    (tmp_path / "schema.json").write_text(json.dumps(["作者们", "歌手"]))
+    result = invoke("check-data", "triples", path, "--json", "--schema", tmp_path / "schema.json", "--max-length", 4)
+    assert result.exit_code == 1
+    facts = json.loads(result.stdout)
+    assert facts["usable"] is False
+    assert facts["problems"][1:] == ["no triple has a predicate of the schema", "1 of 1 triples cannot be learned"]
+    assert facts["findings"]["broken_records"]["count"] == 22
+    assert facts["findings"]["cut_triples"]["count"] == 1
+    assert "overfit" not in facts
+    sentences = result.stderr.splitlines()
+    assert sentences[0].startswith("The predicate '作者' of 1 triple(s) is not in the schema (first: a.jsonl, line 1)")
+    assert sentences[1] == "a.jsonl, line 2: text is 3, not a string."
+    assert len(sentences) == 22
+    assert sentences[-1] == "... and 2 more."
+
+
+def test_check_of_triples_that_learns_them_by_heart(tmp_path):
+    result = invoke("check-data", "triples", write_triples(tmp_path / "a.jsonl", {}, {}), "--overfit")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("\nUsable.\nOverfit: F1 1.000; these sentences can be learned.\n")
+    assert json.loads(invoke("check-data", "triples", tmp_path / "a.jsonl", "--overfit", "--json").stdout)[
+        "overfit"
+    ] == {"f1": 1.0}
+    hidden = {"text": "书0由张三李四写成", "spo_list": [
+        {"subject": "书0", "predicate": "作者", "object": name} for name in ("张三", "张三李四")
+    ]}  # fmt: skip
+    result = invoke("check-data", "triples", write_triples(tmp_path / "b.jsonl", hidden), "--overfit")
+    assert result.exit_code == 1
+    assert "\nUsable.\nOverfit: F1 0.667 in the place of 1; these sentences cannot be learned" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["generate", "{empty}"], "is not the folder of a pipeline of simple diffusion or a pipeline of a GAN: it"),
+        (["info", "{empty}"], "a model for triples: it has no model_index.json or config.json"),
+        (["info", "{empty}/nowhere"], "a model for triples: it has no model_index.json or config.json"),
+        (["generate", "{reader}"], "holds DGCNNForQuestionAnswering, not a pipeline of simple diffusion or a pipe"),
+        (["generate", "{gan}", "--steps", "4"], "--steps is not for a pipeline of a GAN, which"),
+        (["generate", "{clothes}", "--truncation", "1"], "takes --guidance-scale, --steps, --sampler, --size."),
+        (["generate", "{gan}", "--truncation", "2"], "truncation must be above 0 and at most 1, got 2.0"),
+        (["generate", "{gan}", "--to-seed", "1", "--truncation", "2"], "must be above 0 and at most 1, got 2.0"),
+        (["generate", "{gan}", "--to-seed", "1", "--per-class", "1"], "at least 2 steps, got"),
+        (["generate", "{clothes}", "--classes", "Dress,Sock"], "Unknown class 'Sock'"),
+        (["generate", "{clothes}", "--sampler", "euler"], "sampler must be one of ancestral, ddim, dpm; got 'euler'"),
+        (["generate", "{clothes}", "--size", "17"], "17"),
+        (["generate", "{plain}", "--classes", "Dress"], "trained without classes"),
+        (["generate", "{clothes}", "--steps", "0"], "--steps"),
+        (["generate"], "Missing argument"),
+        (["paint"], "No such command"),
+        (["ask", "{empty}", *WHO, "--context", "镭"], "is not the folder of a reader: it has no config.json"),
+        (["ask", "{clothes}/unet", *WHO, "--context", "镭"], "UViT2DModel, not a reader (DGCNNForQ"),
+        (["ask", "{reader}", "--context", "镭"], "--question"),
+        (["ask", "{reader}", *WHO], "Give the text in one of --context, --file and --passages"),
+        (["ask", "{reader}", *WHO, "--context", "镭", "--file", "a.txt"], "in one of --context, --file and"),
+        (["ask", "{reader}", *WHO, "--file", "nowhere.txt"], "nowhere.txt"),
+        (["ask", "{reader}", *WHO, "--file", "{reader}/model.safetensors"], "is not text in UTF-8: byte"),
+        (["ask", "{reader}", *WHO, "--passages", "{broken}"], "broken.jsonl, line 2: broken JSON"),
+        (["ask", "{reader}", *WHO, "--passages", "{nameless}"], "nameless.jsonl, line 1: neither a string nor"),
+        (["ask", "{reader}", *WHO, "--passages", "{blank}"], "blank.txt holds no passage"),
+        (["ask", "{reader}", *WHO, "--context", " "], "The context is empty or only white space"),
+        (["ask", "{reader}", *WHO, "--context", "镭", "--top-k", "0"], "--top-k"),
+        (["extract", "镭"], "Missing option '--model'"),
+        (["extract", "--model", "{reader}", "镭"], "not a model for triples (DGCNNForTripleE"),
+        (["extract", "--model", "{empty}", "镭"], "is not the folder of a model for triples: it has no config"),
+        (["extract", "--model", "{extractor}"], "Give the text as an argument, or a file in --input"),
+        (["extract", "--model", "{extractor}", "镭", "--input", "a.txt"], "Give the text as an argument, or a file"),
+        (["extract", "--model", "{extractor}", "镭", "--lines"], "--lines is for a file"),
+        (["extract", "--model", "{extractor}", "镭", "--output", "xml"], "must be table, json or html, got 'xml'"),
+        (["extract", "--model", "{extractor}", " "], "is empty or only white space"),
+        (["extract", "--model", "{extractor}", "--input", "{blank}", "--lines"], "blank.txt holds no text"),
+        (["extract", "--model", "{extractor}", "--input", "{nameless}"], "neither a string nor an object with a text"),
+        (["extract", "--model", "{extractor}", "镭", "--predicate", "别号"], "not know the predicate '别号'; near"),
+        (["check-data", "qa", "{empty}/a.jsonl"], "There is no file or folder"),
+        (["check-data", "qa", "{clothes}/model_index.csv"], "There is no file or folder"),
+        (["check-data", "qa", "{questions}", "--tokenizer", "{empty}"], "saved tokenizer: it has no tokenizer.json"),
+        (["check-data", "qa", "{questions}", "--stride", "512"], "stride 512, max_length 512"),
+        (["check-data", "qa"], "Missing argument"),
+        (["check-data", "triples", "{empty}/a.jsonl"], "There is no file or folder"),
+        (["check-data", "triples", "{questions}", "--schema", "{empty}/s.json"], "There is no file or folder"),
+        (["check-data", "triples", "{questions}", "--tokenizer", "{empty}"], "saved tokenizer: it has no tokenizer"),
+        (["check-data", "triples", "{questions}", "--max-length", "0"], "max_length must be at least 1, got 0"),
+        (["check-data", "pictures"], "No such command"),
+    ],
+    ids=[
+        "generate: empty folder", "info: empty folder", "info: no folder", "generate: a reader", "steps of a GAN",
+        "truncation of no GAN", "truncation too large", "truncation of a way", "way of one step",
+        "unknown class", "unknown sampler",
+        "impossible size", "classes of a model without", "no steps", "no folder given", "unknown command",
+        "ask: empty folder", "ask: another model", "ask: no question", "ask: no text", "ask: two texts",
+        "ask: no file", "ask: no text file", "ask: broken JSON", "ask: no passage in a line", "ask: no passages",
+        "ask: blank", "ask: no answers",
+        "extract: no model", "extract: another model", "extract: empty folder", "extract: no text",
+        "extract: two texts", "extract: lines of no file", "extract: unknown form", "extract: blank",
+        "extract: no lines", "extract: no text in a line", "extract: unknown predicate",
+        "check-data: no file", "check-data: no folder", "check-data: no tokenizer", "check-data: no windows",
+        "check-data: nothing given", "check-data: no triples", "check-data: no schema",
+        "check-data: no tokenizer for triples", "check-data: no pieces", "check-data: unknown kind",
+    ],
+)  # fmt: skip
+def test_mistakes_end_in_a_sentence(
+    argv, sentence, clothes, plain, gan, questions, reader, extractor, passages, tmp_path, monkeypatch, capsys
+):
+    places = {"empty": tmp_path, "clothes": clothes, "plain": plain, "questions": questions, "reader": reader}
+    places |= {"extractor": extractor, "gan": gan}
+    places |= passages
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["hf-kexue", *(argument.format(**places) for argument in argv)])
+    monkeypatch.setenv("COLUMNS", "400")  # boxes of the help do not break the sentence
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert sentence in message
+    assert "Traceback" not in message
+    assert list(tmp_path.iterdir()) == []

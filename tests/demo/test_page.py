@@ -1,0 +1,159 @@
+"""What the page does without the page: the published texts' models, tiny image models, and a visitor's mistakes."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_models import save_gan, save_pipeline
+
+from hf_kexue.demo.page import MOST_CHARACTERS, NO_CLASS, WAY_STEPS, Page
+
+CARDS = Path(__file__).resolve().parents[2] / "model_cards"
+TEXT = "赵州桥由隋代工匠李春主持修建。"
+SONG = "《月亮代表我的心》由孙仪作词，翁清溪作曲，邓丽君演唱。"
+
+
+class Read(HTMLParser):
+    """Text of all, and of the elements of some tags; every element must be closed in its order."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.text, self.found = [], "", {"mark": [], "blockquote": [], "td": [], "title": []}
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.open.append(tag)
+        if tag in self.found:
+            self.found[tag].append("")
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+        for tag in self.open:
+            if tag in self.found:
+                self.found[tag][-1] += data
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    save_pipeline(folder / "images", ["Dress", "Hat"])
+    save_gan(folder / "gan", ["Dress", "Hat"])
+    return Page(str(CARDS), {"images": str(folder / "images"), "gan": str(folder / "gan")})
+
+
+def pixels(picture):
+    return np.asarray(picture, dtype=int)
+
+
+def test_the_slider_begins_at_the_guidance_that_was_saved(page, tmp_path):
+    assert page.guidance() == 2.0
+    assert Page(str(tmp_path)).guidance() == 1.0
+
+
+def test_images_depend_on_class_guidance_and_seed(page):
+    def draw(label="Hat", guidance=2.0, seed=0):
+        images = page.images(label, guidance, 2, 3, seed)
+        assert [image.size for image in images] == [(16, 16)] * 2
+        return np.stack([pixels(image) for image in images])
+
+    first = draw()
+    assert (first == draw()).all()
+    for other in (draw(label="Dress"), draw(guidance=4.0), draw(seed=1), draw(label=NO_CLASS)):
+        assert (first != other).any()
+
+
+def test_the_answer_is_marked_in_its_text(page):
+    found = Read(page.answer("赵州桥是谁主持修建的？", TEXT, False, 2)).found
+    assert found["blockquote"] == [TEXT]
+    assert len(found["mark"]) == 2  # the answer itself, and in its text
+    assert found["mark"][0] == found["mark"][1] == found["td"][0]
+    assert "李春" in found["td"][0]
+    assert len(found["td"]) == 4
+
+
+def test_there_may_be_no_answer(page):
+    read = Read(page.answer("京杭大运河全长多少公里？", "大熊猫吃竹子。" * 4, True, 1))
+    assert "The text does not say." in read.text
+    assert read.found["mark"] == []
+
+
+def test_triples_are_drawn_marked_and_listed(page):
+    read = Read(page.triples(SONG))
+    assert read.found["blockquote"] == [SONG]
+    rows = [tuple(read.found["td"][i : i + 3]) for i in range(0, len(read.found["td"]), 4)]
+    assert ("月亮代表我的心", "作词", "孙仪") in rows
+    assert {"月亮代表我的心", "孙仪"} <= set(read.found["mark"])
+    assert "; ".join(" ".join(row) for row in rows) == read.found["title"][0]
+
+
+def test_a_text_without_triples(page):
+    assert re.search(r"No triples found\. The model knows \d+ predicates, such as ", Read(page.triples("今天。")).text)
+
+
+def test_text_of_a_visitor_is_escaped(page):
+    text = "<script>alert(1)</script>《长江》的作者是<b>张三</b>。"
+    for shown in (page.answer("<i>谁？", text, False, 3), page.triples(text)):
+        assert not re.search("<script|<b>|<i>", shown)
+        Read(shown)
+
+
+def test_the_way_between_two_seeds(page):
+    strip = page.way("Hat", 0, 1, 1.0)
+    side = strip.width // WAY_STEPS
+    assert strip.size == (WAY_STEPS * side, side)
+    assert side == 2 * 32
+    ends = [page.between("Hat", 0, 1, place, 1.0) for place in (0, 1)]
+    assert [end.size for end in ends] == [(384, 384)] * 2
+    for end, column in zip(ends, (0, WAY_STEPS - 1)):
+        small = end.resize((side, side), Image.Resampling.NEAREST)
+        shown = strip.crop((column * side, 0, column * side + side, side))
+        # a batch and a single image may differ by rounding
+        assert np.abs(pixels(small) - pixels(shown)).max() <= 1
+    middle = page.between("Hat", 0, 1, 0.5, 1.0)
+    assert all((pixels(middle) != pixels(end)).any() for end in ends)
+    assert (pixels(middle) != pixels(page.between("Hat", 0, 1, 0.5, 0.3))).any()
+    assert page.classes("gan") == ["Dress", "Hat"]
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (("images", "Sock", 2, 1, 2, 0), "Unknown class 'Sock'; this model knows Dress, Hat"),
+        (("images", "Hat", 2, 17, 2, 0), "The number of images must be a whole number from 1 to 16, got 17."),
+        (("images", "Hat", 2, 1, 1, 0), "The number of steps must be a whole number from 2 to 256, got 1."),
+        (("images", "Hat", 21, 1, 2, 0), "The guidance scale must be a number from 0 to 20, got 21."),
+        (("images", "Hat", 2, 1, 2, -1), "A seed must be a whole number from 0 to"),
+        (("images", "Hat", 2, 1, 2, None), "A seed must be a whole number from 0 to"),
+        (("answer", " ", TEXT, False, 1), "Type a question first."),
+        (("answer", "谁？", "", False, 1), "Type or paste a text first."),
+        (("answer", "谁？", "长" * (MOST_CHARACTERS + 1), False, 1), "this page reads 20000 at most."),
+        (("answer", "谁？", TEXT, False, 11), "The number of answers must be a whole number from 1 to 10, got 11."),
+        (("triples", "\n"), "Type or paste a text first."),
+        (("way", "Hat", 0, 0.5, 1), "A seed must be a whole number"),
+        (("way", "Hat", 0, 1, 0), "The truncation must be a number from 0.05 to 1, got 0."),
+        (("between", "Hat", 0, 1, 1.5, 1), "The place between the two must be a number from 0 to 1, got 1.5."),
+        (("between", "Sock", 0, 1, 0.5, 1), "Unknown class 'Sock'"),
+    ],
+)
+def test_mistakes_of_a_visitor_are_sentences(page, call, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        getattr(page, call[0])(*call[1:])
+
+
+def test_a_model_that_is_not_published_yet(tmp_path):
+    page = Page(str(tmp_path))
+    for call in (("way", "", 0, 1, 1), ("triples", SONG), ("images", "", 2, 1, 2, 0)):
+        with pytest.raises(ValueError, match=r"The model \S+-(zh|64) is not published yet, so there is nothing"):
+            getattr(page, call[0])(*call[1:])
+    assert page.classes("gan") == []
+    assert Page("user").where("triples") == "user/dgcnn-triples-zh"

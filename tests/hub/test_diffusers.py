@@ -1,0 +1,126 @@
+"""Repositories of diffusers pipelines: one file for each class, and what cannot be made one."""
+
+import ast
+import json
+
+import pytest
+import torch
+from diffusers import DDPMPipeline, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
+from hub_clients import drawn, tiny_gan, tiny_images
+
+from hf_kexue import SimpleDiffusionPipeline
+from hf_kexue.hub import export_repository
+from hf_kexue.hub.diffusers import one_file
+from hf_kexue.hub.repository import store_as_float16
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return export_repository(tiny_images(), tmp_path_factory.mktemp("hub") / "images")
+
+
+def test_each_file_stands_alone(folder):
+    files = list(folder.rglob("*.py"))
+    assert len(files) == 3
+    for path in files:
+        tree = ast.parse(path.read_text())
+        imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        assert not [node for node in imported if node.level]
+        assert not [node for node in imported if (node.module or "").startswith("hf_kexue")]
+        names = [node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+        assert len(names) == len(set(names))
+        assert max(map(len, path.read_text().splitlines())) <= 119
+
+
+def test_nothing_tells_where_it_was_loaded(folder, tmp_path):
+    again = export_repository(SimpleDiffusionPipeline.from_pretrained(folder), tmp_path / "again")
+    for path in sorted(folder.rglob("*.*")):
+        assert (again / path.relative_to(folder)).read_bytes() == path.read_bytes()
+
+
+def test_a_scheduler_of_diffusers_stays_one(tmp_path):
+    pipe = tiny_images()
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
+    folder = export_repository(pipe, tmp_path / "images")
+    index = json.loads((folder / "model_index.json").read_text())
+    assert index["scheduler"] == ["diffusers", "DPMSolverMultistepScheduler"]
+    assert [path.name for path in (folder / "scheduler").iterdir()] == ["scheduler_config.json"]
+    loaded = SimpleDiffusionPipeline.from_pretrained(folder)
+    assert type(loaded.scheduler) is DPMSolverMultistepScheduler
+    torch.testing.assert_close(drawn(loaded), drawn(pipe), rtol=0, atol=0)
+
+
+def test_what_the_package_loads_it_saves_as_its_own(folder, tmp_path):
+    SimpleDiffusionPipeline.from_pretrained(folder).save_pretrained(tmp_path)
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    assert index["unet"] == ["hf_kexue.simple_diffusion.modeling_uvit", "SimpleDiffusionUViT2DModel"]
+    assert index["_class_name"] == "SimpleDiffusionPipeline"
+
+
+def test_half_the_bytes_are_computed_with_in_float32(tmp_path):
+    pipe = tiny_images()
+    folder = export_repository(pipe, tmp_path / "images")
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    bytes_before = weights.stat().st_size
+    store_as_float16(folder)
+    assert weights.stat().st_size < 0.6 * bytes_before  # the names of the tensors stay as long as they were
+    loaded = SimpleDiffusionPipeline.from_pretrained(folder).unet.state_dict()
+    for key, value in pipe.unet.state_dict().items():
+        torch.testing.assert_close(loaded[key], value.half().float(), rtol=0, atol=0)
+
+
+def test_a_pipeline_of_diffusers_needs_no_code(tmp_path):
+    unet = UNet2DModel(16, block_out_channels=(4,), norm_num_groups=2, down_block_types=("DownBlock2D",),
+                       up_block_types=("UpBlock2D",), attention_head_dim=2)  # fmt: skip
+    with pytest.raises(ValueError, match="DDPMPipeline is no pipeline of hf_kexue: its save_pretrained leaves all"):
+        export_repository(DDPMPipeline(unet, DDPMScheduler()), tmp_path / "ddpm")
+    assert not list(tmp_path.iterdir())
+
+
+def write(folder, **sources):
+    for name, source in sources.items():
+        (folder / f"{name}.py").write_text(source)
+    return folder / f"{name}.py"
+
+
+def test_one_file_of_several(tmp_path):
+    path = write(
+        tmp_path,
+        base='"""Base."""\nfrom __future__ import annotations\n\nimport math\nfrom os import sep\n\nTWO = 2  # why\n',
+        middle="from math import pi\n\nfrom .base import TWO\n\n\ndef four() -> int:\n    return TWO * TWO\n",
+        top='"""Top.\n"""\nimport math\nfrom .base import TWO\nfrom .middle import four\n\nSIX = four() + TWO\n',
+    )
+    names = {}
+    source = one_file(path)
+    exec(source, names)
+    assert (names["SIX"], names["TWO"], names["pi"]) == (6, 2, names["math"].pi)
+    assert names["__doc__"].startswith("Top.\n")
+    assert source.index("# ---- base.py") < source.index("# ---- middle.py") < source.index("# ---- top.py")
+    assert source.count("import math\n") == 1
+    assert "TWO = 2  # why\n" in source
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("SIZE = 1\n", "from .first import SIZE\n\nSIZE = 2\n", "SIZE of second.py is first.SIZE in another file"),
+        ("import json as tool\n", "import math as tool\n\nfrom .first import tool\n", "tool of second.py is .json in"),
+        (
+            "SIZE = 1\n",
+            "from .first import SIZE as LENGTH\n",
+            "second.py:1 is no `from .sibling import name` at the top",
+        ),
+        ("SIZE = 1\n", "def f():\n    from .first import SIZE\n", "second.py:2 is no `from"),
+        ("SIZE = 1\n", "from . import first\n", "second.py:1 is no `from"),
+    ],
+    ids=["two meanings", "two modules", "another name", "in a function", "the module itself"],
+)
+def test_what_is_not_made_one_file(tmp_path, first, second, words):
+    with pytest.raises(ValueError, match=words.replace(".", r"\.")):
+        one_file(write(tmp_path, first=first, second=second))
+
+
+def test_a_network_pass_alone(tmp_path):
+    """A pipeline without a scheduler."""
+    folder = export_repository(tiny_gan(), tmp_path / "gan")
+    torch.testing.assert_close(drawn(type(tiny_gan()).from_pretrained(folder)), drawn(tiny_gan()), rtol=0, atol=0)

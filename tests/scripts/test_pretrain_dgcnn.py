@@ -1,0 +1,294 @@
+"""Pre-training, run whole on a few lines of text: what it leaves, that it learns, resumes exactly, starts a reader.
+
+Everything happens in this process, through `main(argv)`.
+"""
+
+import json
+import shutil
+import struct
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
+pytest.importorskip("yaml", reason="the extra hf-kexue[train] is not installed")
+pytest.importorskip("rjieba", reason="rjieba is not installed")
+
+import yaml
+from whole_runs import TRAINING, history, reset
+
+from hf_kexue import DGCNNConfig, DGCNNForMaskedLM, DGCNNForQuestionAnswering, DGCNNTokenizer
+from hf_kexue.data.texts.masked import MaskingCollator
+from hf_kexue.training.arguments import parse_arguments
+
+if not (TRAINING / "pretrain_dgcnn.py").is_file():
+    pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)
+
+RIVERS = ["多瑙河", "莱茵河", "长江", "黄河", "尼罗河", "亚马逊河"]
+SEAS = ["黑海", "北海", "东海", "渤海", "地中海", "大西洋"]
+TEXTS = [f"{river}是一条河，{river}流入{sea}；第{n}句。" for n in range(6) for river, sea in zip(RIVERS, SEAS)]
+
+NETWORK = ["--hidden_size", "16", "--dilations", "1", "2", "--hidden_dropout", "0.2"]
+# Five batches an epoch; rates and decay that change every weight visibly within eight steps.
+RUN = [
+    "--mixed_precision", "no", "--tracker", "none", "--max_characters", "16", "--train_batch_size", "12",
+    "--max_train_steps", "8", "--lr_warmup_steps", "2", "--learning_rate", "1e-2", "--ema_decay", "0.5",
+    "--logging_steps", "1", "--checkpointing_steps", "1", "--checkpoints_total_limit", "99",
+    "--validation_share", "0.1", "--validation_steps", "3",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    path = tmp_path_factory.mktemp("texts") / "texts.txt"
+    path.write_text("\n".join(TEXTS), encoding="utf-8")
+    return path
+
+
+def arguments(texts, output, *options):
+    return ["--texts", str(texts), "--output_dir", str(output), *NETWORK, *RUN, *map(str, options)]
+
+
+def train(script, texts, output, *options):
+    """One run of the script from a fresh state."""
+    reset()
+    return script.main(arguments(texts, output, *options))
+
+
+def weights(output):
+    return load_file(output / "model" / "model.safetensors")
+
+
+def assert_same_run(resumed, whole):
+    """Bit for bit: averaged weights and every logged figure."""
+    torch.testing.assert_close(weights(resumed), weights(whole), rtol=0, atol=0)
+    assert history(resumed) == history(whole)
+
+
+@pytest.fixture(scope="module")
+def finished(script, texts, tmp_path_factory):
+    """A run of eight steps and what it returned."""
+    output = tmp_path_factory.mktemp("finished") / "run"
+    return output, train(script, texts, output)
+
+
+# ---- a whole run
+
+
+def test_what_a_run_leaves(finished):
+    output, results = finished
+    assert {path.name for path in output.iterdir()} == {
+        "checkpoints", "history.jsonl", "manifest.json", "model", "results.json",
+    }  # fmt: skip
+    assert json.loads((output / "results.json").read_text()) == results
+    assert (results["texts"], results["validation_texts"], results["steps"]) == (32, 4, 8)
+    assert results["pieces_seen"] == 8 * 12
+    lines = history(output)
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, 9))
+    validations = [line for line in lines if "validation/loss" in line]
+    assert [line["step"] for line in validations] == [3, 6, 8]
+    for line in validations:
+        assert line["validation/perplexity"] == pytest.approx(np.exp(line["validation/loss"]), rel=1e-12)
+    assert validations[-1]["validation/loss"] == results["validation/loss"]
+
+
+def test_the_loss_falls(script, texts, tmp_path):
+    """Well below the entropy of the characters, which is what knowing their frequencies alone would give."""
+    steps = ["--max_train_steps", "80", "--checkpointing_steps", "999", "--validation_steps", "999"]
+    results = train(script, texts, tmp_path, *steps)
+    losses = [line["loss"] for line in history(tmp_path) if "loss" in line]
+    shares = np.array(list(Counter("".join(TEXTS)).values())) / len("".join(TEXTS))
+    entropy = float(-(shares * np.log(shares)).sum())
+    assert losses[0] > entropy
+    assert np.mean(losses[-10:]) < 0.5 * entropy
+    assert results["validation/loss"] < 0.7 * entropy
+
+
+def test_the_validation_loss_is_that_of_the_saved_model(script, texts, finished):
+    """Recomputed from the folder, with the texts that a second reading of the file holds out."""
+    output, results = finished
+    model = DGCNNForMaskedLM.from_pretrained(output / "model").eval()
+    tokenizer = DGCNNTokenizer.from_pretrained(output / "model")
+    _, held_out = script.hold_out(script.read_texts(texts), 0.1, seed=0)
+    dataset = script.TextWindows(held_out, 16, seed=0)
+    pieces = [dataset[number] for number in range(len(dataset))]
+    assert set(held_out) < set(TEXTS)
+    with torch.no_grad():
+        losses = [model(**MaskingCollator(tokenizer)([piece])) for piece in pieces]
+        counts = [len(output.logits) for output in losses]
+    mean = sum(float(output.loss) * count for output, count in zip(losses, counts)) / sum(counts)
+    assert results["validation/loss"] == pytest.approx(mean, rel=1e-5)  # float32, in another order
+
+
+def test_padding_stays_the_zero_vector(finished):
+    table = weights(finished[0])["dgcnn.embeddings.characters.weight"]
+    assert not table[0].any()
+    assert table[1:].any(dim=1).all()
+
+
+def test_the_same_command_gives_the_same_run_and_another_seed_another(script, texts, finished, tmp_path):
+    train(script, texts, tmp_path / "again")
+    assert_same_run(tmp_path / "again", finished[0])
+    train(script, texts, tmp_path / "other", "--seed", 1)
+    assert history(tmp_path / "other")[0]["loss"] != history(finished[0])[0]["loss"]
+
+
+def test_a_dry_run_writes_nothing(script, texts, finished, tmp_path):
+    manifest = train(script, texts, tmp_path / "dry", "--dry_run")
+    assert manifest["parameters"] == finished[1]["parameters"]
+    assert not (tmp_path / "dry").exists()
+
+
+# ---- resuming
+
+
+@pytest.mark.parametrize("stop", [2, 4, 5, 6])
+def test_a_stopped_run_resumes_exactly(script, texts, finished, tmp_path, stop):
+    """Order and masks of the texts, dropout, optimizer, schedule and average go on as if nothing had been."""
+    output = tmp_path / "run"
+    shutil.copytree(finished[0], output)
+    for checkpoint in (output / "checkpoints").iterdir():
+        if int(checkpoint.name.partition("-")[2]) > stop:
+            shutil.rmtree(checkpoint)
+    shutil.rmtree(output / "model")
+    train(script, texts, output)
+    assert_same_run(output, finished[0])
+
+
+class ControlC:
+    """Raises KeyboardInterrupt in the forward pass of a training step, as a person does who has waited long enough."""
+
+    def __init__(self, at_forward):
+        self.left = at_forward
+
+    def __call__(self, module, *_):
+        if isinstance(module, DGCNNForMaskedLM) and module.training:
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+
+    def __enter__(self):
+        self.handle = torch.nn.modules.module.register_module_forward_pre_hook(self)
+
+    def __exit__(self, *_):
+        self.handle.remove()
+
+
+def test_an_interrupted_run_with_accumulated_gradients_resumes_exactly(script, texts, tmp_path):
+    options = ["--checkpointing_steps", "3", "--gradient_accumulation_steps", "2"]
+    train(script, texts, tmp_path / "whole", *options)
+    with pytest.raises(KeyboardInterrupt), ControlC(at_forward=8):  # within step 5, whose first half is lost
+        train(script, texts, tmp_path / "run", *options)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["checkpoint-3"]
+    assert not (tmp_path / "run" / "model").exists()
+    train(script, texts, tmp_path / "run", *options)
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+# ---- what comes after
+
+
+def test_a_reader_starts_from_it(finished):
+    """Trunk and embeddings are those of the folder, and the reader works with the tokenizer from there."""
+    folder = finished[0] / "model"
+    donor = DGCNNForMaskedLM.from_pretrained(folder)
+    tokenizer = DGCNNTokenizer.from_pretrained(folder)
+    reader, report = DGCNNForQuestionAnswering.from_pretrained(folder, output_loading_info=True)
+    trunk = donor.dgcnn.state_dict()
+    torch.testing.assert_close({name: reader.dgcnn.state_dict()[name] for name in trunk}, trunk, rtol=0, atol=0)
+    fresh = {name for name in report["missing_keys"] if name.startswith("dgcnn.")}
+    assert fresh == {name for name in report["missing_keys"] if name.startswith("dgcnn.pooler.")}
+    batch = tokenizer("多瑙河流入哪里？", TEXTS[0], return_tensors="pt")
+    assert torch.isfinite(reader(**batch).start_logits).all()
+
+
+def test_the_preset_has_the_trunk_of_the_reader(script):
+    args = parse_arguments(script.Arguments, TRAINING / "presets", [])
+    preset, reader = (
+        yaml.safe_load((TRAINING / "presets" / f"{name}.yaml").read_text()) for name in ("pretrain", "reader")
+    )
+    for key in ("dilations", "mixed_embedding"):
+        assert preset[key] == getattr(args, key) == reader[key]
+
+
+def test_characters_only(script, texts, tmp_path):
+    train(script, texts, tmp_path, "--max_train_steps", "2", "--mixed_embedding", "False", "--validation_share", "0")
+    config = DGCNNConfig.from_pretrained(tmp_path / "model")
+    assert config.word_vocab_size == 0
+    assert DGCNNTokenizer.from_pretrained(tmp_path / "model").word_vocab is None
+    assert [line for line in history(tmp_path) if "validation/loss" in line] == []
+
+
+# ---- word vectors
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
+def test_word_vectors(script, texts, tmp_path, binary):
+    """The file's words that the texts hold become words of the segmenter too, with the file's vectors, frozen."""
+    words = ["没有的词", "流入黑海", "多瑙河", "一条河", "，"]
+    vectors = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    header = b"5 6\n"
+    if binary:
+        rows = [word.encode() + b" " + struct.pack("<6f", *row) for word, row in zip(words, vectors)]
+    else:
+        rows = [" ".join([word, *map(repr, row.tolist())]).encode() for word, row in zip(words, vectors)]
+    (tmp_path / "vectors").write_bytes(header + b"\n".join(rows) + b"\n")
+    train(script, texts, tmp_path / "run", "--word_vectors", tmp_path / "vectors", "--max_train_steps", "3")
+
+    tokenizer = DGCNNTokenizer.from_pretrained(tmp_path / "run" / "model")
+    assert tokenizer.word_vocab == ["[PAD]", "[UNK]", *words[1:]]
+    assert [word for word, _, _ in tokenizer.segment("多瑙河流入黑海。")] == ["多瑙河", "流入黑海", "。"]
+    ids = tokenizer("多瑙河流入黑海。", add_special_tokens=False)["word_input_ids"]
+    assert ids == [3, 3, 3, 2, 2, 2, 2, 1]
+    model = DGCNNForMaskedLM.from_pretrained(tmp_path / "run" / "model")
+    expected = np.concatenate([np.zeros((2, 6), dtype=np.float32), vectors[1:]])
+    np.testing.assert_array_equal(model.dgcnn.embeddings.words.weight.detach().numpy(), expected)
+    assert model.config.freeze_word_embeddings
+    assert not model.dgcnn.embeddings.words.weight.requires_grad
+
+
+# ---- what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--texts", "nowhere.txt"], r"There is no file nowhere\.txt"),
+        (["--validation_share", "1"], "share of texts to hold out must be at least 0 and below 1, got 1.0"),
+        (["--validation_share", "0.99"], "Holding out 0.99 of 36 .* leaves none to train on"),
+        (["--train_batch_size", "65"], "64 pieces of text are not one whole batch: lower --train_batch_size"),
+        (["--max_characters", "1"], "max_characters must be at least 2"),
+        (["--mask_share", "0"], "share must be between 0 and 1"),
+        (["--word_vectors", "nowhere.bin"], r"There is no file nowhere\.bin"),
+        (["--word_vectors", "nowhere.bin", "--mixed_embedding", "False"], "--word_vectors are of words"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_sentences(script, texts, tmp_path, options, sentence):
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+        train(script, texts, tmp_path / "run", *options)
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_no_texts(script, tmp_path):
+    with pytest.raises(ValueError, match="--texts names no text: give files"):
+        script.main(["--output_dir", str(tmp_path / "run"), "--tracker", "none", "--mixed_precision", "no"])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("options", [["--text", "a.txt"], ["--preset", "reader"]], ids=["argument", "preset"])
+def test_unknown_names_are_usage_messages(script, texts, tmp_path, options, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        train(script, texts, tmp_path / "run", *options)
+    assert stopped.value.code == 2
+    assert {"--text": "--text", "--preset": "reader.yaml has unknown keys"}[options[0]] in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_no_number_stops_the_run(script, texts, tmp_path):
+    options = ["--lr_scheduler", "constant", "--lr_warmup_steps", "0", "--learning_rate", "1e30"]
+    with pytest.raises(FloatingPointError, match=r"is not finite at step 2\..*Lower --learning_rate"):
+        train(script, texts, tmp_path, *options)
+    assert not (tmp_path / "model").exists()

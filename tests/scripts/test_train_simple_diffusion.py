@@ -1,0 +1,553 @@
+"""The training script, run whole on sixteen tiny pictures: what it leaves, that it resumes exactly, how it stops.
+
+Everything happens in this process, through `main(argv)`.
+"""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
+pytest.importorskip("datasets", reason="the extra hf-kexue[train] is not installed")
+
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration, set_seed
+from whole_runs import TRAINING, history, reset
+
+from hf_kexue.data.images import image_loader, load_images
+from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
+from hf_kexue.training.arguments import parse_arguments
+
+if not (TRAINING / "train_simple_diffusion.py").is_file():
+    pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+CLASSES = ["dress", "hat"]
+NETWORK = [
+    "--preset", "64", "--resolution", "16", "--block_out_channels", "8", "--layers_per_block", "1",
+    "--hidden_size", "32", "--num_transformer_layers", "1", "--num_attention_heads", "2", "--embedding_dim", "32",
+    "--dropout", "0.2",
+]  # fmt: skip
+# Four batches an epoch; rates and decay that change every weight visibly within seven steps.
+RUN = [
+    "--mixed_precision", "no", "--tracker", "none", "--train_batch_size", "4", "--max_train_steps", "7",
+    "--lr_warmup_steps", "2", "--learning_rate", "1e-2", "--ema_decay", "0.5", "--logging_steps", "1",
+    "--checkpointing_steps", "1", "--checkpoints_total_limit", "99",
+]  # fmt: skip
+QUIET = ["--validation_split", "none", "--sample_steps", "0"]
+
+
+def save_pictures(root):
+    chance = np.random.default_rng(0)
+    for split, count in (("train", 8), ("validation", 3)):
+        for name in CLASSES:
+            (root / split / name).mkdir(parents=True)
+            for n in range(count):
+                pixels = chance.integers(0, 256, (20, 16, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{n}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Two classes of eight pictures, and of three for validation."""
+    return save_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+def arguments(dataset, output, *options):
+    return ["--dataset", str(dataset), "--output_dir", str(output), *NETWORK, *RUN, *map(str, options)]
+
+
+def train(script, dataset, output, *options):
+    """One run of the script from a fresh state."""
+    reset()
+    return script.main(arguments(dataset, output, *options))
+
+
+def weights(output):
+    return load_file(output / "pipeline" / "unet" / "diffusion_pytorch_model.safetensors")
+
+
+def assert_same_run(resumed, whole):
+    """Bit for bit: averaged weights and every logged figure."""
+    torch.testing.assert_close(weights(resumed), weights(whole), rtol=0, atol=0)
+    assert history(resumed) == history(whole)
+
+
+def stop_after(output, step):
+    """What lies there when a run dies right after a checkpoint: nothing that came later."""
+    for checkpoint in (output / "checkpoints").iterdir():
+        if int(checkpoint.name.partition("-")[2]) > step:
+            shutil.rmtree(checkpoint)
+    shutil.rmtree(output / "pipeline")
+    (output / "results.json").unlink()
+
+
+# ---- a whole run
+
+WHOLE = ["--sample_steps", "4", "--sample_inference_steps", "2", "--validation_steps", "3"]
+
+
+@pytest.fixture(scope="module")
+def finished(script, pictures, tmp_path_factory):
+    """A run of seven steps and what it returned."""
+    output = tmp_path_factory.mktemp("finished")
+    return output, train(script, pictures, output, *WHOLE)
+
+
+def test_a_run_leaves_a_pipeline_that_samples(finished):
+    output, _ = finished
+    pipeline = SimpleDiffusionPipeline.from_pretrained(output / "pipeline")
+    assert pipeline.class_names == CLASSES
+    assert pipeline.scheduler.config.sample_size == 16
+    images = pipeline(
+        class_labels=["hat", "dress"], guidance_scale=2.0, num_inference_steps=2, output_type="pt",
+        generator=torch.Generator().manual_seed(0),
+    ).images  # fmt: skip
+    assert images.shape == (2, 3, 16, 16)
+    assert images.isfinite().all()
+    assert not pipeline.unet.training
+
+
+def test_a_run_leaves_its_manifest(script, finished):
+    output, _ = finished
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert manifest["arguments"]["learning_rate"] == 1e-2
+    assert manifest["arguments"]["seed"] == 0
+    assert manifest["classes"] == CLASSES
+    assert manifest["images"] == 16
+    unet = SimpleDiffusionUViT2DModel.from_pretrained(output / "pipeline", subfolder="unet")
+    assert manifest["parameters"] == sum(parameter.numel() for parameter in unet.parameters())
+    assert {"torch", "diffusers", "accelerate", "device", "python", "command"} <= manifest["environment"].keys()
+    assert script.Arguments(**manifest["arguments"]) == parse_arguments(
+        script.Arguments, TRAINING / "presets", arguments(manifest["arguments"]["dataset"], output, *WHOLE)
+    )
+
+
+def test_a_run_leaves_its_results(finished):
+    output, results = finished
+    saved = json.loads((output / "results.json").read_text())
+    assert saved == json.loads(json.dumps(results))
+    assert (saved["steps"], saved["images_seen"]) == (7, 28)
+    assert saved["validation_loss"] > 0
+    bins = {key: value for key, value in saved.items() if key.startswith("validation_loss/logsnr_")}
+    assert bins
+    assert min(bins.values()) <= saved["validation_loss"] <= max(bins.values())
+
+
+def test_a_run_leaves_its_history(finished):
+    lines = history(finished[0])
+    losses = [line for line in lines if "loss" in line]
+    assert [line["step"] for line in losses] == [1, 2, 3, 4, 5, 6, 7]
+    assert [line["images"] for line in losses] == [4, 8, 12, 16, 20, 24, 28]
+    assert [line["step"] for line in lines if "validation_loss" in line] == [3, 6, 7]
+    # Two steps of warm-up, then a half cosine down to zero at the last step.
+    curve = [0.5, 1.0] + [0.5 * (1 + float(np.cos(np.pi * k / 5))) for k in range(1, 6)]
+    np.testing.assert_allclose([line["learning_rate"] for line in losses], 1e-2 * np.array(curve), atol=1e-12)
+    assert all(np.isfinite(line["gradient_norm"]) for line in losses)
+
+
+def test_a_run_leaves_sample_grids(finished):
+    samples = finished[0] / "samples"
+    assert sorted(path.name for path in samples.iterdir()) == ["final.png", "step-4.png"]
+    assert Image.open(samples / "final.png").size == (8 * 16, 2 * 16)  # eight pictures of each class
+
+
+def test_the_pipeline_holds_averaged_weights(finished):
+    output, _ = finished
+    last = load_file(output / "checkpoints" / "checkpoint-7" / "model.safetensors")
+    averaged = weights(output)
+    assert last.keys() == averaged.keys()
+    assert any(not torch.equal(last[key], averaged[key]) for key in last)
+
+
+def test_all_is_decided_by_the_seed(script, pictures, finished, tmp_path):
+    train(script, pictures, tmp_path / "again", *WHOLE)
+    assert_same_run(tmp_path / "again", finished[0])
+    train(script, pictures, tmp_path / "other", *WHOLE, "--seed", 1)
+    assert history(tmp_path / "other")[0]["loss"] != history(finished[0])[0]["loss"]
+
+
+def test_worker_processes_change_no_figure(script, pictures, finished, tmp_path):
+    train(script, pictures, tmp_path, *WHOLE, "--dataloader_num_workers", "2")
+    assert_same_run(tmp_path, finished[0])
+
+
+def test_a_dry_run_writes_nothing(script, pictures, finished, tmp_path):
+    manifest = train(script, pictures, tmp_path / "dry", "--dry_run")
+    assert manifest["parameters"] == finished[1]["parameters"]
+    assert not (tmp_path / "dry").exists()
+
+
+# ---- resuming
+
+
+@pytest.mark.parametrize("stop", [3, 4, 5], ids=["within epoch 0", "between the epochs", "within epoch 1"])
+def test_a_stopped_run_resumes_exactly(script, pictures, finished, tmp_path, stop):
+    """Order of the pictures, flips, noise, dropout, optimizer, schedule and average go on as if nothing had been."""
+    output = tmp_path / "run"
+    shutil.copytree(finished[0], output)
+    stop_after(output, stop)
+    train(script, pictures, output, *WHOLE)
+    assert_same_run(output, finished[0])
+
+
+def test_a_finished_run_stays_as_it_is(script, pictures, finished, tmp_path):
+    output = tmp_path / "run"
+    shutil.copytree(finished[0], output)
+    results = train(script, pictures, output, *WHOLE)
+    torch.testing.assert_close(weights(output), weights(finished[0]), rtol=0, atol=0)
+    assert results["validation_loss"] == finished[1]["validation_loss"]
+
+
+class ControlC:
+    """Raises KeyboardInterrupt in the forward pass of a training step, as a person does who has waited long enough."""
+
+    def __init__(self, at_forward):
+        self.left = at_forward
+
+    def __call__(self, module, *_):
+        if isinstance(module, SimpleDiffusionUViT2DModel) and module.training:
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+
+    def __enter__(self):
+        self.handle = torch.nn.modules.module.register_module_forward_pre_hook(self)
+
+    def __exit__(self, *_):
+        self.handle.remove()
+
+
+@pytest.mark.parametrize(
+    ("options", "forwards"),
+    [
+        (["--checkpointing_steps", "3"], 5),  # one step after the checkpoint, within epoch 1
+        (["--checkpointing_steps", "3", "--gradient_accumulation_steps", "2"], 10),  # within a step
+        (["--checkpointing_steps", "3", "--streaming", "True"], 5),
+    ],
+    ids=["folder", "gradient accumulation", "stream"],
+)
+def test_an_interrupted_run_resumes_exactly(script, pictures, tmp_path, options, forwards):
+    options = [*QUIET, *options]
+    train(script, pictures, tmp_path / "whole", *options)
+    with pytest.raises(KeyboardInterrupt), ControlC(forwards):
+        train(script, pictures, tmp_path / "run", *options)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["checkpoint-3"]
+    assert history(tmp_path / "run")[-1]["step"] == 4  # logged, but lost with the weights
+    assert not (tmp_path / "run" / "pipeline").exists()
+    train(script, pictures, tmp_path / "run", *options)
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_resumed_run_takes_the_learning_rate_asked_for(script, pictures, tmp_path):
+    """The message about a loss that is not finite says: lower --learning_rate and run again."""
+    options = [*QUIET, "--lr_scheduler", "constant", "--lr_warmup_steps", "0"]
+    train(script, pictures, tmp_path, *options, "--max_train_steps", "2")
+    train(script, pictures, tmp_path, *options, "--max_train_steps", "4", "--learning_rate", "1e-4")
+    rates = [line["learning_rate"] for line in history(tmp_path) if "loss" in line]
+    assert rates == pytest.approx([1e-2, 1e-2, 1e-4, 1e-4])
+
+
+def test_a_clock_ends_the_run_with_its_schedule_done(script, pictures, tmp_path):
+    options = ["--max_train_steps", 10**6, "--max_seconds", 1, "--lr_warmup_steps", 2]
+    results = train(script, pictures, tmp_path, *QUIET, *options, "--lr_scheduler", "linear")
+    rates = [line["learning_rate"] for line in history(tmp_path) if "learning_rate" in line]
+    assert 2 < results["steps"] < 10**6
+    assert (tmp_path / "checkpoints" / f"checkpoint-{results['steps']}").is_dir()
+    assert rates[0] < rates[1]  # the warm-up counts steps
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert rates[-1] < 0.5 * rates[1]
+
+
+def test_old_checkpoints_go(script, pictures, tmp_path):
+    train(script, pictures, tmp_path, *QUIET, "--checkpoints_total_limit", "2", "--checkpointing_steps", "3")
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["checkpoint-6", "checkpoint-7"]
+
+
+# ---- other ways to run
+
+
+def test_accumulated_gradients_are_the_mean_over_the_micro_batches(script, pictures, tmp_path):
+    """2 x 4 pictures against 8: the same pictures and the same step, but other noise, which is drawn per micro batch.
+
+    So the gradient is compared with the mean of two computed here, from the noise of those micro batches.
+    """
+    micro = [*QUIET, "--max_train_steps", "1", "--gradient_accumulation_steps", "2", "--max_grad_norm", "1e9"]
+    train(script, pictures, tmp_path / "accumulated", *micro)
+    (line,) = [line for line in history(tmp_path / "accumulated") if "loss" in line]
+    assert line["images"] == 8
+
+    reset()
+    args = parse_arguments(
+        script.Arguments, TRAINING / "presets", arguments(pictures, tmp_path, *micro, "--label_column", "label")
+    )
+    accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True))
+    set_seed(args.seed)
+    source = load_images(str(pictures), label_column="label")
+    model = script.build_model(args, len(CLASSES)).to(memory_format=torch.channels_last)
+    loader = accelerator.prepare(image_loader(source, 16, 4, train=True, random_flip=True, seed=args.seed))
+    losses = []
+    for place, batch in zip(range(2), loader):
+        generator = torch.Generator().manual_seed(hash((args.seed, 0, place)) % 2**63)
+        set_seed(hash((0, args.seed, 0, place)) % 2**32)  # of dropout
+        scheduler = script.build_scheduler(args)
+        loss, _ = script.diffusion_loss(model, batch, scheduler, args, generator, args.class_dropout, len(CLASSES))
+        losses.append(loss.mean())
+    (sum(losses) / 2).backward()
+    norm = torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm()
+    # The same sums in another order, in float32.
+    assert line["loss"] == pytest.approx(sum(losses).item() / 2, rel=1e-5)
+    assert line["gradient_norm"] == pytest.approx(float(norm), rel=1e-5)
+
+    train(script, pictures, tmp_path / "together", *QUIET, "--max_train_steps", "1", "--train_batch_size", "8")
+    (together,) = [line for line in history(tmp_path / "together") if "loss" in line]
+    assert (together["images"], together["learning_rate"]) == (line["images"], line["learning_rate"])
+    # At step 0 the network predicts zero, so that both losses estimate the same mean; eight pictures and times that
+    # are spread evenly leave some ten percent.
+    assert together["loss"] == pytest.approx(line["loss"], rel=0.5)
+
+
+def test_a_short_last_batch_of_an_epoch_still_makes_steps(script, pictures, tmp_path):
+    """Three micro batches a step, four an epoch: the fourth makes a step of its own."""
+    options = [*QUIET, "--max_train_steps", "4", "--gradient_accumulation_steps", "3"]
+    results = train(script, pictures, tmp_path, *options)
+    assert results["steps"] == 4
+    assert [line["images"] for line in history(tmp_path) if "loss" in line] == [12, 16, 28, 32]
+
+
+def test_a_stream(script, pictures, tmp_path):
+    results = train(script, pictures, tmp_path, "--sample_steps", "0", "--streaming", "True", "--max_train_steps", "6")
+    assert results["images"] is None
+    assert results["images_seen"] == 24
+    assert results["validation_loss"] > 0
+    assert SimpleDiffusionPipeline.from_pretrained(tmp_path / "pipeline").class_names == CLASSES
+
+
+def test_without_labels(script, pictures, tmp_path):
+    options = ["--label_column", "none", "--max_train_steps", "2", "--sample_inference_steps", "1"]
+    results = train(script, pictures, tmp_path, *options)
+    assert results["classes"] == []
+    pipeline = SimpleDiffusionPipeline.from_pretrained(tmp_path / "pipeline")
+    assert pipeline.unet.config.num_class_embeds is None
+    assert pipeline.class_names == []
+    assert pipeline(batch_size=2, num_inference_steps=1, output_type="pt").images.shape == (2, 3, 16, 16)
+    assert Image.open(tmp_path / "samples" / "final.png").size == (8 * 16, 4 * 16)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--gradient_checkpointing", "True"],
+        ["--mixed_precision", "bf16"],
+        ["--prediction_type", "epsilon", "--weighting", "min_snr", "--base_size", "64", "32"],
+        ["--resolution", "64", "--patch_size", "8", "--multiscale", "True"],
+        ["--patch_size", "4", "--input_transform", "dwt", "--skip", "concat"],
+    ],
+    ids=["gradient checkpointing", "bf16", "interpolated shift", "multiscale", "wavelet"],
+)
+def test_options(script, pictures, tmp_path, options):
+    results = train(script, pictures, tmp_path, *QUIET, "--max_train_steps", "2", *options)
+    assert results["steps"] == 2
+    assert all(np.isfinite(line["loss"]) for line in history(tmp_path) if "loss" in line)
+
+
+def test_gradient_checkpointing_changes_no_figure(script, pictures, tmp_path):
+    options = [*QUIET, "--max_train_steps", "3", "--dropout", "0"]
+    train(script, pictures, tmp_path / "off", *options)
+    train(script, pictures, tmp_path / "on", *options, "--gradient_checkpointing", "True")
+    for off, on in zip(history(tmp_path / "off"), history(tmp_path / "on"), strict=True):
+        assert on == pytest.approx(off, rel=1e-5)
+
+
+# ---- starting from another model
+
+
+def build(script, *options):
+    args = parse_arguments(script.Arguments, TRAINING / "presets", arguments("none", "none", *options))
+    return script.build_model(args, len(CLASSES))
+
+
+@pytest.mark.parametrize(
+    ("options", "fresh"),
+    [
+        (["--resolution", "32"], set()),
+        (["--resolution", "32", "--patch_size", "4"], {"conv_in", "conv_out"}),
+    ],
+    ids=["another resolution", "another patch"],
+)
+def test_init_from(script, finished, options, fresh):
+    donor = weights(finished[0])
+    model = build(script, *options, "--init_from", finished[0] / "pipeline")
+    assert model.config.sample_size == 32
+    for key, value in model.state_dict().items():
+        if key.partition(".")[0] in fresh and key != "conv_in.bias":
+            assert value.shape != donor[key].shape
+        else:
+            torch.testing.assert_close(value, donor[key], rtol=0, atol=0)
+    if fresh:
+        assert not model.conv_out.weight.any()  # starts at zero as any other network does
+
+
+def test_a_run_from_another_model(script, pictures, finished, tmp_path):
+    options = [*QUIET, "--max_train_steps", "1", "--learning_rate", "0", "--ema_decay", "0"]
+    train(script, pictures, tmp_path, *options, "--init_from", finished[0] / "pipeline")
+    torch.testing.assert_close(weights(tmp_path), weights(finished[0]), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--hidden_size", "64"],
+        ["--num_transformer_layers", "2"],
+        ["--block_out_channels", "8", "8", "--layers_per_block", "1", "1"],
+        ["--skip", "concat"],
+    ],
+    ids=["width", "more blocks", "more levels", "other skips"],
+)
+def test_init_from_another_network_is_a_sentence(script, finished, options):
+    with pytest.raises(ValueError, match="is another network; these weights do not fit"):
+        build(script, *options, "--init_from", finished[0] / "pipeline")
+
+
+def test_init_from_a_larger_network_is_a_sentence(script, tmp_path):
+    """All of ours is in it; what is left over shows that it is another network."""
+    larger = build(script, "--num_transformer_layers", "2")
+    larger.save_pretrained(tmp_path / "unet")
+    with pytest.raises(ValueError, match=r"is another network.*transformer_blocks\.1"):
+        build(script, "--init_from", tmp_path)
+
+
+# ---- what goes wrong
+
+
+def test_a_loss_that_is_no_number_stops_the_run(script, pictures, tmp_path):
+    options = [*QUIET, "--lr_scheduler", "constant", "--lr_warmup_steps", "0"]
+    with pytest.raises(FloatingPointError) as caught:
+        train(script, pictures, tmp_path, *options, "--learning_rate", "1e25")
+    sentence = str(caught.value)
+    assert "is not finite at step 2" in sentence
+    assert f"Last good checkpoint: {tmp_path / 'checkpoints' / 'checkpoint-1'}" in sentence
+    assert "Lower --learning_rate (now 1e+25)" in sentence
+    assert not (tmp_path / "checkpoints" / "checkpoint-2").exists()
+    assert not (tmp_path / "pipeline").exists()
+
+
+@pytest.fixture
+def with_broken(tmp_path):
+    root = save_pictures(tmp_path / "pictures")
+    (root / "train" / "hat" / "5.png").write_bytes(b"this is no picture")
+    return root
+
+
+@pytest.mark.parametrize("batch_size", [4, 1], ids=["part of a batch", "a whole batch"])
+def test_a_broken_picture_is_skipped_and_named(script, with_broken, tmp_path, caplog, batch_size):
+    caplog.set_level(logging.INFO)
+    steps = 16 // batch_size
+    results = train(
+        script, with_broken, tmp_path / "run", *QUIET, "--train_batch_size", batch_size, "--max_train_steps", steps
+    )
+    assert results["images_seen"] == 15
+    (summary,) = [record.getMessage() for record in caplog.records if "skipped" in record.getMessage()]
+    assert summary.startswith("1 broken image(s) skipped: ")
+    assert str(Path("hat", "5.png")) in summary
+
+
+def test_too_many_broken_pictures_stop_the_run(script, with_broken, tmp_path):
+    """1 of 16 in every epoch: more than 1 %, as soon as a hundred have been seen."""
+    with pytest.raises(RuntimeError, match=r"images read so far .*more than 1%.*5\.png"):
+        train(script, with_broken, tmp_path / "run", *QUIET, "--max_train_steps", "40")
+
+
+@pytest.mark.parametrize("streaming", ["False", "True"], ids=["folder", "stream"])
+def test_fewer_pictures_than_a_batch(script, pictures, tmp_path, streaming):
+    options = [*QUIET, "--streaming", streaming, "--max_train_steps", "1", "--train_batch_size", "17"]
+    if streaming == "True":  # a stream has a short batch
+        assert train(script, pictures, tmp_path, *options)["images_seen"] == 16
+        return
+    with pytest.raises(ValueError, match=r"16 images.*--train_batch_size"):
+        train(script, pictures, tmp_path, *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--split", "test"], r"has no split 'test'; it has \['train', 'validation'\]"),
+        (["--validation_split", "dev"], r"has no split 'dev'"),
+        (["--label_column", "kind"], r"'kind' is no class-label column"),
+        (["--resolution", "18"], r"sample_size .*must be a multiple of the total stride 4"),
+        (["--dataset", "./nowhere"], r"The data set folder \./nowhere does not exist"),
+    ],
+    ids=["split", "validation split", "label column", "resolution", "folder"],
+)
+def test_mistakes_are_sentences(script, pictures, tmp_path, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        train(script, pictures, tmp_path / "run", *options)
+
+
+@pytest.mark.parametrize("options", [["--patch", "2"], ["--preset", "65"]], ids=["argument", "preset"])
+def test_unknown_names_are_usage_messages(script, pictures, tmp_path, options, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        train(script, pictures, tmp_path / "run", *options)
+    assert stopped.value.code == 2
+    assert options[1 if options[0] == "--preset" else 0] in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+# ---- training/publish_simple_diffusion.py
+
+
+def test_publishing(script, finished, tmp_path, monkeypatch):
+    """First the folder, with a weaker network and in half the bytes; then its card, which quotes the benchmarks."""
+    pytest.importorskip("jinja2", reason="the extra hf-kexue[train] is not installed")
+    monkeypatch.syspath_prepend(str(TRAINING))
+    import publish_simple_diffusion
+
+    source, cards, name = TRAINING.parent / "model_cards", tmp_path / "cards", "simple-diffusion-clothing-64"
+    for folder in ("texts", "results"):
+        (cards / folder).mkdir(parents=True)
+    shutil.copy(source / "_template.md", cards)
+    shutil.copy(source / "texts" / f"{name}.yaml", cards / "texts")
+    samples = {"what": "samples", "sampler": "dpm", "steps": 20, "guidance_scale": 2.5, "standard_error": 0.001}
+    rows = [{"what": "blurred", "kid_efflite0": 0.0011, "standard_error": 0.002}]
+    rows += [samples | {"kid_efflite0": value} for value in (0.4242, 0.3131)]
+    quality = {"samples": 432, "rows": rows, "environment": {"command": "sample_quality.py --a b"}}
+    keys = ("photographs held out", name, f"{name}, among three guesses")
+    recognition = {
+        "setting": {"per_class": 29, "guidance": 2.5, "steps": 20},
+        "rows": [{"class": "hat", "training_photographs": 8, **dict(zip(keys, (0.91, 0.62, 0.73)))}],
+        "means": {key: {"as_photographs_are_distributed": value} for key, value in zip(keys, (0.81, 0.52, 0.63))},
+        "environment": {"command": "class_recognition.py --c d"},
+    }
+    for benchmark, figures in (("sample_quality", quality), ("class_recognition", recognition)):
+        (tmp_path / f"{benchmark}.json").write_text(json.dumps(figures))
+    told = ["--name", name, "--cards", str(cards), "--measured", str(tmp_path)]
+    with pytest.raises(ValueError, match="is not published yet: give its --runs"):
+        publish_simple_diffusion.main(told)
+    publish_simple_diffusion.main([
+        *told, "--runs", str(finished[0]), "--guide", str(finished[0] / "pipeline"), "--float16",
+        "--guidance_scale", "4", "--guide_results", str(source / "results" / f"{name}.json"),
+    ])  # fmt: skip
+    pipeline = SimpleDiffusionPipeline.from_pretrained(cards / name)
+    assert (pipeline.config.guidance_scale, pipeline.config.guidance_unet_share) == (4.0, 0.2)
+    assert pipeline.guidance_unet is not None
+    torch.testing.assert_close(
+        pipeline.unet.state_dict(), {key: value.half().float() for key, value in weights(finished[0]).items()}
+    )
+    publish_simple_diffusion.main(told)
+    card = (cards / name / "README.md").read_text(encoding="utf-8")
+    for words in (
+        "value: 0.3131", "| samples, dpm, 20 steps, guidance 2.5 | 0.4242 | 0.001 |", "| blurred | 0.0011 | 0.002 |",
+        "| hat | 8 | 0.91 | 0.62 | 0.73 |", "| 0.81 | 0.52 | 0.63 |", "432 samples", "29 samples",
+        "python benchmarks/sample_quality.py --a b\n", "python benchmarks/class_recognition.py --c d\n",
+    ):  # fmt: skip
+        assert words in card, words
+    with Image.open(cards / name / "samples.png") as sheet:
+        assert sheet.size == (2 * 6 * 16 + 16, 16)
