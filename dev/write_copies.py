@@ -16,6 +16,7 @@ COPIES = {
     "strict_loading.py": ("dgcnn", "rsgan"),
     "modeling_from_hub.py": ("rsgan",),
     "pipeline_from_hub.py": ("rsgan",),
+    "typed_config.py": ("rsgan",),
 }
 
 
