@@ -95,6 +95,11 @@ bench: $(STAMP) ## every script of benchmarks/ in turn; CLOTHING_128=, CMRC2018=
 		$(BIN)/python $$script $$arguments; \
 	done
 
+.PHONY: dist
+dist: $(STAMP) ## the distributions, wheel and source, in dist/; see RELEASE.md
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+
 .PHONY: install
 install: $(STAMP) ## only the environment, .venv
 
