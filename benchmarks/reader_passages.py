@@ -28,6 +28,7 @@ from hf_kexue import (
 )
 from hf_kexue.data.questions.reading import QAExample, read_qa
 
+DATA = {"--data": "webqa"}
 VOTES = {
     "article": "vote, sum s² / (1 + sum s)",
     "squares": "vote, sum s²",
@@ -104,8 +105,6 @@ def main() -> None:
         progress=False,
     )
     rows = votes(reader, examples)
-    for row in rows:
-        print(row)
     webqa = webqa_vote(reader, examples)
     print(webqa)
     figures = {
