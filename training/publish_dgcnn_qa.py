@@ -17,21 +17,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from run_figures import (
-    CARDS,
-    MEASURED,
-    benchmark_results,
-    benchmark_table,
-    evaluation_rows,
-    load_model,
-    published_figures,
-    require_text,
-    run_results,
-    stage_figures,
-    table,
-    training_rows,
-    write_card,
-)
+import run_figures
 
 from hf_kexue import DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
 from hf_kexue.data.questions.reading import read_qa
@@ -61,11 +47,11 @@ SHAPES = {  # benchmark: what its table says first, keys of its rows, their name
 
 def stage(run: Path) -> dict[str, Any]:
     """One run as a stage of the training."""
-    results = run_results(run, "questions")
+    results = run_figures.run_results(run, "questions")
     arguments, share = results["arguments"], results["arguments"]["cloze_share"]
     synthetic = "made of plain text" + (" and triples" if arguments.get("triples") else "")
     mixed = f"real questions, {share:.0%} of them {synthetic}" if share else "real questions"
-    return stage_figures(run, results, f"questions {synthetic}" if share == 1 else mixed, "questions") | {
+    return run_figures.stage_figures(run, results, f"questions {synthetic}" if share == 1 else mixed, "questions") | {
         "cpu_seconds": results["cpu_seconds"],
         "cloze_share": share,
         "max_characters": arguments["max_characters"],
@@ -75,12 +61,12 @@ def stage(run: Path) -> dict[str, Any]:
 
 def with_benchmarks(figures: dict[str, Any], folder: Path, model: str) -> dict[str, Any]:
     """Figures of a model's card with those of the benchmarks in a folder, where they are there and not of another."""
-    measured = benchmark_results(folder, SHAPES)
+    measured = run_figures.benchmark_results(folder, SHAPES)
     measured = {name: results for name, results in measured.items() if results.get("model", model) == model}
     tables = figures["tables"][:1]  # the scores of the model itself
     for name, results in measured.items():
         what, keys, names = SHAPES[name]
-        tables.append(benchmark_table(results, keys, [what.format(**results), *names]))
+        tables.append(run_figures.benchmark_table(results, keys, [what.format(**results), *names]))
     passages = measured.get("reader_passages")
     votes = passages and {row["vote"]: row["accuracy"] for row in passages["rows"]}
     return figures | {"passages": votes, "measured": measured, "tables": tables}
@@ -88,7 +74,7 @@ def with_benchmarks(figures: dict[str, Any], folder: Path, model: str) -> dict[s
 
 def figures(runs: list[Path], scores_now: dict[str, Any]) -> dict[str, Any]:
     """What the card quotes of the model itself; `scores_now` in place of the last run's where there are any."""
-    last = run_results(runs[-1], "questions") | scores_now
+    last = run_figures.run_results(runs[-1], "questions") | scores_now
     if "validation/f1" not in last:
         raise ValueError(f"{runs[-1]} has no scores: run its training with --validation.")
     stages = [stage(run) for run in runs]
@@ -99,15 +85,16 @@ def figures(runs: list[Path], scores_now: dict[str, Any]) -> dict[str, Any]:
         "questions": last["questions"],
         "passages": last["texts"],
     }
+    quoted = {"Exact match": scores["exact_match"], "F1": scores["f1"]}
     columns = [f"CMRC 2018, validation: {last['validation_questions']} questions", "EM", "F1"]
     return {
         **{key: last[key] for key in ("parameters", "parameters_without_embeddings", "questions")},
-        "training": training_rows(counts, last, sum(row["minutes"] for row in stages), "transformers"),
+        "training": run_figures.training_rows(counts, last, sum(row["minutes"] for row in stages), "transformers"),
         "counted": "questions",
         "stages": stages,
         "validation": {**scores, "questions": last["validation_questions"]},
-        "evaluation": evaluation_rows({"Exact match": scores["exact_match"], "F1": scores["f1"]}, "cmrc2018"),
-        "tables": [table(columns, [["this model", *scores.values()]])],
+        "evaluation": run_figures.evaluation_rows(quoted, "cmrc2018"),
+        "tables": [run_figures.table(columns, [["this model", *scores.values()]])],
     }
 
 
@@ -124,8 +111,8 @@ def scores_of(reader: ReadingComprehensionPipeline, validation: str | None) -> d
 def publish(
     name: str,
     runs: list[Path],
-    measured: Path = MEASURED,
-    cards: Path = CARDS,
+    measured: Path = run_figures.MEASURED,
+    cards: Path = run_figures.CARDS,
     validation: str | None = None,
     half: bool = False,
     max_answer_len: float | None = None,
@@ -149,12 +136,13 @@ def publish(
             published model; nothing has been written then.
     """
     folder = cards / name
-    require_text(cards, name)
+    run_figures.require_text(cards, name)
     if not runs:
-        write_card(cards, name, with_benchmarks(published_figures(cards, name), measured, name))
+        before = run_figures.published_figures(cards, name)
+        run_figures.write_card(cards, name, with_benchmarks(before, measured, name))
         return folder
     saved = runs[-1] / "model"
-    model, half = load_model(DGCNNForQuestionAnswering, saved, half)
+    model, half = run_figures.load_model(DGCNNForQuestionAnswering, saved, half)
     if max_answer_len is not None:
         model.config.update({"max_answer_len": max_answer_len})
     reader = ReadingComprehensionPipeline(model=model, tokenizer=DGCNNTokenizer.from_pretrained(saved))
@@ -163,7 +151,7 @@ def publish(
     export_repository(reader, folder)
     if half:
         store_as_float16(folder)
-    write_card(cards, name, card)
+    run_figures.write_card(cards, name, card)
     return folder
 
 

@@ -21,22 +21,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import run_figures
 import torch
-from run_figures import (
-    CARDS,
-    MEASURED,
-    benchmark_results,
-    benchmark_table,
-    evaluation_rows,
-    load_model,
-    model_place,
-    require_text,
-    run_results,
-    stage_figures,
-    table,
-    training_rows,
-    write_card,
-)
+from run_figures import CARDS, MEASURED
 from safetensors.torch import load_file
 
 from hf_kexue import DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline
@@ -58,11 +45,11 @@ SHAPES = {  # benchmark: what its table says first, keys of its rows
 
 def stage(run: Path, reader: str | None) -> dict[str, Any]:
     """One run as a stage of the training; `reader` is the published model whose trunk it started from."""
-    results = run_results(run, "sentences")
+    results = run_figures.run_results(run, "sentences")
     what = "sentences with triples" + (", known triples heard" if results["arguments"]["prior"] else "")
     if not results["steps"]:
         what = "known triples beside the network, without training"
-    found = stage_figures(run, results, what, "sentences")
+    found = run_figures.stage_figures(run, results, what, "sentences")
     if reader and results["arguments"]["init_from"]:
         donor = Path(results["arguments"]["init_from"])
         check_same_trunk(donor, CARDS / reader)
@@ -72,7 +59,7 @@ def stage(run: Path, reader: str | None) -> dict[str, Any]:
 
 def started_from(command: str, donor: Path, place: str) -> str:
     """A command that starts from another place than the donor of the run."""
-    return command.replace(f"--init_from {model_place(donor)}", f"--init_from {place}")
+    return command.replace(f"--init_from {run_figures.model_place(donor)}", f"--init_from {place}")
 
 
 def check_same_trunk(donor: Path, published: Path) -> None:
@@ -91,7 +78,7 @@ def stages(runs: list[Path], reader: str | None, continued: dict[str, Any] | Non
     found = [stage(run, reader) for run in runs]
     if not continued:
         return found
-    donor = Path(run_results(runs[0])["arguments"]["init_from"])
+    donor = Path(run_figures.run_results(runs[0])["arguments"]["init_from"])
     found[0]["command"] = started_from(found[0]["command"], donor, continued["stages"][-1]["leaves"])
     return continued["stages"] + found
 
@@ -108,23 +95,23 @@ def tables(
         number = len(continued["stages"])
         rows.append([f"after stage {number}", *(f"{continued['validation'][key]:.4f}" for key in KEYS)])
     scores = ("precision", "recall", "F1", "F1, thresholds of the other half", "F1, thresholds of the article")
-    found = [table([f"duie2, validation: {results['validation_sentences']} sentences", *scores], rows)]
+    found = [run_figures.table([f"duie2, validation: {results['validation_sentences']} sentences", *scores], rows)]
     if own:
         what = f"another schema: {own['sentences']} training sentences, {own['predicates']} predicates"
         rows = [["this script, that file", *(f"{own[key]:.4f}" for key in KEYS[:4])]]
-        found.append(table([what, *scores[:4]], rows))
+        found.append(run_figures.table([what, *scores[:4]], rows))
     for name, (title, keys) in SHAPES.items():
         if name in measured:
             columns = [f"{title}: {keys[0]}", *(key.replace("_", " ") for key in keys[1:])]
-            found.append(benchmark_table(measured[name], keys, columns))
+            found.append(run_figures.benchmark_table(measured[name], keys, columns))
     by_predicate = results["validation/per_predicate"].items()
     rows = [[name, *(f"{row[key]:.2f}" for key in KEYS[:3]), row["gold"]] for name, row in by_predicate]
-    return [*found, table(["predicate", *scores[:3], "triples"], rows)]
+    return [*found, run_figures.table(["predicate", *scores[:3], "triples"], rows)]
 
 
 def own_figures(run: Path) -> dict[str, Any]:
     """What the card quotes of a run on other data."""
-    results = run_results(run, "sentences")
+    results = run_figures.run_results(run, "sentences")
     counts = {key: results[key] for key in ("sentences", "predicates", "validation_sentences")}
     return counts | {key: round(results[f"validation/{key}"], 4) for key in KEYS}
 
@@ -137,7 +124,7 @@ def figures(
     continued: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Everything that the card quotes."""
-    last = run_results(runs[-1], "sentences")
+    last = run_figures.run_results(runs[-1], "sentences")
     if "validation/f1" not in last:
         raise ValueError(f"{runs[-1]} has no scores: run its training with --validation.")
     own = own_figures(own_schema) if own_schema else (continued or {}).get("own_schema")
@@ -148,7 +135,8 @@ def figures(
         "of them not in embeddings": last["parameters_without_embeddings"],
         **{key: last[key] for key in ("sentences", "triples", "predicates")},
     }
-    trained = training_rows(counts, last, sum(row["minutes"] for row in all_stages), "transformers")
+    trained = run_figures.training_rows(counts, last, sum(row["minutes"] for row in all_stages), "transformers")
+    headline = {name: scores[name.lower()] for name in ("Precision", "Recall", "F1")}
     quoted = ("parameters", "parameters_without_embeddings", "sentences", "triples", "predicates")
     return {
         **{key: last[key] for key in quoted},
@@ -165,7 +153,7 @@ def figures(
         "per_predicate": last["validation/per_predicate"],
         "own_schema": own,
         "measured": measured,
-        "evaluation": evaluation_rows({name: scores[name.lower()] for name in ("Precision", "Recall", "F1")}, "duie2"),
+        "evaluation": run_figures.evaluation_rows(headline, "duie2"),
         "tables": tables(last, measured, own, continued),
     }
 
@@ -200,9 +188,9 @@ def publish(
             with another model than `reader`; nothing has been written then.
     """
     saved, folder = runs[-1] / "model", cards / name
-    require_text(cards, name)
-    model, is_large = load_model(DGCNNForTripleExtraction, saved)
-    results = benchmark_results(measured, SHAPES)
+    run_figures.require_text(cards, name)
+    model, is_large = run_figures.load_model(DGCNNForTripleExtraction, saved)
+    results = run_figures.benchmark_results(measured, SHAPES)
     found = figures(runs, results, own_schema, reader, continued)
     tokenizer = DGCNNTokenizer.from_pretrained(saved)
     found["known_triples"] = len(set(tokenizer.triple_prior or []))
@@ -214,7 +202,7 @@ def publish(
         store_as_float16(folder)
     if (picture := measured / "triples_data_size.png").is_file() and "triples_data_size" in results:
         shutil.copy(picture, folder / "data_size.png")
-    write_card(cards, name, found)
+    run_figures.write_card(cards, name, found)
     return folder
 
 

@@ -17,23 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import run_figures
 import torch
-from run_figures import (
-    CARDS,
-    MEASURED,
-    REPOSITORY,
-    benchmark_results,
-    evaluation_rows,
-    loss_tables,
-    published_figures,
-    recognition_table,
-    run_results,
-    stage_figures,
-    table,
-    training_rows,
-    write_card,
-    write_figures,
-)
 
 from hf_kexue import RSGANPipeline
 from hf_kexue.data.images import ImageDataset, load_images
@@ -42,7 +27,7 @@ from hf_kexue.inference.drawing import draw_by_gan
 from hf_kexue.inference.grids import class_sheet, image_grid
 from hf_kexue.metrics import efficientnet_lite0_features, extract_features, kernel_distance
 
-EMBEDDED = REPOSITORY / "training" / "data" / "clothing-64"
+EMBEDDED = run_figures.REPOSITORY / "training" / "data" / "clothing-64"
 
 
 def draw_samples(pipeline: RSGANPipeline, path: Path, per_class: int = 6) -> None:
@@ -85,36 +70,37 @@ def kernel_distances(pipeline: RSGANPipeline, truncations: list[float], samples:
     return rows
 
 
-def run_figures(name: str, run: Path, rows: list[list[Any]], samples: int) -> dict[str, Any]:
+def training_figures(name: str, run: Path, rows: list[list[Any]], samples: int) -> dict[str, Any]:
     """What the card quotes of the training, and of the distances just measured."""
-    results = run_results(run, "images")
+    results = run_figures.run_results(run, "images")
     arguments = results["arguments"]
-    stage = stage_figures(run, results, f"{arguments['resolution']} pixels, preset {arguments['preset']}", "images")
+    what = f"{arguments['resolution']} pixels, preset {arguments['preset']}"
+    stage = run_figures.stage_figures(run, results, what, "images")
     counts = {
         "parameters of the generator": results["parameters"],
         "parameters of the discriminator": results["discriminator_parameters"],
         "photographs": results["images"],
     }
-    distances = table(["", "KID-EffLite0", "standard error"], rows)
+    distances = run_figures.table(["", "KID-EffLite0", "standard error"], rows)
     distances["command"] = f"python training/publish_rsgan.py --name {name} --run outputs/{run.name}"
     return {
         **{key: results[key] for key in ("parameters", "discriminator_parameters", "classes", "images_seen")},
         "samples": samples,
-        "training": training_rows(counts, results, stage["minutes"], "diffusers"),
+        "training": run_figures.training_rows(counts, results, stage["minutes"], "diffusers"),
         "counted": "images",
         "stages": [stage],
-        "evaluation": evaluation_rows({"KID-EffLite0": min(row[1] for row in rows)}, "clothing-64"),
+        "evaluation": run_figures.evaluation_rows({"KID-EffLite0": min(row[1] for row in rows)}, "clothing-64"),
         "tables": [distances],
     }
 
 
 def measured_figures(name: str, distances: dict[str, Any], measured: Path) -> dict[str, Any]:
     """What the card quotes beside the table of distances, from the results of the two benchmarks in a folder."""
-    recognition = benchmark_results(measured, ["class_recognition"], required=True)["class_recognition"]
-    losses = benchmark_results(measured, sorted(path.stem for path in measured.glob("gan_losses*.json")))
-    tables = [distances, recognition_table(recognition, name)]
+    recognition = run_figures.benchmark_results(measured, ["class_recognition"], required=True)["class_recognition"]
+    losses = run_figures.benchmark_results(measured, sorted(path.stem for path in measured.glob("gan_losses*.json")))
+    tables = [distances, run_figures.recognition_table(recognition, name)]
     for results in losses.values():
-        tables += loss_tables(results)
+        tables += run_figures.loss_tables(results)
     return {"recognition": recognition["setting"], "tables": tables}
 
 
@@ -125,24 +111,26 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--truncation", nargs="+", type=float, default=[1.0, 0.8], help="in (0, 1], each measured")
     parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--interpolate", nargs="+", default=["Dress", "Pants", "Shoes", "T-Shirt"], help="classes")
-    parser.add_argument("--cards", type=Path, default=CARDS, help="folder of the cards")
-    parser.add_argument("--measured", type=Path, default=MEASURED, help="folder with the results of the benchmarks")
+    parser.add_argument("--cards", type=Path, default=run_figures.CARDS, help="folder of the cards")
+    parser.add_argument(
+        "--measured", type=Path, default=run_figures.MEASURED, help="folder with the results of the benchmarks"
+    )
     args = parser.parse_args(argv)
     folder = args.cards / args.name
     if args.run:
-        run_results(args.run, "images")  # before anything is written
+        run_figures.run_results(args.run, "images")  # before anything is written
         pipeline = RSGANPipeline.from_pretrained(args.run / "pipeline")
         export_repository(pipeline, folder)
         rows = kernel_distances(pipeline, args.truncation, args.samples)
-        write_figures(args.cards, args.name, run_figures(args.name, args.run, rows, args.samples))
+        run_figures.write_figures(args.cards, args.name, training_figures(args.name, args.run, rows, args.samples))
         print(f"{folder}: now measure it, then call this script without --run.")
         return
-    before = published_figures(args.cards, args.name)
+    before = run_figures.published_figures(args.cards, args.name)
     pipeline = RSGANPipeline.from_pretrained(folder)
     draw_samples(pipeline, folder / "samples.png")
     draw_interpolation(pipeline, folder / "interpolation.png", args.interpolate)
     measured = measured_figures(args.name, before["tables"][0], args.measured)
-    write_card(args.cards, args.name, before | measured)
+    run_figures.write_card(args.cards, args.name, before | measured)
 
 
 if __name__ == "__main__":

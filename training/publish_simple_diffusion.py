@@ -19,20 +19,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from run_figures import (
-    CARDS,
-    MEASURED,
-    benchmark_results,
-    evaluation_rows,
-    published_figures,
-    recognition_table,
-    run_results,
-    stage_figures,
-    table,
-    training_rows,
-    write_card,
-    write_figures,
-)
+import run_figures
 
 from hf_kexue.hub import export_repository
 from hf_kexue.hub.repository import store_as_float16
@@ -42,14 +29,14 @@ from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionUV
 
 def stage(run: Path) -> dict[str, Any]:
     """One run as a stage of the training."""
-    results = run_results(run, "images")
-    found = stage_figures(run, results, f"{results['arguments']['resolution']} pixels", "images")
+    results = run_figures.run_results(run, "images")
+    found = run_figures.stage_figures(run, results, f"{results['arguments']['resolution']} pixels", "images")
     return found | {"validation_loss": round(results["validation_loss"], 5)}
 
 
-def run_figures(runs: list[Path], guide: Path | None) -> dict[str, Any]:
+def training_figures(runs: list[Path], guide: Path | None) -> dict[str, Any]:
     """What the card quotes of the training."""
-    last, stages = run_results(runs[-1], "images"), [stage(run) for run in runs]
+    last, stages = run_figures.run_results(runs[-1], "images"), [stage(run) for run in runs]
     before = json.loads(guide.read_text(encoding="utf-8")) if guide else None
     counts = {"parameters": last["parameters"], "photographs": last["images"]}
     return {
@@ -57,7 +44,7 @@ def run_figures(runs: list[Path], guide: Path | None) -> dict[str, Any]:
         "parameters": last["parameters"],
         "classes": last["classes"],
         "images_seen": sum(row["images_seen"] for row in stages),
-        "training": training_rows(counts, last, sum(row["minutes"] for row in stages), "diffusers"),
+        "training": run_figures.training_rows(counts, last, sum(row["minutes"] for row in stages), "diffusers"),
         "counted": "images",
         "stages": stages,
     }
@@ -65,7 +52,7 @@ def run_figures(runs: list[Path], guide: Path | None) -> dict[str, Any]:
 
 def sample_figures(name: str, measured: Path) -> dict[str, Any]:
     """What the card quotes of the samples, from the results of the two benchmarks in a folder."""
-    results = benchmark_results(measured, ("sample_quality", "class_recognition"), required=True)
+    results = run_figures.benchmark_results(measured, ("sample_quality", "class_recognition"), required=True)
     quality, recognition = results["sample_quality"], results["class_recognition"]
     rows = []
     for row in quality["rows"]:
@@ -77,10 +64,10 @@ def sample_figures(name: str, measured: Path) -> dict[str, Any]:
     return {
         "samples": quality["samples"],
         "recognition": recognition["setting"],
-        "evaluation": evaluation_rows({"KID-EffLite0": best}, "clothing-64"),
+        "evaluation": run_figures.evaluation_rows({"KID-EffLite0": best}, "clothing-64"),
         "tables": [
-            table(["", "KID-EffLite0", "standard error"], rows, quality),
-            recognition_table(recognition, name),
+            run_figures.table(["", "KID-EffLite0", "standard error"], rows, quality),
+            run_figures.recognition_table(recognition, name),
         ],
     }
 
@@ -94,8 +81,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--guidance_scale", type=float, help="saved with the model in place of the run's own")
     parser.add_argument("--float16", action="store_true", help="store both networks so")
     parser.add_argument("--guide_results", type=Path, help="results file of the card of --guide")
-    parser.add_argument("--cards", type=Path, default=CARDS, help="folder of the cards")
-    parser.add_argument("--measured", type=Path, default=MEASURED, help="folder with the results of the benchmarks")
+    parser.add_argument("--cards", type=Path, default=run_figures.CARDS, help="folder of the cards")
+    parser.add_argument(
+        "--measured", type=Path, default=run_figures.MEASURED, help="folder with the results of the benchmarks"
+    )
     args = parser.parse_args(argv)
     folder = args.cards / args.name
     if args.runs:
@@ -106,12 +95,12 @@ def main(argv: list[str] | None = None) -> None:
         export_repository(SimpleDiffusionPipeline.from_pretrained(args.runs[-1] / "pipeline", **made), folder)
         if args.float16:
             store_as_float16(folder)
-        write_figures(args.cards, args.name, run_figures(args.runs, args.guide_results))
+        run_figures.write_figures(args.cards, args.name, training_figures(args.runs, args.guide_results))
         print(f"{folder}: now measure it, then call this script without --runs.")
         return
-    before = published_figures(args.cards, args.name)
+    before = run_figures.published_figures(args.cards, args.name)
     draw_classes(SimpleDiffusionPipeline.from_pretrained(folder), folder / "samples.png", per_class=6)
-    write_card(args.cards, args.name, before | sample_figures(args.name, args.measured))
+    run_figures.write_card(args.cards, args.name, before | sample_figures(args.name, args.measured))
 
 
 if __name__ == "__main__":
