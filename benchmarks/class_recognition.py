@@ -25,8 +25,8 @@ from hf_kexue import RSGANPipeline, SimpleDiffusionPipeline
 from hf_kexue.data.images import ImageDataset, load_images
 from hf_kexue.inference.drawing import draw_by_gan
 
-DATA: dict[str, str] = {}  # the embedded photographs serve
 CARDS = REPOSITORY / "model_cards"
+DATA: dict[str, str] = {}  # the embedded photographs serve
 
 
 def labelled_photographs(dataset: str, split: str, resolution: int) -> tuple[list[Image.Image], np.ndarray, list[str]]:

@@ -28,12 +28,12 @@ from hf_kexue import (
 )
 from hf_kexue.data.questions.reading import QAExample, read_qa
 
-DATA = {"--data": "webqa"}
 VOTES = {
     "article": "vote, sum s² / (1 + sum s)",
     "squares": "vote, sum s²",
     "best": "best single passage",
 }
+DATA = {"--data": "webqa"}
 
 
 def golds(example: QAExample) -> list[str]:
