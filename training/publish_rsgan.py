@@ -120,7 +120,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.run:
         run_figures.run_results(args.run, "images")  # before anything is written
         pipeline = RSGANPipeline.from_pretrained(args.run / "pipeline")
-        export_repository(pipeline, folder)
+        export_repository(pipeline, folder, with_code=False)
         rows = kernel_distances(pipeline, args.truncation, args.samples)
         run_figures.write_figures(args.cards, args.name, training_figures(args.name, args.run, rows, args.samples))
         print(f"{folder}: now measure it, then call this script without --run.")
