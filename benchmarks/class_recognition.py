@@ -22,8 +22,9 @@ from sample_quality import EMBEDDED, draw, features
 from tqdm.auto import tqdm
 
 from hf_kexue import RSGANPipeline, SimpleDiffusionPipeline
-from hf_kexue.data.images import ImageDataset, load_images
+from hf_kexue.data.images import load_images
 from hf_kexue.inference.drawing import draw_by_gan
+from hf_kexue.inference.evaluation import photographs
 
 CARDS = REPOSITORY / "model_cards"
 DATA: dict[str, str] = {}  # the embedded photographs serve
@@ -32,10 +33,8 @@ DATA: dict[str, str] = {}  # the embedded photographs serve
 def labelled_photographs(dataset: str, split: str, resolution: int) -> tuple[list[Image.Image], np.ndarray, list[str]]:
     """Pictures of a split as the training script sees them, their labels, the names of the classes."""
     source = load_images(dataset, split=split, label_column="auto")
-    examples = ImageDataset(source, resolution)
-    pixels = [((examples[i]["pixel_values"] + 1) * 127.5).round().byte() for i in range(len(examples))]
-    images = [Image.fromarray(picture.permute(1, 2, 0).numpy()) for picture in pixels]
-    return images, np.asarray(source.rows[source.label_column]), source.label_names
+    found = photographs(source, resolution)
+    return found.images, np.asarray(found.labels), source.label_names
 
 
 def fit_classifier(inputs: np.ndarray, labels: np.ndarray) -> Any:
