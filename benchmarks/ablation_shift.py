@@ -19,11 +19,10 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 from results import FOLDER, write_results
-from sample_quality import class_mix, draw, features, photographs
+from sample_quality import class_mix, distance, draw, features, photographs
 from scripts import run_script
 
 from hf_kexue.inference.grids import image_grid
-from hf_kexue.metrics import kernel_distance
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
 from hf_kexue.training.environment import portable_command
 
@@ -76,15 +75,15 @@ def main() -> None:
         pipeline = SimpleDiffusionPipeline.from_pretrained(run["folder"] / "pipeline").to(args.device)
         setting: dict[str, Any] = {"sampler": "dpm", "steps": 20, "guidance": 2.0}
         images = draw(pipeline, class_mix(args.dataset, args.samples), **setting)
-        distance = kernel_distance(held_out, features(images))
+        kid = distance(held_out, images)
         rows.append({
             "run": name, "base_size": int(options[1]), "multiscale": "--multiscale" in options,
-            "kid_efflite0": round(distance.value, 4), "standard_error": round(distance.standard_error, 4),
+            **kid,
             "images_seen": run["images_seen"], "seconds": run["seconds"],
         })  # fmt: skip
         print(rows[-1])
         shown = draw(pipeline, pipeline.label_ids(SHOWN).tolist(), seed=1, **setting)
-        strips.append(labelled(image_grid(shown, len(shown)), f"{name}: KID-EffLite0 {distance.value:.3f}"))
+        strips.append(labelled(image_grid(shown, len(shown)), f"{name}: KID-EffLite0 {kid['kid_efflite0']:.3f}"))
     image_grid(strips, 1).save(FOLDER / "ablation_shift.png")
     figures = {
         "steps": args.steps,

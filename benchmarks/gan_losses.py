@@ -175,11 +175,10 @@ def photographs_task(
     dataset: str, held_out_split: str, setting: Setting, block_type: str, widths: list[int], device: str
 ) -> Task:
     """The photographs of a data set at 32 px; kernel distance to those of its `held_out_split`."""
-    from sample_quality import features, photographs
+    from sample_quality import distance, features, photographs
 
     from hf_kexue import RSGANDiscriminator, RSGANGenerator
     from hf_kexue.data.images import ImageDataset, load_images
-    from hf_kexue.metrics import kernel_distance
 
     @cache
     def pixels() -> Tensor:
@@ -207,8 +206,7 @@ def photographs_task(
         return [Image.fromarray(array) for array in channels_last.numpy()]
 
     def scores(samples: Tensor) -> dict[str, float]:
-        distance = kernel_distance(held_out(), features(pictures(samples), device))
-        return {"kid_efflite0": round(distance.value, 4), "standard_error": round(distance.standard_error, 4)}
+        return distance(held_out(), pictures(samples), device)
 
     return Task(setting, networks, draw, scores, lambda samples: image_grid(pictures(samples[:64]), 8))
 

@@ -16,16 +16,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import run_figures
 import torch
 
 from hf_kexue import RSGANPipeline
-from hf_kexue.data.images import ImageDataset, load_images
+from hf_kexue.data.images import load_images
 from hf_kexue.hub import export_repository
-from hf_kexue.inference.drawing import draw_by_gan
+from hf_kexue.inference.drawing import draw_in_batches
+from hf_kexue.inference.evaluation import class_mix, photographs, picture_distance, picture_features
 from hf_kexue.inference.grids import class_sheet, image_grid
-from hf_kexue.metrics import efficientnet_lite0_features, extract_features, kernel_distance
 
 EMBEDDED = run_figures.REPOSITORY / "training" / "data" / "clothing-64"
 
@@ -51,21 +50,17 @@ def kernel_distances(pipeline: RSGANPipeline, truncations: list[float], samples:
 
     Classes are as frequent as among the training photographs; each truncation has the same classes and latents.
     """
-    extractor, photographs = efficientnet_lite0_features(), load_images(str(EMBEDDED), label_column="auto")
-    held_out = ImageDataset(load_images(str(EMBEDDED), split="validation"), pipeline.generator.config.sample_size)
-    pixels = (held_out[index]["pixel_values"] / 2 + 0.5 for index in range(min(samples, len(held_out))))
-    real = extract_features(extractor, pixels, progress=False)
-    labels = np.asarray(photographs.rows[photographs.label_column])
-    labels = np.random.default_rng(0).choice(labels, samples, replace=samples > len(labels)).tolist()
+    size = pipeline.generator.config.sample_size
+    held_out = picture_features(photographs(load_images(str(EMBEDDED), split="validation"), size, samples).images)
+    labels = class_mix(load_images(str(EMBEDDED), label_column="auto"), samples)
     rows: list[list[Any]] = []
     for truncation in truncations:
-        generator, images = torch.Generator().manual_seed(0), []
-        for start in range(0, samples, 50):
-            images += draw_by_gan(pipeline, labels[start : start + 50], truncation=truncation, generator=generator)
-        distance = kernel_distance(real, extract_features(extractor, images, progress=False))
-        rows.append(
-            [f"samples, truncation {truncation:g}", round(distance.value, 4), round(distance.standard_error, 4)]
-        )
+        generator = torch.Generator().manual_seed(0)
+        images = draw_in_batches(pipeline, labels, 50, generator=generator, truncation=truncation)
+        rows.append([
+            f"samples, truncation {truncation:g}",
+            *(round(value, 4) for value in picture_distance(held_out, images).values()),
+        ])  # fmt: skip
         print(rows[-1])
     return rows
 
