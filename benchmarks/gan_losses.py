@@ -36,6 +36,8 @@ from hf_kexue import relativistic_loss, wgan_gradient_penalty, zero_centered_gra
 from hf_kexue.inference.grids import image_grid
 from hf_kexue.rsgan.double_backward_rsgan import double_backward_convolutions
 
+DATA: dict[str, str] = {}  # the toys; `--task cifar10` wants a --dataset
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -74,7 +76,7 @@ def train(loss: Loss, task: Task, seed: int, description: str = "", device: str 
     """Samples (N, ...) of the averaged generator after `setting.steps` steps of both networks."""
     setting = task.setting
     torch.manual_seed(seed)
-    chance = torch.Generator().manual_seed(seed)
+    generator_of_data = torch.Generator().manual_seed(seed)
     generator, discriminator = (network.to(device) for network in task.networks())
     average = get_ema_multi_avg_fn(setting.ema_decay)
     averaged = AveragedModel(generator, multi_avg_fn=average, use_buffers=True).requires_grad_(False)
@@ -85,7 +87,7 @@ def train(loss: Loss, task: Task, seed: int, description: str = "", device: str 
     schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, setting.steps) for optimizer in optimizers]
     shape = (setting.batch_size, setting.latent_dim)
     for _ in tqdm(range(setting.steps), desc=description, unit="step", mininterval=1):
-        real = task.draw(setting.batch_size, chance).to(device)
+        real = task.draw(setting.batch_size, generator_of_data).to(device)
         with torch.no_grad():
             fake = generator(torch.randn(shape, device=device))
         optimizers[0].zero_grad()
@@ -173,11 +175,10 @@ def photographs_task(
     dataset: str, held_out_split: str, setting: Setting, block_type: str, widths: list[int], device: str
 ) -> Task:
     """The photographs of a data set at 32 px; kernel distance to those of its `held_out_split`."""
-    from sample_quality import features, photographs
+    from sample_quality import distance, features, photographs
 
     from hf_kexue import RSGANDiscriminator, RSGANGenerator
     from hf_kexue.data.images import ImageDataset, load_images
-    from hf_kexue.metrics import kernel_distance
 
     @cache
     def pixels() -> Tensor:
@@ -205,8 +206,7 @@ def photographs_task(
         return [Image.fromarray(array) for array in channels_last.numpy()]
 
     def scores(samples: Tensor) -> dict[str, float]:
-        distance = kernel_distance(held_out(), features(pictures(samples), device))
-        return {"kid_efflite0": round(distance.value, 4), "standard_error": round(distance.standard_error, 4)}
+        return distance(held_out(), pictures(samples), device)
 
     return Task(setting, networks, draw, scores, lambda samples: image_grid(pictures(samples[:64]), 8))
 

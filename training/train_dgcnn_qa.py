@@ -33,7 +33,7 @@ from hf_kexue.data.texts.word_vectors import word_matrix, words_in_texts
 from hf_kexue.data.triples.reading import TripleExample, read_triples
 from hf_kexue.dgcnn.distillation_dgcnn import distillation_loss, project_embeddings
 from hf_kexue.dgcnn.simplified_dgcnn import simplified
-from hf_kexue.metrics import cmrc2018_scores
+from hf_kexue.inference.evaluation import evaluate_reader
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
 from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish
@@ -221,23 +221,9 @@ def validation_questions(args: Arguments) -> list[QAExample]:
     return examples
 
 
-def predict(
-    pipeline: ReadingComprehensionPipeline, examples: list[QAExample], batch_size: int = 32
-) -> dict[str, dict[str, Any]]:
-    """The best answer to each question, over all its passages."""
-    answers = pipeline(
-        question=[example.question for example in examples],
-        passages=[example.passages for example in examples],
-        batch_size=batch_size,
-    )
-    return {example.id: answer for example, answer in zip(examples, answers)}
-
-
 def score(pipeline: ReadingComprehensionPipeline, examples: list[QAExample]) -> dict[str, float]:
     """Exact match and F1 of CMRC 2018 in percent, over all references of all passages."""
-    predictions = {key: answer["answer"] for key, answer in predict(pipeline, examples).items()}
-    references = {e.id: [answer for answers in e.answers for answer in answers] for e in examples}
-    return cmrc2018_scores(predictions, references)
+    return evaluate_reader(pipeline, examples, "cmrc2018")
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
     triple_candidates,
     triple_figures,
 )
-from hf_kexue.metrics import triple_scores
+from hf_kexue.inference.evaluation import evaluate_triples
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
 from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish
@@ -169,13 +169,7 @@ def gold(examples: Sequence[TripleExample]) -> list[list[Triple]]:
 
 def final_figures(pipeline: Any, examples: Sequence[TripleExample], batch_size: int = 32) -> dict[str, Any]:
     """Scores of DuIE 1.0 in [0, 1] of what the pipeline extracts, and the same by predicate."""
-    found = pipeline([example.text for example in examples], batch_size=batch_size)
-    predictions = [
-        (example.text, [(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in triples])
-        for example, triples in zip(examples, found)
-    ]
-    references = list(zip((example.text for example in examples), gold(examples)))
-    scores = triple_scores(predictions, references, per_predicate=True)
+    scores = evaluate_triples(pipeline, examples, batch_size)
     return {f"validation/{key}": scores[key] for key in ("precision", "recall", "f1", "per_predicate")}
 
 

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hf_kexue import RSGANDiscriminator, RSGANGenerator, RSGANPipeline
-from hf_kexue.data.images import ImageDataset, ImageSource, image_loader, load_images
+from hf_kexue.data.images import ImageSource, image_loader, load_images
+from hf_kexue.inference.drawing import draw_in_batches
+from hf_kexue.inference.evaluation import class_mix, photographs, picture_distance, picture_features
 from hf_kexue.inference.grids import image_grid
-from hf_kexue.metrics import efficientnet_lite0_features, extract_features, kernel_distance
 from hf_kexue.rsgan.augmentation_rsgan import diff_augment
 from hf_kexue.rsgan.collapse_rsgan import CollapseGuard
 from hf_kexue.rsgan.double_backward_rsgan import double_backward_convolutions
@@ -148,32 +148,25 @@ def discriminator_loss(
     return logits.detach(), loss, penalty
 
 
-def held_out_features(args: Arguments, source: ImageSource) -> Tensor:
-    """Features of the validation images that samples are compared with."""
-    photographs = ImageDataset(source, args.resolution)
-    pixels = (photographs[index]["pixel_values"] for index in range(min(args.distance_images, len(photographs))))
-    return extract_features(efficientnet_lite0_features(), (p / 2 + 0.5 for p in pixels), progress=False)
+def held_out_features(args: Arguments, source: ImageSource, seed: int | None = None) -> Tensor:
+    """Features of the validation images that samples are compared with: the first ones, or by `seed` of all."""
+    found = photographs(source, args.resolution, args.distance_images, seed)
+    if found.broken:
+        logger.warning("%d validation image(s) cannot be decoded: %s", len(found.broken), ", ".join(found.broken))
+    return picture_features(found.images)
 
 
 def distance(
     args: Arguments, pipeline: RSGANPipeline, source: ImageSource, held_out: Tensor, truncation: float | None = None
 ) -> dict[str, float]:
     """KID-EffLite0 of samples, classes as frequent as among the training images; the same latents at each call."""
-    labels: list[Any] = [None] * args.distance_images
-    if source.label_column:
-        all_labels = np.asarray(source.rows[source.label_column])
-        labels = (
-            np.random.default_rng(0).choice(all_labels, len(labels), replace=len(labels) > len(all_labels)).tolist()
-        )
-    chance, batches = torch.Generator().manual_seed(args.seed), []
-    for part in (labels[first : first + 50] for first in range(0, len(labels), 50)):
-        classes = part if source.label_column else None
-        drawn = pipeline(len(part), class_labels=classes, truncation=truncation, generator=chance, output_type="pt")
-        batches.append(drawn.images.cpu())
-    found = kernel_distance(
-        held_out, extract_features(efficientnet_lite0_features(), torch.cat(batches), progress=False)
-    )
-    return {"kid_efflite0": found.value, "kid_efflite0_standard_error": found.standard_error}
+    labels = class_mix(source, args.distance_images) if source.label_column else [None] * args.distance_images
+    samples = draw_in_batches(
+        pipeline, labels, 50, generator=torch.Generator().manual_seed(args.seed), truncation=truncation,
+        output_type="pt",
+    )  # fmt: skip
+    figures = picture_distance(held_out, (sample.cpu() for sample in samples))
+    return {"kid_efflite0": figures["kid_efflite0"], "kid_efflite0_standard_error": figures["standard_error"]}
 
 
 def save_pictures(pipeline: RSGANPipeline, seed: int, folder: Path, name: str, columns: int = 8) -> None:
@@ -214,7 +207,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     )  # fmt: skip
     held_out = None
     if args.distance_steps:
-        held_out = held_out_features(args, load_images(dataset_name, split=args.validation_split, **find))
+        held_out = held_out_features(args, load_images(dataset_name, split=args.validation_split, **find), args.seed)
     guard = CollapseGuard(args.collapse_margin, args.collapse_steps)
 
     # 3. Prepare and resume; optimizers, rates and EMA are made there
