@@ -24,6 +24,7 @@ from whole_runs import TRAINING, history, reset
 from hf_kexue.data.images import image_loader, load_images
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.training.arguments import parse_arguments
+from hf_kexue.training.state import step_seed
 
 if not (TRAINING / "train_simple_diffusion.py").is_file():
     pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)
@@ -296,8 +297,8 @@ def test_accumulated_gradients_are_the_mean_over_the_micro_batches(script, pictu
     loader = accelerator.prepare(image_loader(source, 16, 4, train=True, random_flip=True, seed=args.seed))
     losses = []
     for place, batch in zip(range(2), loader):
-        generator = torch.Generator().manual_seed(hash((args.seed, 0, place)) % 2**63)
-        set_seed(hash((0, args.seed, 0, place)) % 2**32)  # of dropout
+        generator = torch.Generator().manual_seed(step_seed(args.seed, 0, place))
+        set_seed(step_seed(args.seed, 0, place, 0) % 2**32)  # of dropout
         scheduler = script.build_scheduler(args)
         loss, _ = script.diffusion_loss(model, batch, scheduler, args, generator, args.class_dropout, len(CLASSES))
         losses.append(loss.mean())
