@@ -105,10 +105,9 @@ def build_model(
     model = SimpleDiffusionUViT2DModel(sample_size=args.resolution, num_class_embeds=num_classes, **options)
     if args.init_from:
         donor = SimpleDiffusionUViT2DModel.from_pretrained(args.init_from, subfolder="unet").state_dict()
-        labels = SimpleDiffusionPipeline.load_config(args.init_from).get("id2label") or {}
+        labels = (SimpleDiffusionPipeline.load_config(args.init_from).get("id2label") or {}) if names else {}
         donor_names = [labels[key] for key in sorted(labels, key=int)]
-        known = donor_names if names is None else names  # without names they are those of the donor
-        take_over_image_weights(model, donor, args.init_from, known, donor_names)
+        take_over_image_weights(model, donor, args.init_from, names or [], donor_names)
     return model
 
 

@@ -399,8 +399,7 @@ def test_a_schema_of_a_file(script, data, tmp_path, caplog):
 @pytest.fixture
 def publisher(monkeypatch):
     pytest.importorskip("jinja2", reason="the extra hf-kexue[train] is not installed")
-    monkeypatch.syspath_prepend(str(TRAINING))
-    import publish_dgcnn_triples
+    publish_dgcnn_triples = load_script("publish_dgcnn_triples")
 
     return publish_dgcnn_triples
 

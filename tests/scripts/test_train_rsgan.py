@@ -295,8 +295,7 @@ def test_publishing(script, tmp_path, monkeypatch):
     """One step on the embedded photographs: the folder loads, the card quotes run, distance and benchmarks."""
     pytest.importorskip("jinja2", reason="the extra hf-kexue[train] is not installed")
     pytest.importorskip("efficientnet_lite_pytorch", reason="the extra hf-kexue[metrics] is not installed")
-    monkeypatch.syspath_prepend(str(TRAINING))
-    import publish_rsgan
+    publish_rsgan = load_script("publish_rsgan")
 
     train(script, "embedded", tmp_path / "run", *QUIET, "--max_train_steps", 1)
     source, cards = TRAINING.parent / "model_cards", tmp_path / "cards"

@@ -508,8 +508,7 @@ def test_unknown_names_are_usage_messages(script, pictures, tmp_path, options, c
 def test_publishing(script, finished, tmp_path, monkeypatch):
     """First the folder, with a weaker network and in half the bytes; then its card, which quotes the benchmarks."""
     pytest.importorskip("jinja2", reason="the extra hf-kexue[train] is not installed")
-    monkeypatch.syspath_prepend(str(TRAINING))
-    import publish_simple_diffusion
+    publish_simple_diffusion = load_script("publish_simple_diffusion")
 
     source, cards, name = TRAINING.parent / "model_cards", tmp_path / "cards", "simple-diffusion-clothing-64"
     for folder in ("texts", "results"):

@@ -145,8 +145,7 @@ def test_mistakes_in_a_preset_are_exits_with_a_sentence(folder, capsys, text, se
 @pytest.fixture
 def script(monkeypatch):
     pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
-    monkeypatch.syspath_prepend(str(TRAINING))
-    import train_simple_diffusion
+    train_simple_diffusion = load_script("train_simple_diffusion")
 
     return train_simple_diffusion
 
@@ -220,8 +219,7 @@ def test_every_preset_has_the_classes_own_name():
 @pytest.fixture
 def reader(monkeypatch):
     pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
-    monkeypatch.syspath_prepend(str(TRAINING))
-    import train_dgcnn_qa
+    train_dgcnn_qa = load_script("train_dgcnn_qa")
 
     return train_dgcnn_qa
 
@@ -264,8 +262,7 @@ def test_the_default_preset_of_the_reader_is_the_published_one(reader):
 @pytest.fixture
 def triples(monkeypatch):
     pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
-    monkeypatch.syspath_prepend(str(TRAINING))
-    import train_dgcnn_triples
+    train_dgcnn_triples = load_script("train_dgcnn_triples")
 
     return train_dgcnn_triples
 
