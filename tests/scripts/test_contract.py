@@ -1,5 +1,5 @@
-"""What every training script does alike: it leaves results, resumes exactly, saves on Ctrl-C, and refuses what cannot be
-a run before it begins.
+"""What every training script does alike: it leaves results, resumes exactly, saves on Ctrl-C, and refuses what cannot
+be a run before it begins.
 
 Everything happens in this process, on the tiny runs of benchmarks/tiny_runs.py; what is a script's own stands in the
 file of its name.
@@ -60,7 +60,12 @@ def data(tmp_path_factory):
 
 
 def arguments(name, data, output, *options):
-    return [*tiny.arguments(name, data, output, BATCH, STEPS, 1), "--checkpoints_total_limit", "99", *map(str, options)]
+    return [
+        *tiny.arguments(name, data, output, BATCH, STEPS, 1),
+        "--checkpoints_total_limit",
+        "99",
+        *map(str, options),
+    ]
 
 
 def train(name, data, output, *options):

@@ -30,7 +30,7 @@ from whole_runs import TRAINING, load_script, reset
 BENCHMARKS = TRAINING.parent / "benchmarks"
 if not (BENCHMARKS / "tiny_runs.py").is_file():
     pytest.skip("training/ and benchmarks/ belong to the repository, not to the package", allow_module_level=True)
-import tiny_runs as tiny
+import tiny_runs as tiny  # noqa: E402
 
 pytestmark = [pytest.mark.usefixtures("own_cache"), pytest.mark.slow]
 

@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 OUT_OF_MEMORY = (
     "Out of memory. Try a smaller --train_batch_size with more --gradient_accumulation_steps (the same step in "
-    "parts), --mixed_precision bf16, and for images --gradient_checkpointing True or a smaller --resolution, for texts "
-    "a smaller --max_characters."
+    "parts), --mixed_precision bf16, and for images --gradient_checkpointing True or a smaller --resolution, for "
+    "texts a smaller --max_characters."
 )
 
 
