@@ -117,7 +117,7 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer) -> DGCNNForQuestionA
         num_match_features=8 if args.match_features else 0, **{key: getattr(args, key) for key in SHAPE},
     )  # fmt: skip
     if args.init_from:
-        donor = DGCNNConfig.from_pretrained(args.init_from)
+        donor: Any = DGCNNConfig.from_pretrained(args.init_from)
         check_width(args, donor)
         config.update({key: getattr(donor, key) for key in ("word_embedding_size", "freeze_word_embeddings")})
         # Published weights may be stored as float16; they are trained in float32.
@@ -204,7 +204,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     texts = [text for source in args.texts for text in read_texts(source)] or passages
     triples = [example for source in args.triples for example in read_triples(source, split="train")]
     known = dict.fromkeys([*passages, *texts, *(example.text for example in triples)])
-    donor = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
+    donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
     continues = donor is not None and "DGCNNForQuestionAnswering" in (donor.architectures or [])
     if continues:
         follow_donor(args, donor, FOLLOWED)

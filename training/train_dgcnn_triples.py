@@ -199,7 +199,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     held_out = read_triples(args.validation, split=args.validation_split) if args.validation else []
     held_out = with_inverses(args, held_out)
     few = held_out[:: max(1, len(held_out) // max(args.validation_sentences, 1))]
-    donor = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
+    donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
     continues = donor is not None and "DGCNNForTripleExtraction" in (donor.architectures or [])
     if continues:
         follow_donor(args, donor, FOLLOWED)

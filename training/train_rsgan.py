@@ -177,7 +177,8 @@ def save_pictures(pipeline: RSGANPipeline, seed: int, folder: Path, name: str, c
     for labels in sheet_labels(num_classes, columns):
         classes = None if labels[0] is None else labels
         images += pipeline(len(labels), class_labels=classes, generator=generator).images
-    for label in list(range(num_classes))[:8] or [None] * 4:
+    some: list[Any] = list(range(num_classes))[:8] or [None] * 4
+    for label in some:
         first, last = torch.randn(2, pipeline.generator.config.latent_dim, generator=generator)
         strips += pipeline.interpolate(first, last, columns, class_labels=label).images
     image_grid(strips, columns).save(folder / f"interpolation-{name}.png")

@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     num_classes = len(source.label_names)
     loader = training_images(args, source, accelerator)
     fit_steps_to_data(args, loader, accelerator.num_processes)
-    model = build_model(args, num_classes or None, source.label_names).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build_model(args, num_classes or None, source.label_names).to(memory_format=torch.channels_last)
     scheduler = build_scheduler(args)
     manifest = run_manifest(
         args, accelerator, model, classes=source.label_names, images=None if args.streaming else len(source.rows)
@@ -218,7 +218,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         eps=args.adam_epsilon, weight_decay=args.weight_decay,
     )  # fmt: skip
     if accelerator.distributed_type in ("FSDP", "DEEPSPEED"):  # which split no other weights
-        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        model.to(memory_format=torch.contiguous_format)
 
     # 3. Prepare and resume; schedule and EMA are made there
     run = TrainingRun(

@@ -376,7 +376,7 @@ def test_known_triples_of_another_schema_stay_with_it(script, own, learned, tmp_
 
 @pytest.mark.parametrize("prior", ["True", "False"])
 def test_columns_of_a_prior_go_by_the_name_of_the_predicate(script, own, learned, tmp_path, prior):
-    """Subjects have two, objects a start and an end for each predicate after those two; the states' stay as they are."""
+    """Subjects have two, objects a start and an end for each predicate after those two; the states' stay."""
     donor = learned["triples"][0]
     argv = ["--preset", "triples", "--hidden_size", "32", "--typed_subjects", "False", "--prior", prior]
     train(script, own, tmp_path, *FROZEN, *argv, "--init_from", donor / "model", "--validation", own)

@@ -33,7 +33,6 @@ class AdversarialArguments(CommonArguments):
     # optimisation
     train_batch_size: int = option(32, "Images per process.")
     max_train_steps: int = option(10_000, "Discriminator steps.")
-    max_seconds: float = option(0.0, "Stop after so much time too, with all ramps fitted into it; 0: steps decide.")
     learning_rate: float = option(2e-4, "Of both networks at the start.")
     learning_rate_end: float = option(5e-5, "The same after annealing.")
     adam_beta1: float = option(0.0, "Of Adam.")

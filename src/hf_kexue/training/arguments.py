@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 ArgumentsT = TypeVar("ArgumentsT")
 
@@ -78,7 +78,7 @@ def parse_arguments(
     parser.set_defaults(**values, preset=name)
     (arguments,) = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
     words = {word.partition("=")[0].removeprefix("--").removeprefix("no_") for word in argv if word.startswith("--")}
-    arguments.explicit = frozenset(words)
+    setattr(arguments, "explicit", frozenset(words))  # noqa: B010  (any dataclass, which does not declare it)
     return arguments
 
 
@@ -86,9 +86,13 @@ def parse_arguments(
 class CommonArguments:
     """What every run takes, however many networks it trains; the arguments of a script inherit from it."""
 
+    explicit: ClassVar[frozenset[str]] = frozenset()  # names that stood on the command line
+
     output_dir: str = option("outputs/run", "Everything the run leaves: checkpoints, figures, the model.")
     # optimisation
     max_train_steps: int = option(6000, "Optimizer steps.")
+    max_seconds: float = option(0.0, "Stop after so much time too, with all schedules fitted into it; such a run does "
+                                "not repeat. 0: steps alone decide.")  # fmt: skip
     train_batch_size: int = option(32, "Samples per process and micro step.")
     learning_rate: float = option(1e-3, "Peak of the schedule.")
     mixed_precision: str = option("auto", "'no', 'bf16', 'fp16', or 'auto': bf16 where this device is faster with it.")
@@ -114,8 +118,6 @@ class RunArguments(CommonArguments):
                              "the learning rate (the articles); the second time the run ends. 0: never.")  # fmt: skip
     weight_decay: float = option(0.01, "Of AdamW.")
     max_grad_norm: float = option(1.0, "Clip of the gradient norm.")
-    max_seconds: float = option(0.0, "Stop after so much time too, with the schedule fitted into it; such a run does "
-                                "not repeat. 0: steps alone decide.")  # fmt: skip
     dataloader_num_workers: int = option(0, "Processes that make batches; a GPU wants several.")
     ema_decay: float = option(0.998, "Final decay; it ramps up as (1 + step) / (10 + step).")
     # once in a while

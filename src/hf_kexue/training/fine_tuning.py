@@ -27,12 +27,11 @@ def follow_donor(args: Any, donor: Any, shape: Sequence[str]) -> None:
     Raises:
         ValueError: for a --preset on the command line that says otherwise.
     """
-    explicit = getattr(args, "explicit", frozenset())
     other = {
         key: getattr(donor, key) for key in shape
-        if key not in explicit and _plain(getattr(donor, key)) != _plain(getattr(args, key))
+        if key not in args.explicit and _plain(getattr(donor, key)) != _plain(getattr(args, key))
     }  # fmt: skip
-    if other and "preset" in explicit:
+    if other and "preset" in args.explicit:
         mine = {key: getattr(args, key) for key in other}
         raise ValueError(
             f"--preset {args.preset} is of another shape than --init_from {args.init_from}: {mine}, and that model "
@@ -91,9 +90,8 @@ def fit_steps_to_data(args: RunArguments, loader: Any, processes: int, fine_tuni
     """
     if args.num_train_epochs < 0:
         raise ValueError(f"--num_train_epochs must be at least 0, got {args.num_train_epochs:g}.")
-    explicit = getattr(args, "explicit", frozenset())
     epochs = args.num_train_epochs
-    if not epochs and (not fine_tuning or args.max_seconds or "max_train_steps" in explicit):
+    if not epochs and (not fine_tuning or args.max_seconds or "max_train_steps" in args.explicit):
         return
     if not hasattr(loader.dataset, "__len__"):
         raise ValueError("--num_train_epochs needs data of a known length: use --max_train_steps with --streaming.")
@@ -102,7 +100,7 @@ def fit_steps_to_data(args: RunArguments, loader: Any, processes: int, fine_tuni
     if not epochs and steps >= args.max_train_steps:
         return
     args.max_train_steps = steps
-    if "lr_warmup_steps" not in explicit:
+    if "lr_warmup_steps" not in args.explicit:
         args.lr_warmup_steps = min(args.lr_warmup_steps, steps // 10)
     logger.info(
         "%d steps, %d of them warm-up: %g epochs of %d. --num_train_epochs or --max_train_steps change that.",
