@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
 import hf_kexue
+from hf_kexue.cli.files import read_lines
 from hf_kexue.cli.main import app, check_data, main
 from hf_kexue.dgcnn import (
     DGCNNForQuestionAnswering,
@@ -23,7 +24,6 @@ from hf_kexue.dgcnn import (
     ReadingComprehensionPipeline,
     TripleExtractionPipeline,
 )
-from hf_kexue.cli.files import read_lines
 from hf_kexue.inference.extraction import TEXTS_AT_ONCE, extract_each
 from hf_kexue.inference.saved_models import load_pipeline
 from hf_kexue.rsgan import RSGANPipeline
@@ -67,7 +67,9 @@ def test_help_names_every_command():
 
 def test_version():
     """Of the command, of `python -m` and of the installed distribution: one number, the package's own."""
-    module = subprocess.run([sys.executable, "-m", "hf_kexue", "--version"], capture_output=True, text=True, check=True)
+    module = subprocess.run(
+        [sys.executable, "-m", "hf_kexue", "--version"], capture_output=True, text=True, check=True
+    )
     assert module.stdout == invoke("--version").stdout == f"hf-kexue {hf_kexue.__version__}\n"
     helped = subprocess.run([sys.executable, "-m", "hf_kexue", "--help"], capture_output=True, text=True, check=True)
     assert all(command in helped.stdout for command in COMMANDS)
@@ -536,7 +538,19 @@ def cut_off(saved, folder):
     ],
 )  # fmt: skip
 def test_mistakes_end_in_a_sentence(
-    argv, sentence, clothes, plain, gan, questions, reader, extractor, passages, tmp_path, tmp_path_factory, monkeypatch, capsys
+    argv,
+    sentence,
+    clothes,
+    plain,
+    gan,
+    questions,
+    reader,
+    extractor,
+    passages,
+    tmp_path,
+    tmp_path_factory,
+    monkeypatch,
+    capsys,
 ):
     places = {"empty": tmp_path, "clothes": clothes, "plain": plain, "questions": questions, "reader": reader}
     places |= {"extractor": extractor, "gan": gan, "cut": cut_off(clothes, tmp_path_factory.mktemp("cut"))}
