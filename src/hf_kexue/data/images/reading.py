@@ -17,7 +17,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -58,6 +58,7 @@ def load_images(
     config_name: str | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
+    missing_labels: Literal["refuse", "keep"] = "refuse",
     streaming: bool = False,
     cache_dir: str | None = None,
 ) -> ImageSource:
@@ -69,6 +70,8 @@ def load_images(
         config_name: configuration of a Hub data set that has several.
         image_column: defaults to the only image column.
         label_column: defaults to no labels. `"auto"` takes the only class-label column, if there is one.
+        missing_labels: null or -1, as data sets mark them. A model cannot be trained with them; streams are not looked
+            through.
         streaming: read from front to back, for data larger than memory and disk.
         cache_dir: where `datasets` keeps its Arrow files.
 
@@ -104,6 +107,13 @@ def load_images(
         label_column = labels[0] if len(labels) == 1 else None
     if label_column is not None and label_column not in labels:
         raise ValueError(f"{label_column!r} is no class-label column of {dataset}; class labels are in {labels}.")
+    if label_column is not None and not streaming and missing_labels == "refuse":
+        missing = sum(label is None or label < 0 for label in rows[label_column])
+        if missing:
+            raise ValueError(
+                f"{missing} of {len(rows)} images of {dataset} have no label in {label_column!r} (null or negative): "
+                "leave them out, or train without classes (label_column none)."
+            )
     rows = rows.select_columns([image_column] + ([label_column] if label_column else []))
     rows = rows.cast_column(image_column, ImageFeature(decode=False))
     names = list(features[label_column].names) if label_column else []
