@@ -164,7 +164,7 @@ SEED = Option("seed", int, 0, "Of the samples and of the images that they are co
 GUIDANCE = Option("guidance_scale", float, None, "1 is off; default: as the model was saved")
 SAMPLER = "ancestral, ddim or dpm (DPM-Solver++)"
 TRUNCATION = Option("truncation", float, None, "Above 0, up to 1; less is more typical and less varied; default 1")
-WITH_LABELS = {"label_column": "auto", "missing_labels": "keep"}
+WITH_LABELS = {"label_column": "auto"}
 TEXTS = (Option("limit", int, None, "Only the first so many", 1), Option("batch_size", int, 32, "At once", 1))
 
 KINDS = [
