@@ -23,7 +23,7 @@ APPLICATIONS = {"", "inference", "demo"}
 APPLICATION_FILES = {"training/overfit_triples.py"}
 # What a folder of the package may import beside itself: arrows run one way, from the command line down to the leaves.
 BELOW = {
-    **dict.fromkeys([*FAMILIES, "numerics", "metrics", "data"], set()),
+    **{leaf: set() for leaf in [*FAMILIES, "numerics", "metrics", "data"]},
     "inference": {"data", "metrics", *FAMILIES},
     "hub": {"inference"},
     "training": {"inference", "hub", "data", "metrics", *FAMILIES},
