@@ -7,12 +7,13 @@ import sys
 
 import pytest
 import torch
-from tiny_models import save_extractor, save_gan, save_pipeline, save_reader
+from tiny_models import RADIUM, save_extractor, save_gan, save_pipeline, save_reader
 
 from hf_kexue.inference.kinds import GAN, KINDS, READER, SIMPLE_DIFFUSION, TRIPLES, kind_of, named
 from hf_kexue.inference.saved_models import load_pipeline, saved_kind
 from hf_kexue.rsgan import RSGANPipeline
 
+STEPS = {"Simple diffusion": {"steps": 2, "progress": False}}
 SAVERS = [(SIMPLE_DIFFUSION, save_pipeline), (GAN, save_gan), (READER, save_reader), (TRIPLES, save_extractor)]
 
 
@@ -28,6 +29,19 @@ def test_a_row_names_what_there_is(kind):
         assert option.default is None or isinstance(option.default, option.type)
 
 
+def use(kind, pipeline):
+    """The pipeline used once, as numbers."""
+    if kind.draw:
+        generator = torch.Generator().manual_seed(0)
+        (image,) = named(kind.draw)(
+            pipeline, [None], generator=generator, output_type="pt", **STEPS.get(kind.label, {})
+        )
+        return image.float().cpu()
+    given = {"question": "谁发现了镭？", "context": RADIUM} if kind is READER else {"inputs": RADIUM}
+    found = pipeline(**given)
+    return torch.tensor([found["score"]] if kind is READER else [triple["score"] for triple in found])
+
+
 @pytest.mark.parametrize(("kind", "save"), SAVERS, ids=[kind.label for kind, _ in SAVERS])
 def test_saved_models_and_pipelines_are_recognised(kind, save, tmp_path):
     save(tmp_path)
@@ -36,6 +50,8 @@ def test_saved_models_and_pipelines_are_recognised(kind, save, tmp_path):
     assert type(pipeline).__name__ == kind.pipeline.rpartition(":")[2]
     assert kind_of(pipeline) is kind
     assert getattr(pipeline, kind.network).dtype is torch.bfloat16
+    rounded, exact = use(kind, pipeline), use(kind, load_pipeline(str(tmp_path), device="cpu"))
+    assert rounded.mean() == pytest.approx(exact.mean(), abs=0.05)
     others = [other for other in KINDS if other is not kind]
     with pytest.raises(ValueError, match=kind.class_name):
         saved_kind(str(tmp_path), *others)
