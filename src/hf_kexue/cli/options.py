@@ -45,4 +45,5 @@ def _annotation(found: list[tuple[Kind, Option]]) -> Any:
     option = found[0][1]
     told = f"{', '.join(kind.label for kind, _ in found)}: {option.help[0].lower()}{option.help[1:]}"
     told += "" if option.default is None else f"; default {option.default}"
-    return Annotated[option.type | None, typer.Option(help=f"{told}.", min=option.least)]
+    most = 2**63 - 1 if option.name.endswith("seed") else None  # for a generator of torch
+    return Annotated[option.type | None, typer.Option(help=f"{told}.", min=option.least, max=most)]

@@ -185,7 +185,7 @@ def evaluate_images(
 
 @dataclass
 class Photographs:
-    """Decoded images of a data set, the class indices of each (None without labels), and the names of broken ones."""
+    """Decoded images of a data set, the class index of each (None without classes), and the names of broken ones."""
 
     images: list[Image.Image] = field(default_factory=list)
     labels: list[int | None] = field(default_factory=list)

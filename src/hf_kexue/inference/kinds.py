@@ -164,13 +164,14 @@ SEED = Option("seed", int, 0, "Of the samples and of the images that they are co
 GUIDANCE = Option("guidance_scale", float, None, "1 is off; default: as the model was saved")
 SAMPLER = "ancestral, ddim or dpm (DPM-Solver++)"
 TRUNCATION = Option("truncation", float, None, "Above 0, up to 1; less is more typical and less varied; default 1")
+WITH_LABELS = {"label_column": "auto"}
 TEXTS = (Option("limit", int, None, "Only the first so many", 1), Option("batch_size", int, 32, "At once", 1))
 
 KINDS = [
     Kind(
         class_name="SimpleDiffusionPipeline", words="a pipeline of simple diffusion", label="Simple diffusion",
         file="model_index.json", network="unet", pipeline=f"{PACKAGE}.simple_diffusion:SimpleDiffusionPipeline",
-        read=f"{PACKAGE}.data.images:load_images", read_options={"label_column": "auto"},
+        read=f"{PACKAGE}.data.images:load_images", read_options=WITH_LABELS,
         score=f"{HERE}.evaluation:evaluate_images",
         facts=f"{HERE}.model_facts:diffusion_facts", draw=f"{HERE}.drawing:draw_by_diffusion",
         evaluate_options=(
@@ -189,7 +190,7 @@ KINDS = [
     Kind(
         class_name="RSGANPipeline", words="a pipeline of a GAN", label="GAN",
         file="model_index.json", network="generator", pipeline=f"{PACKAGE}.rsgan:RSGANPipeline",
-        read=f"{PACKAGE}.data.images:load_images", read_options={"label_column": "auto"},
+        read=f"{PACKAGE}.data.images:load_images", read_options=WITH_LABELS,
         score=f"{HERE}.evaluation:evaluate_images",
         facts=f"{HERE}.model_facts:gan_facts", draw=f"{HERE}.drawing:draw_by_gan",
         evaluate_options=(IMAGES, SEED, TRUNCATION),
