@@ -66,7 +66,7 @@ def save(figure: Figure, name: str, colours: int = 128) -> None:
         picture = Image.open(buffer).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
         picture.save(path, optimize=True)
     plt.close(figure)
-    print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1000:.0f} kB")
+    print(f"{path.name}  {path.stat().st_size / 1000:.0f} kB")
 
 
 def photograph(index: int) -> Tensor:
