@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from gan_toys import TOYS, Setting, Task, digit_classifier
@@ -41,8 +41,8 @@ from hf_kexue.rsgan.double_backward_rsgan import double_backward_convolutions
 class Loss:
     """Arguments of `relativistic_loss`, and the penalty beside it: none, "wgan_gp" or "r1r2"."""
 
-    pairing: str
-    kind: str = "logistic"
+    pairing: Literal["paired", "average", "none"]
+    kind: Literal["logistic", "least_squares", "hinge", "identity"] = "logistic"
     penalty: str = "none"
 
 
@@ -61,7 +61,7 @@ def discriminator_loss(loss: Loss, setting: Setting, discriminator: nn.Module, r
     both = torch.cat([real, fake]).requires_grad_(with_gradients)
     with double_backward_convolutions() if with_gradients else nullcontext():
         logits = discriminator(both)
-    value = relativistic_loss(*logits.chunk(2), pairing=loss.pairing, kind=loss.kind)
+    value = relativistic_loss(logits[: len(real)], logits[len(real) :], pairing=loss.pairing, kind=loss.kind)
     if with_gradients:  # the mean over both halves is half the sum of R1 and R2
         value = value + setting.gamma * zero_centered_gradient_penalty(logits, both).mean()
     if loss.penalty == "wgan_gp":
@@ -192,7 +192,7 @@ def photographs_task(
         return features(photographs(dataset, held_out_split, setting.samples, 32), device)
 
     def networks() -> tuple[nn.Module, nn.Module]:
-        options = {"sample_size": 32, "block_type": block_type, "block_out_channels": tuple(widths)}
+        options: dict[str, Any] = {"sample_size": 32, "block_type": block_type, "block_out_channels": tuple(widths)}
         generator = RSGANGenerator(latent_dim=setting.latent_dim, **options)
         return Unpacked(generator), Unpacked(RSGANDiscriminator(**options))
 

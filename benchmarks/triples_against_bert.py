@@ -92,7 +92,7 @@ def main() -> None:
 
     tokenizer, config = DGCNNTokenizer.from_pretrained(PUBLISHED), DGCNNConfig.from_pretrained(PUBLISHED)
     model = BertForTripleExtraction(config, 4, 128)
-    prior = TriplePrior(tokenizer.triple_prior, len(model.schema)) if config.triple_prior else None
+    prior = TriplePrior(tokenizer.triple_prior or [], len(model.schema)) if config.triple_prior else None
     examples = [example for source in args.train for example in read_triples(source)]
     if options["inverse"] or options["symmetric"]:
         examples = add_inverses(examples, dict(pair.split("=") for pair in options["inverse"]), options["symmetric"])

@@ -42,7 +42,7 @@ class Batch(NamedTuple):
 def batches(tokenizer: DGCNNTokenizer, model: DGCNNForTripleExtraction, texts: list[str]) -> list[Batch]:
     """Texts of like lengths together, as the pipeline does."""
     texts = sorted(texts, key=len)
-    prior = TriplePrior(tokenizer.triple_prior, len(model.schema)) if model.config.triple_prior else None
+    prior = TriplePrior(tokenizer.triple_prior or [], len(model.schema)) if model.config.triple_prior else None
     found = []
     for begin in range(0, len(texts), BATCH):
         rows = texts[begin : begin + BATCH]
@@ -104,7 +104,7 @@ def main() -> None:
     tokenizer = DGCNNTokenizer.from_pretrained(args.model)
     data = batches(tokenizer, ours, texts[: args.batches * BATCH])
     finds_known = ours.config.known_triple_scores is not None
-    known = TriplePrior(tokenizer.triple_prior, len(ours.schema)) if finds_known else None
+    known = TriplePrior(tokenizer.triple_prior or [], len(ours.schema)) if finds_known else None
     models = {OURS: ours} | {
         name: BertForTripleExtraction(ours.config, *shape, 21128) for name, shape in PEERS.items()
     }

@@ -78,11 +78,11 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer) -> DGCNNForMaskedLM:
         **{key: getattr(args, key) for key in SHAPE},
     )  # fmt: skip
     if args.word_vectors:
-        matrix = torch.from_numpy(word_matrix(args.word_vectors, tokenizer.word_vocab))
+        matrix = torch.from_numpy(word_matrix(args.word_vectors, tokenizer.word_vocab or []))
         config.update({"word_embedding_size": matrix.shape[1], "freeze_word_embeddings": True})
     model = DGCNNForMaskedLM(config)
     if args.word_vectors:
-        model.dgcnn.embeddings.words.weight.data.copy_(matrix)
+        model.get_parameter("dgcnn.embeddings.words.weight").data.copy_(matrix)
     return model
 
 

@@ -138,10 +138,10 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer) -> DGCNNForQuestionA
         )
     if not args.word_vectors:
         return DGCNNForQuestionAnswering(config)
-    matrix = torch.from_numpy(word_matrix(args.word_vectors, tokenizer.word_vocab))
+    matrix = torch.from_numpy(word_matrix(args.word_vectors, tokenizer.word_vocab or []))
     config.update({"word_embedding_size": matrix.shape[1], "freeze_word_embeddings": True})
     model = DGCNNForQuestionAnswering(config)
-    model.dgcnn.embeddings.words.weight.data.copy_(matrix)
+    model.get_parameter("dgcnn.embeddings.words.weight").data.copy_(matrix)
     return model
 
 

@@ -262,7 +262,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             figures = final_figures(pipeline, held_out)
         crossed = triple_figures(*crossed_counts(found, gold(held_out), begin))
         if tokenizer.triple_prior:
-            figures["validation/known_share"] = known_share(held_out, tokenizer.triple_prior, schema)
+            figures["validation/known_share"] = known_share(held_out, list[Any](tokenizer.triple_prior), schema)
         figures["validation/f1_of_default_thresholds"] = search.scores(begin)["f1"]
         figures["validation/f1_of_crossed_thresholds"] = crossed["f1"]
         numbers = {key: value for key, value in figures.items() if isinstance(value, float)}

@@ -121,9 +121,8 @@ class Arguments(PublishingArguments):
 
 def build_scheduler(args: Arguments) -> ShiftedCosineScheduler:
     base_size = args.base_size[0] if len(args.base_size) == 1 else tuple(args.base_size)
-    return ShiftedCosineScheduler(
-        sample_size=args.resolution, base_size=base_size, prediction_type=args.prediction_type
-    )
+    kind: Any = args.prediction_type  # a string here, and checked by the scheduler
+    return ShiftedCosineScheduler(sample_size=args.resolution, base_size=base_size, prediction_type=kind)
 
 
 def build_model(args: Arguments, num_classes: int | None) -> SimpleDiffusionUViT2DModel:
