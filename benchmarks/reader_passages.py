@@ -28,6 +28,7 @@ VOTES = {
     "squares": "vote, sum s²",
     "best": "best single passage",
 }
+DATA = {"--data": "webqa"}
 
 
 def golds(example: QAExample) -> list[str]:
@@ -88,8 +89,6 @@ def main() -> None:
         progress=False,
     )
     rows = votes(reader, examples)
-    for row in rows:
-        print(row)
     webqa = webqa_vote(reader, examples)
     print(webqa)
     figures = {

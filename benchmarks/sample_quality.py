@@ -28,6 +28,7 @@ from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
 
 PUBLISHED = REPOSITORY / "model_cards" / "simple-diffusion-clothing-64"
 EMBEDDED = REPOSITORY / "training" / "data" / "clothing-64"
+DATA: dict[str, str] = {}  # the embedded photographs serve
 
 
 def photographs(dataset: str, split: str, count: int, resolution: int) -> list[Image.Image]:
@@ -57,6 +58,11 @@ def features(images: Iterable[Image.Image], device: str = "cpu") -> Tensor:
     return evaluation.picture_features(images, device)
 
 
+def distance(held_out: Tensor, images: Iterable[Image.Image], device: str = "cpu") -> dict[str, float]:
+    """KID-EffLite0 of pictures to features of others, and its standard error, as results files hold them."""
+    return {key: round(value, 4) for key, value in evaluation.picture_distance(held_out, images, device).items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pipeline", default=str(PUBLISHED), help="folder of a saved pipeline")
@@ -78,7 +84,7 @@ def main() -> None:
     rows = []
     for label, radius in (("training photographs", 0), ("blurred by sigma 1 px", 1), ("blurred by sigma 2 px", 2)):
         photos = training if not radius else [photo.filter(ImageFilter.GaussianBlur(radius)) for photo in training]
-        rows.append({"what": label, **_figures(held_out, photos)})
+        rows.append({"what": label, **distance(held_out, photos)})
         print(rows[-1])
     labels = class_mix(args.dataset, args.samples)
     for setting in args.settings:
@@ -92,15 +98,11 @@ def main() -> None:
             seconds = time.perf_counter() - started
             rows.append({
                 "what": "samples", "sampler": sampler, "steps": int(steps), "guidance_scale": guidance,
-                "guidance_interval": args.interval, **_figures(held_out, images), "seconds": round(seconds, 1),
+                "guidance_interval": args.interval, **distance(held_out, images), "seconds": round(seconds, 1),
             })  # fmt: skip
             print(rows[-1])
     figures = {"pipeline": Path(args.pipeline).name, "samples": args.samples, "rows": rows}
     write_results(args.name, figures, args.device)
-
-
-def _figures(held_out: Tensor, images: list[Image.Image]) -> dict[str, float]:
-    return {key: round(value, 4) for key, value in evaluation.picture_distance(held_out, images).items()}
 
 
 if __name__ == "__main__":

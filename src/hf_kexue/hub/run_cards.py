@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..inference.kinds import kind_of
+from .cards import card_metadata
 
 CARD = """# {title}
 
@@ -57,8 +58,6 @@ def run_card(pipeline: Any, repo_id: str, results: dict[str, Any]) -> str:
         repo_id: where it will lie.
         results: what the script writes to results.json: `arguments`, `environment`, and figures.
     """
-    from huggingface_hub import EvalResult, ModelCardData
-
     library, task, snippet, remote_snippet = usage(pipeline, repo_id)
     arguments, environment = results["arguments"], results["environment"]
     sources = [arguments["dataset"]] if "dataset" in arguments else arguments["train"]
@@ -66,30 +65,26 @@ def run_card(pipeline: Any, repo_id: str, results: dict[str, Any]) -> str:
     numbers = {key: value for key, value in results.items() if _is_number(value)}
     figures = {key: numbers[key] for key in numbers if key.startswith(("validation/", "validation_loss", "kid"))}
     evaluation = [
-        EvalResult(
-            task_type=task,
-            dataset_type=data,
-            dataset_name=data,
-            dataset_split="validation",
-            metric_type=key.removeprefix("validation/"),
-            metric_name=key,
-            metric_value=value,
-        )
+        {
+            "metric": key,
+            "type": key.removeprefix("validation/"),
+            "value": value,
+            "dataset": data,
+            "split": "validation",
+        }
         for key, value in figures.items()
         if "/" not in key.removeprefix("validation/") and not key.endswith("standard_error")
     ]
     title = repo_id.rpartition("/")[2]
-    head = ModelCardData(
-        model_name=title,
-        library_name=library,
-        pipeline_tag=task,
-        license=arguments.get("hub_license"),
-        datasets=[source for source in sources if HUB_ID.fullmatch(source) and not Path(source).exists()] or None,
-        language="zh" if library == "transformers" else None,
-        tags=["kexue", library],
-        metrics=sorted({result.metric_type for result in evaluation}) or None,
-        eval_results=evaluation or None,
-    )
+    metadata = {
+        "library_name": library,
+        "pipeline_tag": task,
+        "license": arguments.get("hub_license"),
+        "datasets": [source for source in sources if HUB_ID.fullmatch(source) and not Path(source).exists()] or None,
+        "language": "zh" if library == "transformers" else None,
+        "tags": ["kexue", library],
+    }
+    head = card_metadata(title, metadata, evaluation)
     told = {key: value for key, value in numbers.items() if key not in figures}
     told |= {key: environment[key] for key in ("device", "torch", "diffusers", "transformers", "accelerate")}
     script = environment["command"].split(" ")[0]
