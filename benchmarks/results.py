@@ -1,5 +1,10 @@
 """Where benchmarks leave their figures: `benchmarks/results/<name>.json`, with the machine and the versions they were
-taken on."""
+taken on.
+
+`tables.render_results(path: Path, level: int = 2) -> str` renders such a file as a Markdown section, and
+`tables.render_all(folder: Path = RESULTS, level: int = 2) -> str` all of them; `python benchmarks/tables.py` prints
+them.
+"""
 
 from __future__ import annotations
 
