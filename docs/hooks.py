@@ -2,14 +2,14 @@
 
 - `{{ name path format }}` in a page is a figure of `benchmarks/results/<name>.json` or `model_cards/results/<name>.json`,
   so that no number is typed by hand.
-- `<!-- generated: command line -->` is the help of `hf-kexue`, `<!-- generated: public names -->` the table of names.
+- `<!-- generated: command line -->` is the help of `hf-kexue`; `public names` and `measurements` are generated alike.
 - A link that leaves `docs/` leads to a copy of that file under `repository/`: pages read the same in a checkout and on
   the site.
 """
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import os
 import re
@@ -112,7 +112,17 @@ def _command_line() -> str:
     return text.partition("\n")[2]  # the page has a title of its own
 
 
-GENERATED = {"command line": _command_line, "public names": _table_of_names}
+def _measurements() -> str:
+    """All results files; the summary of the page and its pictures are written by hand around their figures."""
+    script = ROOT / "benchmarks" / "tables.py"
+    spec = importlib.util.spec_from_file_location(script.stem, script)
+    assert spec is not None and spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    return str(tables.render_all(level=3))
+
+
+GENERATED = {"command line": _command_line, "public names": _table_of_names, "measurements": _measurements}
 
 
 def _repository_paths(text: str, folder: Path) -> Iterator[Path]:
@@ -152,7 +162,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     except KeyError as error:
         raise PluginError(f"{uri}: {error.args[0]}") from None
     for name, generate in GENERATED.items():
-        markdown = markdown.replace(f"<!-- generated: {name} -->", generate())
+        mark = f"<!-- generated: {name} -->"
+        if mark in markdown:
+            markdown = markdown.replace(mark, generate())
     inside = uri.removeprefix("repository/")
     source = ROOT / inside if inside != uri else DOCS / uri
 
