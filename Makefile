@@ -66,6 +66,11 @@ lint: $(STAMP) ## ruff: rules and format
 types: $(STAMP) ## mypy over src, training, benchmarks and app.py
 	$(BIN)/mypy
 
+.PHONY: docs
+docs: $(STAMP) ## the documentation into outputs/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(OFFLINE) $(BIN)/python -m mkdocs build --strict
+	SITE=outputs/site $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_site.py
+
 .PHONY: bench
 bench: $(STAMP) ## every script of benchmarks/ in turn; CLOTHING_128=, CMRC2018=, WEBQA=, DUIE2=folder or Hub id, PEER=file for all of it
 	@set -e; for script in $(filter-out benchmarks/results.py benchmarks/bert_cascade.py benchmarks/gan_toys.py benchmarks/tiny_runs.py,$(sort $(wildcard benchmarks/*.py))); do \

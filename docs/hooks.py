@@ -1,7 +1,7 @@
 """What mkdocs does beside its plugins.
 
-- `{{ name path format }}` in a page is a figure of `benchmarks/results/<name>.json` or `model_cards/results/<name>.json`,
-  so that no number is typed by hand.
+- `{{ name path format }}` in a page is a figure of `benchmarks/results/<name>.json` or
+  `model_cards/results/<name>.json`, so that no number is typed by hand.
 - `<!-- generated: command line -->` is the help of `hf-kexue`; `public names` and `measurements` are generated alike.
 - A link that leaves `docs/` leads to a copy of that file under `repository/`: pages read the same in a checkout and on
   the site.
@@ -116,7 +116,8 @@ def _measurements() -> str:
     """All results files; the summary of the page and its pictures are written by hand around their figures."""
     script = ROOT / "benchmarks" / "tables.py"
     spec = importlib.util.spec_from_file_location(script.stem, script)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
     return str(tables.render_all(level=3))

@@ -5,7 +5,6 @@ is a number that `{{ name path }}` reads from a results file, see docs/hooks.py.
 """
 
 import ast
-import importlib.util
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 import click
 import pytest
 import typer
+from documents import ROOT, blocks, command_words, commands, hooks, prose, read, tables
 from whole_runs import load_script
 
 from hf_kexue.cli.main import app
@@ -25,7 +25,6 @@ from hf_kexue.data.questions.reading import read_qa
 from hf_kexue.data.triples.reading import read_triples
 from hf_kexue.training.arguments import parse_arguments
 
-ROOT = Path(__file__).resolve().parents[1]
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
 READMES = (ENGLISH, CHINESE)
 # Their own helpers hold what is in the articles; the API reference is generated and test_site.py looks at it.
@@ -52,7 +51,6 @@ CHINESE_PAGES = {
     "docs/zh/index.md": ["docs/index.md"],
 }
 MADE_BY_COMMANDS = ("demo/", "outputs/", "path/to/", "owner/", "you/", ".venv", "reader-repository")
-FENCE = re.compile(r"^(?:<!-- (?P<mark>runs[^\n]*?) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S)
 LITERAL = re.compile(r"`[^`]*`|\]\([^)]*\)|<!--.*?-->")
 CODE_WORD = re.compile(r"`([^`\n]+)`")
 # Options of launchers, which are not ours.
@@ -60,46 +58,8 @@ LAUNCHERS = {"config_file", "num_processes", "multi_gpu", "cpu", "nproc_per_node
 SCRIPTS = ("train_simple_diffusion", "train_rsgan", "train_dgcnn_qa", "train_dgcnn_triples", "pretrain_dgcnn")
 
 
-def read(name: str) -> str:
-    return (ROOT / name).read_text(encoding="utf-8")
-
-
-def blocks(name: str) -> list[tuple[str, str, str]]:
-    """(mark, language, code) of each fenced block."""
-    return [(match["mark"] or "", match["language"], match["code"]) for match in FENCE.finditer(read(name))]
-
-
-def prose(name: str) -> str:
-    return FENCE.sub("", read(name))
-
-
-def tables(name: str) -> list[list[list[str]]]:
-    """Rows of cells of each table, without the line below the head."""
-    found: list[list[list[str]]] = [[]]
-    for line in prose(name).splitlines():
-        if line.startswith("|"):
-            if not re.fullmatch(r"[|\s:-]+", line):
-                found[-1].append([cell.strip() for cell in line.strip().strip("|").split("|")])
-        elif found[-1]:
-            found.append([])
-    return [table for table in found if table]
-
-
 def numbers(text: str) -> list[str]:
     return re.findall(r"(?<![\w.])\d+(?:\.\d+)?", text)
-
-
-def commands(name: str) -> list[str]:
-    shell = "".join(code for _, language, code in blocks(name) if language == "bash")
-    return [line for line in shell.splitlines() if line.strip()]
-
-
-def hooks():
-    """docs/hooks.py, which is no module of a package."""
-    spec = importlib.util.spec_from_file_location("hooks", ROOT / "docs" / "hooks.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 # --- README
@@ -268,13 +228,6 @@ def test_named_options_exist(name):
     assert named <= known_options(), f"{name} names options that do not exist: {sorted(named - known_options())}"
 
 
-def command_words(command: click.Command, words: list[str]) -> list[str]:
-    if hasattr(command, "commands"):
-        return [row for name, below in command.commands.items() for row in command_words(below, [*words, name])]
-    arguments = [parameter.metavar for parameter in command.params if parameter.param_type_name == "argument"]
-    return [" ".join([*words, *arguments])]
-
-
 def test_chinese_table_of_commands_is_complete():
     """In English typer writes it; here a command and what it takes stand in the table, with a use in Chinese."""
     (rows,) = tables("docs/zh/command-line.md")
@@ -381,11 +334,13 @@ def test_no_figure_is_typed(name):
 
 
 def leaves(value) -> list[float]:
-    """All numbers inside a results file."""
+    """All numbers inside a results file, those of a printed table too."""
     if isinstance(value, dict):
         return [number for child in value.values() for number in leaves(child)]
     if isinstance(value, list):
         return [number for child in value for number in leaves(child)]
+    if isinstance(value, str):
+        return [float(value)] if re.fullmatch(r"\d+\.\d+", value) else []
     return [float(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
