@@ -76,6 +76,41 @@ def triples(
         raise typer.Exit(1)
 
 
+@check_data.command()
+def images(
+    source: Annotated[str, typer.Argument(metavar="FOLDER", help="Of pictures or parquet files; or a Hub id.")],
+    split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "train",
+    held_out: Annotated[
+        str | None, typer.Option(help="Split that should have none of these pictures, such as validation.")
+    ] = None,
+    label_column: Annotated[str, typer.Option(help="A column of classes; auto: what the training takes.")] = "auto",
+    resolution: Annotated[int, typer.Option(min=1, help="Of the training, in pixels.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Of the training.")] = 32,
+    background: Annotated[str, typer.Option(help="Below transparent pictures; a name or #rrggbb.")] = "white",
+    page: Annotated[Path | None, typer.Option(help="Write thumbnails to this HTML page.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Count pictures that are broken, double, tiny, long or of one colour; show sizes, modes, classes and thumbnails.
+
+    Ends with 0 if the data are usable; with 1 if more than 1 % of the pictures are broken or all are no whole batch;
+    with 2 if there is nothing to check.
+    """
+    from ..data.images import load_images
+    from ..data.images.check import check_images
+    from ..data.images.check_page import check_page
+
+    opened = load_images(source, split=split, label_column=label_column, background=background)
+    other = None if held_out is None else load_images(source, split=held_out, background=background)
+    report, thumbnails = check_images(opened, resolution, batch_size, other, held_out or "another split")
+    typer.echo(json.dumps(report.to_dict(), ensure_ascii=False) if as_json else str(report))
+    if page is not None:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(check_page(report, thumbnails, f"{source}, {split}"), encoding="utf-8")
+        typer.echo(f"Thumbnails: {page}", err=True)
+    if not report.usable:
+        raise typer.Exit(1)
+
+
 def _echo_first(sentences: Sequence[str]) -> None:
     """Twenty of them, and how many more there are, to standard error."""
     for sentence in sentences[:20]:
