@@ -57,6 +57,14 @@ space: ## the page as the folder of a Gradio Space, with package and models; SPA
 	find $(SPACE)/src -name __pycache__ -prune -exec rm -r {} +
 	cp -r $(dir $(wildcard model_cards/*/README.md)) $(SPACE)/model_cards
 
+.PHONY: models
+models: $(STAMP) ## the published models, each with the code that loads it without the package, in outputs/models
+	$(BIN)/python -m hf_kexue.hub $(dir $(wildcard model_cards/*/README.md)) --output outputs/models
+
+.PHONY: copies
+copies: $(STAMP) ## write the files that several families hold alike, from those of simple_diffusion
+	$(BIN)/python dev/write_copies.py
+
 .PHONY: lint
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -228,7 +228,7 @@ def publish(
         reader = ReadingComprehensionPipeline(model=model, tokenizer=DGCNNTokenizer.from_pretrained(saved))
         found = with_benchmarks(figures(runs, scores_of(reader, validation)), measured, name)
         shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
-        export_repository(reader, folder)
+        export_repository(reader, folder, with_code=False)
         if half:
             store_as_float16(folder)
     elif results.is_file():

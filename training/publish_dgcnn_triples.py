@@ -238,7 +238,7 @@ def publish(
     if fingerprints:
         tokenizer = DGCNNTokenizer.from_pretrained(saved, triple_prior=fingerprinted(tokenizer.triple_prior or []))
     shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
-    export_repository(TripleExtractionPipeline(model=model, tokenizer=tokenizer), folder)
+    export_repository(TripleExtractionPipeline(model=model, tokenizer=tokenizer), folder, with_code=False)
     if is_large:
         store_as_float16(folder)
     if (picture := measured / "triples_data_size.png").is_file() and "triples_data_size" in results:

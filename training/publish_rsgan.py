@@ -142,7 +142,7 @@ def main(argv: list[str] | None = None) -> None:
         if not (args.run / "results.json").is_file():
             raise ValueError(f"{args.run} holds no results.json: it is no finished run of training/train_rsgan.py.")
         pipeline = RSGANPipeline.from_pretrained(args.run / "pipeline")
-        export_repository(pipeline, folder)
+        export_repository(pipeline, folder, with_code=False)
         found = of_run(args.run, kernel_distances(pipeline, args.truncation, args.samples), args.samples)
         path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"{folder}: now measure it, then call this script without --run.")

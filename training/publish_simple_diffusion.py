@@ -127,7 +127,8 @@ def main(argv: list[str] | None = None) -> None:
         made = {"guidance_unet": weaker, "guidance_unet_share": args.guide_share if weaker else 1.0}
         if args.guidance_scale is not None:
             made["guidance_scale"] = args.guidance_scale
-        export_repository(SimpleDiffusionPipeline.from_pretrained(args.runs[-1] / "pipeline", **made), folder)
+        pipeline = SimpleDiffusionPipeline.from_pretrained(args.runs[-1] / "pipeline", **made)
+        export_repository(pipeline, folder, with_code=False)
         if args.float16:
             store_as_float16(folder)
         found = of_training(args.runs, args.guide_results)

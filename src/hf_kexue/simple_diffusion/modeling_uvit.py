@@ -26,13 +26,14 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 from .modeling_from_hub import ModelFromHub
 from .transformer_uvit import TransformerBlock, axial_rotary_angles, zero_init
+from .typed_config import registered
 from .wavelet_legall import dwt_forward, dwt_inverse
 
 
@@ -187,7 +188,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
     _no_split_modules = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - the form diffusers reads
     _repeated_blocks = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - for compile_repeated_blocks
 
-    @register_to_config
+    @registered
     def __init__(
         self,
         sample_size: int = 64,
