@@ -21,4 +21,5 @@ class PlainTypes(griffe.Extension):
 
 
 def _plain(match: re.Match[str]) -> str:
-    return f"{match['name']} ({re.sub(r'\[`|`\]|`', '', match['type'])}): "
+    plain = re.sub(r"\[`|`\]|`", "", match["type"])
+    return f"{match['name']} ({plain}): "

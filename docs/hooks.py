@@ -3,12 +3,14 @@
 - `{{ name path format }}` in a page is a figure of `benchmarks/results/<name>.json` or
   `model_cards/results/<name>.json`, so that no number is typed by hand.
 - `<!-- generated: command line -->` is the help of `hf-kexue`; `public names` and `measurements` are generated alike.
+- A notebook becomes a page, with the outputs that it was saved with.
 - A link that leaves `docs/` leads to a copy of that file under `repository/`: pages read the same in a checkout and on
   the site.
 """
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import os
@@ -126,6 +128,33 @@ def _measurements() -> str:
 GENERATED = {"command line": _command_line, "public names": _table_of_names, "measurements": _measurements}
 
 
+def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
+    """A saved notebook as Markdown, and its pictures by name."""
+    parts: list[str] = []
+    pictures: dict[str, bytes] = {}
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        for output in cell.get("outputs", []):
+            data = {kind: "".join(value) for kind, value in output.get("data", {}).items()}
+            name = f"{path.stem}-{len(pictures) + 1}"
+            if "image/svg+xml" in data:
+                pictures[f"{name}.svg"] = data["image/svg+xml"].encode()
+                parts.append(f"![output]({name}.svg)")
+            elif "image/png" in data:
+                pictures[f"{name}.png"] = base64.b64decode(data["image/png"])
+                parts.append(f"![output]({name}.png)")
+            elif "text/markdown" in data:
+                parts.append(data["text/markdown"])
+            elif "text/html" in data:
+                lines = [line.strip() for line in data["text/html"].splitlines() if line.strip()]
+                parts.append('<div class="output">\n' + "\n".join(lines) + "\n</div>")
+            else:
+                text = "".join(output.get("text", [])) or data.get("text/plain", "")
+                parts.append(f"```text\n{text.rstrip()}\n```")
+    return "\n\n".join(parts) + "\n", pictures
+
+
 def _repository_paths(text: str, folder: Path) -> Iterator[Path]:
     """Files outside docs/ that a text in `folder` links to."""
     for match in LINK.finditer(FENCE.sub("", text)):
@@ -135,11 +164,16 @@ def _repository_paths(text: str, folder: Path) -> Iterator[Path]:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the files of the repository that pages link to, and those that these link to."""
+    """Add notebooks as pages, the files of the repository that pages link to, and those that these link to."""
+    for path in sorted((DOCS / "notebooks").glob("*.ipynb")):
+        text, pictures = notebook_page(path)
+        files.append(File.generated(config, f"notebooks/{path.stem}.md", content=text))
+        for name, content in pictures.items():
+            files.append(File.generated(config, f"notebooks/{name}", content=content))
     waiting = [
         path
         for file in files.documentation_pages()
-        for path in _repository_paths(file.content_string, Path(file.abs_src_path).parent)
+        for path in _repository_paths(file.content_string, (DOCS / file.src_uri).parent)
     ]
     while waiting:
         path = waiting.pop()
@@ -173,6 +207,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = (source.parent / match["path"]).resolve()
         if not target.is_relative_to(ROOT) or not target.is_file():
             return match[0]  # mkdocs itself says what is wrong with it
+        if target.suffix == ".ipynb":
+            target = target.with_suffix(".md")
         where = target.relative_to(DOCS) if target.is_relative_to(DOCS) else "repository" / target.relative_to(ROOT)
         return os.path.relpath(where, Path(uri).parent) + (match["anchor"] or "")
 
