@@ -110,8 +110,16 @@ def _command_line() -> str:
     from hf_kexue.cli.main import app
 
     command = typer.main.get_command(app)
+    _unshorten(command)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="hf-kexue")
     return text.partition("\n")[2]  # the page has a title of its own
+
+
+def _unshorten(command: Any) -> None:
+    """Lists of commands hold the first paragraph of each help text, and not its first words."""
+    for below in getattr(command, "commands", {}).values():
+        below.short_help = " ".join((below.help or "").partition("\n\n")[0].split())
+        _unshorten(below)
 
 
 def _measurements() -> str:
