@@ -4,23 +4,30 @@ to check)."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+RECORDS = ".json, .jsonl, .csv, .tsv, or .gz of them; a folder of such; or a Hub id."
 
 check_data = typer.Typer(help="What is wrong with data, before a training on them.", no_args_is_help=True)
 
 
 @check_data.command()
 def qa(
-    source: Annotated[str, typer.Argument(metavar="FILE_OR_FOLDER", help=".json, .jsonl, .gz of them; or a Hub id.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE_OR_FOLDER", help=".json, .jsonl, .csv, .tsv, .gz of them; or a Hub id.")
+    ],
     split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "train",
     tokenizer: Annotated[Path | None, typer.Option(help="Saved tokenizer; default: count characters.")] = None,
     max_length: Annotated[int, typer.Option(help="Tokens of a window, question and all.")] = 512,
     stride: Annotated[int, typer.Option(help="Tokens that neighbouring windows share.")] = 128,
     max_answer_len: Annotated[float, typer.Option(help="Longest answer; ASCII letters and digits are 0.5.")] = 30,
+    write_clean: Annotated[
+        Path | None, typer.Option(help="Write what can be learned to this .jsonl file, in the form that is read.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Count answers that are not in their passage, too long or cut by the window, and questions that are broken.
@@ -36,18 +43,27 @@ def qa(
     report = check_qa(examples, _load_tokenizer(tokenizer), max_length, stride, max_answer_len, broken)
     typer.echo(json.dumps(report.to_dict(), ensure_ascii=False) if as_json else str(report))
     _echo_first(broken)
+    if write_clean is not None:
+        from ..data.questions.clean import clean_questions, question_record
+
+        _write_clean(write_clean, map(question_record, clean_questions(examples)))
     if not report.usable:
         raise typer.Exit(1)
 
 
 @check_data.command()
 def triples(
-    source: Annotated[str, typer.Argument(metavar="FILE_OR_FOLDER", help=".json, .jsonl, .gz of them; or a Hub id.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE_OR_FOLDER", help=".json, .jsonl, .csv, .tsv, .gz of them; or a Hub id.")
+    ],
     split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "train",
     schema: Annotated[Path | None, typer.Option(help="JSON file of predicates and types to compare with.")] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="Saved tokenizer; default: count characters.")] = None,
     max_length: Annotated[int, typer.Option(help="Tokens of a piece that is read at once.")] = 256,
     overfit: Annotated[bool, typer.Option(help="Learn 16 sentences by heart too; about a minute.")] = False,
+    write_clean: Annotated[
+        Path | None, typer.Option(help="Write what can be learned to this .jsonl file, in the form that is read.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Count triples whose mentions are not in their text, cut or hidden, and predicates that are unknown or rare.
@@ -72,6 +88,10 @@ def triples(
     typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{report}{said}")
     _echo_first(report.schema_faults)
     _echo_first(broken)
+    if write_clean is not None:
+        from ..data.triples.clean import clean_triples, triple_record
+
+        _write_clean(write_clean, map(triple_record, clean_triples(examples)))
     if not report.usable or learned < 1:
         raise typer.Exit(1)
 
@@ -109,6 +129,14 @@ def images(
         typer.echo(f"Thumbnails: {page}", err=True)
     if not report.usable:
         raise typer.Exit(1)
+
+
+def _write_clean(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    from ..data.record_files import write_records
+
+    if path.suffix != ".jsonl":
+        raise ValueError(f"--write-clean writes lines of JSON: name a file that ends in .jsonl, not {path}.")
+    typer.echo(f"{write_records(path, records)} records written to {path}.", err=True)
 
 
 def _echo_first(sentences: Sequence[str]) -> None:
