@@ -198,7 +198,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fill in figures and generated parts, and turn links that leave docs/ to the copies of their files."""
+    """Fill in figures, generated parts and public names that a page of the API does not order, and turn links that leave docs/ to the copies of their files."""
     uri = page.file.src_uri
     try:
         markdown = FIGURE.sub(lambda match: figure(match["name"], match["path"], match["format"] or ""), markdown)
@@ -208,6 +208,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         mark = f"<!-- generated: {name} -->"
         if mark in markdown:
             markdown = markdown.replace(mark, generate())
+    if uri.startswith("api/") and uri != "api/index.md":
+        module = f"hf_kexue.{Path(uri).stem}"
+        missing = [name for name in public_names(module) if f"::: {defining_path(module, name)}\n" not in markdown]
+        markdown += "".join(f"\n::: {defining_path(module, name)}\n" for name in missing)
     inside = uri.removeprefix("repository/")
     source = ROOT / inside if inside != uri else DOCS / uri
 
