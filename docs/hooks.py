@@ -198,7 +198,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fill in figures, generated parts and public names that a page of the API does not order, and turn links that leave docs/ to the copies of their files."""
+    """Fill in figures, generated parts and public names that a page of the API does not order; turn links that leave
+    docs/ to the copies of their files."""
     uri = page.file.src_uri
     try:
         markdown = FIGURE.sub(lambda match: figure(match["name"], match["path"], match["format"] or ""), markdown)

@@ -91,7 +91,8 @@ def test_the_head_is_metadata_of_the_hub(folder):
     found = {(r.metric_type, r.metric_name, r.metric_value, r.dataset_name) for r in data.eval_results}
     assert found == {("kid-efflite0", "KID-EffLite0", 0.0625, "clothing-64"), ("loss", "loss", 0.5, "clothing-64")}
     assert {r.task_type for r in data.eval_results} == {"unconditional-image-generation"}
-    assert card_metadata(TEXT, RESULTS).to_dict() == data.to_dict()
+    head = card_metadata(TEXT["title"], TEXT["metadata"], RESULTS["evaluation"])
+    assert head.to_dict() == data.to_dict()
 
 
 def test_a_metric_of_two_words_and_a_split(folder):
@@ -120,16 +121,16 @@ def test_text_of_any_script(folder):
     ],
     ids=["formatted figure", "all figures", "value", "only in the head", "title", "head", "figure in the summary"],
 )
-def test_a_missing_figure_is_a_sentence(folder, text, results, missing):
+def test_a_missing_figure_raises(folder, text, results, missing):
     write(folder, text, results)
-    with pytest.raises(ValueError, match=rf"The card of tiny wants a figure that its results do not hold.*{missing}"):
+    with pytest.raises(ValueError, match=missing):
         render_card(folder, "tiny")
 
 
 @pytest.mark.parametrize("file", ["_template.md", "texts/tiny.yaml", "results/tiny.json"])
-def test_a_missing_file_is_a_sentence(folder, file):
+def test_a_missing_file_raises(folder, file):
     (folder / file).unlink()
-    with pytest.raises(ValueError, match=rf"The card of tiny needs .*{file}, which does not exist\."):
+    with pytest.raises(ValueError, match=re.escape(file)):
         render_card(folder, "tiny")
 
 

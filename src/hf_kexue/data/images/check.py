@@ -135,9 +135,9 @@ def check_images(
     for number, row in enumerate(tqdm(source.rows, desc="pictures", unit="picture", leave=False)):
         record = row[source.image_column] or {}
         name = Path(record.get("path") or f"row {number}").name
-        label = row[source.label_column] if source.label_column else None
-        known = label is not None and label >= 0
-        if source.label_column and not known:
+        label = source.class_of(row[source.label_column]) if source.label_column else None
+        class_name = "" if label in (None, len(source.label_names)) else source.label_names[label]
+        if source.label_column and not class_name:
             report.add("unlabelled", name)
         try:
             image = _opened(record)
@@ -147,8 +147,8 @@ def check_images(
             continue
         report.modes[image.mode] += 1
         sides.append((min(image.size), max(image.size)))
-        if known:
-            report.classes[source.label_names[label]] += 1
+        if class_name:
+            report.classes[class_name] += 1
         digest = hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
         found = {
             "doubles": digest in seen,
@@ -161,7 +161,7 @@ def check_images(
         }
         seen.setdefault(digest, label)
         thumbnail = _jpeg(Image.fromarray(pixels.permute(1, 2, 0).numpy()))
-        of_class = thumbnails.classes.setdefault(source.label_names[label] if known else "", [])
+        of_class = thumbnails.classes.setdefault(class_name, [])
         if len(of_class) < SHOWN:
             of_class.append(thumbnail)
         for finding in [finding for finding, is_so in found.items() if is_so]:

@@ -103,7 +103,7 @@ def load_images(
             f"{label_column!r} is no column of classes of {dataset}; class labels are in {labels}{others}."
         )
     rows = rows.select_columns([image_column] + ([label_column] if label_column else []))
-    if label_column in plain:
+    if label_column is not None and label_column in plain:
         rows = _with_classes(rows, label_column, dataset)
     rows = rows.cast_column(image_column, ImageFeature(decode=False))
     names = list(rows.features[label_column].names) if label_column else []
