@@ -34,17 +34,17 @@ from transformers.utils import can_return_tuple
 from .configuration_dgcnn import DGCNNConfig
 from .layers_dgcnn import (
     AttentionPooling,
+    DGCNNConv1d,
     DGCNNEmbeddings,
     DGCNNStack,
     IdentityConv1d,
     IdentityLinear,
     QuestionFusion,
+    ScoreConv1d,
     SmallConv1d,
     SmallLinear,
     ZeroEmbedding,
-    convolve,
     identity_first,
-    scores,
 )
 from .layers_dgcnn_patches import DGCNNEncoder
 from .layers_dgcnn_qa import EndPointer, SecondLook
@@ -217,12 +217,14 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         self.question_encoder = DGCNNStack(config, config.question_dilations)
         self.question_pooler = AttentionPooling(size)
         self.fusion = QuestionFusion(config)
-        self.pointer_hidden = nn.Conv1d(size, config.pointer_hidden_size, 1) if config.pointer_hidden_size else None
+        self.pointer_hidden = DGCNNConv1d(size, config.pointer_hidden_size, 1) if config.pointer_hidden_size else None
         # What is the same for all characters changes a sigmoid, but no softmax.
         tagging = config.output == "tagging"
         self.second_look = SecondLook(config) if config.second_dilations else None
         self.second_blocks = DGCNNStack(config, config.second_dilations)
-        self.pointer = nn.Conv1d(config.pointer_hidden_size or size, 1 + (not config.conditional_end), 1, bias=tagging)
+        self.pointer = ScoreConv1d(
+            config.pointer_hidden_size or size, 1 + (not config.conditional_end), 1, bias=tagging
+        )
         self.end_pointer = EndPointer(config) if config.conditional_end else None
         self.pointer_question = nn.Linear(size, 2, bias=False) if tagging else None
         self.answerability = nn.Linear(2 * size, 1)
@@ -321,8 +323,8 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             hidden = self.second_blocks(self.second_look(hidden, mask, states, states_mask), padding)
         pooled = self.dgcnn.pooler(hidden, mask)  # type: ignore[misc]  # this trunk has one
         whole = self.answerability(torch.cat([pooled, vector], dim=-1))  # (B, 1)
-        pointed = hidden if self.pointer_hidden is None else torch.tanh(convolve(self.pointer_hidden, hidden))
-        logits = scores(self.pointer, pointed)  # (B, 2, L), starts alone with `conditional_end`
+        pointed = hidden if self.pointer_hidden is None else torch.tanh(self.pointer_hidden(hidden))
+        logits = self.pointer(pointed)  # (B, 2, L), starts alone with `conditional_end`
         if self.end_pointer is not None:
             logits = torch.cat(
                 [logits, self.end_pointer(hidden, mask, logits.masked_fill(mask == 0, MASKED_LOGIT))], 1

@@ -97,7 +97,8 @@ class DGCNNForTripleExtraction(DGCNNPreTrainedModel):
                     f"a row of {length} characters is longer than max_position_embeddings "
                     f"({self.positions.num_embeddings}): cut the text first."
                 )
-            hidden = (hidden + self.positions.weight[:length].T) * mask
+            place = torch.arange(length, device=input_ids.device)
+            hidden = (hidden + self.positions(place).T) * mask
         hidden = self.dgcnn.encoder(hidden, None if attention_mask is None else mask)
         logits, states = self.head.subjects(hidden, mask, prior)
         return logits.transpose(1, 2), states
