@@ -199,6 +199,16 @@ def check_integer(name: str, value: Any, least: int) -> None:
         raise ValueError(f"{name} must be at least {least}, got {value}.")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """True or False.
+
+    Raises:
+        TypeError: naming the setting.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
 def check_content(text: Any, where: str) -> None:
     """A string of which something makes a token.
 

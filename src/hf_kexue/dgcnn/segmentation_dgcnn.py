@@ -1,4 +1,5 @@
-"""Words for the DGCNN tokenizer: segmenters, and the fingerprint that tells whether training and serving cut alike.
+"""Words for the DGCNN tokenizer: segmenters, and the fingerprint that shows whether training and inference tokenize
+identically.
 
 The libraries are imported by name, at first use: transformers refuses to load a remote-code file that states an import
 which is not installed, and nobody needs both of them.
@@ -150,7 +151,9 @@ def _load_jieba(dictionary: tuple[str, ...], advice: str) -> Segmenter:
     finally:
         log.setLevel(level)
     for word in dictionary:
+        known = segmenter.FREQ.get(word, 0)
         segmenter.add_word(word)
+        segmenter.total -= known  # jieba counts a word that it knows twice, rjieba once
     return lambda text: list(segmenter.cut(text, HMM=False))
 
 
