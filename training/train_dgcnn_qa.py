@@ -295,7 +295,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
                 loss = output.loss
                 if teacher is not None:
                     with torch.no_grad():
-                        taught = teacher(**given)
+                        taught = teacher(**batch)
                     loss = (1 - args.distillation) * loss + args.distillation * distillation_loss(output, taught)
                 if args.r_drop:
                     loss = loss + args.r_drop * consistency(output)

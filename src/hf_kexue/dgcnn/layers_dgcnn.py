@@ -138,9 +138,14 @@ class DGCNNStack(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(DGCNNBlock(config, dilation) for dilation in dilations)
 
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, hidden: Tensor, mask: Tensor | None, states: list[Tensor] | None = None) -> Tensor:
+        """(B, D, L), mask (B, 1, L) -> (B, D, L); `states` gets what goes in and what each block gives."""
+        if states is not None:
+            states.append(hidden)
         for block in self.blocks:
             hidden = block(hidden, mask)
+            if states is not None:
+                states.append(hidden)
         return hidden
 
 
@@ -231,6 +236,11 @@ class QuestionFusion(nn.Module):
                 features = features * (torch.rand_like(features[:, :1, :1]) >= self.feature_dropout)
             fused = fused + self.features(features.to(fused.dtype)).transpose(1, 2)
         return fused if mask is None else fused * mask
+
+
+def hidden_states(states: list[Tensor] | None) -> tuple[Tensor, ...] | None:
+    """Collected states as transformers returns them, (B, L, D) each."""
+    return None if states is None else tuple(state.transpose(1, 2) for state in states)
 
 
 def sinusoidal_positions(length: int, size: int, device: torch.device, dtype: torch.dtype) -> Tensor:

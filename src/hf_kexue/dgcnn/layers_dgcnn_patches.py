@@ -73,7 +73,10 @@ class DGCNNEncoder(DGCNNStack):
         super().__init__(config, config.dilations)
         self.patches = PatchBlocks(config) if config.patch_dilations else None
 
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, hidden: Tensor, mask: Tensor | None, states: list[Tensor] | None = None) -> Tensor:
+        """As of `DGCNNStack`; the blocks on patches together give one of the states."""
         if self.patches is not None:
+            if states is not None:
+                states.append(hidden)
             hidden = self.patches(hidden, mask)
-        return super().forward(hidden, mask)
+        return super().forward(hidden, mask, states)

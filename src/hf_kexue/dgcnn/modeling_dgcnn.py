@@ -44,6 +44,7 @@ from .layers_dgcnn import (
     SmallConv1d,
     SmallLinear,
     ZeroEmbedding,
+    hidden_states,
     identity_first,
 )
 from .layers_dgcnn_patches import DGCNNEncoder
@@ -56,6 +57,7 @@ class DGCNNPreTrainedModel(PreTrainedModel):
     config: DGCNNConfig
     base_model_prefix = "dgcnn"
     supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # a `Trainer` scales the loss for gradient accumulation; not that of the masked LM
     _no_split_modules: ClassVar[list[str]] = ["DGCNNBlock"]
 
     @classmethod
@@ -72,6 +74,11 @@ class DGCNNPreTrainedModel(PreTrainedModel):
         if model.config.freeze_word_embeddings and model.base_model.embeddings.words is not None:
             model.base_model.embeddings.words.requires_grad_(False)
         return (model, found) if info else model
+
+    def collects(self, output_hidden_states: bool | None) -> list[Tensor] | None:
+        """Where a call collects its hidden states, None where it does not."""
+        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        return [] if wanted else None
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -120,6 +127,7 @@ class DGCNNModel(DGCNNPreTrainedModel):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         word_input_ids: Tensor | None = None,
+        output_hidden_states: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Encode texts.
@@ -128,21 +136,27 @@ class DGCNNModel(DGCNNPreTrainedModel):
             input_ids: (B, L) character ids.
             attention_mask: (B, L), 1 for characters and 0 for padding; default: nothing is padding.
             word_input_ids: (B, L) ids of the words that hold the characters, where the configuration has words.
+            output_hidden_states: whether to return `hidden_states`; None: `config.output_hidden_states`.
             kwargs: `return_dict`; others are ignored.
 
         Returns:
-            `last_hidden_state` (B, L, D), zero at padding, and `pooler_output` (B, D), None without pooling.
+            `last_hidden_state` (B, L, D), zero at padding; `pooler_output` (B, D), None without pooling; where asked
+            for, `hidden_states`: what goes into the blocks and what each of them gives, (B, L, D) each.
         """
         mask = mask_of(input_ids, attention_mask, self.dtype)
         padding = None if attention_mask is None else mask
-        hidden = self.encoder(self.embeddings(input_ids, mask, word_input_ids), padding)
+        states = self.collects(output_hidden_states)
+        hidden = self.encoder(self.embeddings(input_ids, mask, word_input_ids), padding, states)
         pooled = None if self.pooler is None else self.pooler(hidden, mask)
-        return BaseModelOutputWithPooling(last_hidden_state=hidden.transpose(1, 2), pooler_output=pooled)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=hidden.transpose(1, 2), pooler_output=pooled, hidden_states=hidden_states(states)
+        )
 
 
 class DGCNNForMaskedLM(DGCNNPreTrainedModel):
     """The trunk with a head that names masked characters; `DGCNNForQuestionAnswering` starts from its weights."""
 
+    accepts_loss_kwargs = True
     _tied_weights_keys: ClassVar[dict[str, str]] = {"decoder.weight": "dgcnn.embeddings.characters.weight"}
 
     def __init__(self, config: DGCNNConfig) -> None:
@@ -166,6 +180,8 @@ class DGCNNForMaskedLM(DGCNNPreTrainedModel):
         attention_mask: Tensor | None = None,
         word_input_ids: Tensor | None = None,
         labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> MaskedLMOutput:
         """Score every character of the vocabulary at every place.
@@ -175,13 +191,19 @@ class DGCNNForMaskedLM(DGCNNPreTrainedModel):
             attention_mask: (B, L).
             word_input_ids: (B, L); the words of hidden characters should be hidden too.
             labels: (B, L) ids to name, -100 elsewhere.
+            output_hidden_states: as of `DGCNNModel`.
+            num_items_in_batch: labelled characters of all batches whose gradients are accumulated, as a `Trainer` of
+                transformers counts them: what the loss is divided by. None: those of this batch.
             kwargs: `return_dict`; others are ignored.
 
         Returns:
             `logits` (B, L, vocab_size), or (labelled characters, vocab_size) with `config.sparse_prediction` and
-            labels; `loss`, mean cross entropy over the labelled characters.
+            labels; `loss`, mean cross entropy over the labelled characters; `hidden_states`.
         """
-        hidden = self.dgcnn(input_ids, attention_mask, word_input_ids, return_dict=True).last_hidden_state
+        trunk = self.dgcnn(
+            input_ids, attention_mask, word_input_ids, output_hidden_states=output_hidden_states, return_dict=True
+        )
+        hidden = trunk.last_hidden_state
         if labels is not None and self.config.sparse_prediction:
             hidden, labels = hidden[labels != -100], labels[labels != -100]  # (N, D), (N,)
         logits = self.decoder(self.norm(F.gelu(self.transform(hidden))))
@@ -189,8 +211,10 @@ class DGCNNForMaskedLM(DGCNNPreTrainedModel):
         if labels is not None:
             scores, kept = single(logits).flatten(0, -2), labels.flatten()
             total = F.cross_entropy(scores, kept, ignore_index=-100, reduction="sum")
-            loss = total / per_process((kept != -100).sum().to(total.dtype))
-        return MaskedLMOutput(loss=loss, logits=logits)
+            if num_items_in_batch is None:
+                num_items_in_batch = per_process((kept != -100).sum().to(total.dtype))
+            loss = total / num_items_in_batch
+        return MaskedLMOutput(loss=loss, logits=logits, hidden_states=trunk.hidden_states)
 
 
 @dataclass
@@ -265,9 +289,8 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         question_mask: Tensor | None = None,
         start_positions: Tensor | None = None,
         end_positions: Tensor | None = None,
-        start_labels: Tensor | None = None,
-        end_labels: Tensor | None = None,
         question_length: int | None = None,
+        output_hidden_states: bool | None = None,
         **kwargs: Any,
     ) -> DGCNNQuestionAnsweringOutput:
         """Score start and end of the answer.
@@ -283,15 +306,17 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             start_positions: (B,) index of the answer's first character in the row; one outside the passage, such as
                 -1, says that the window holds no answer.
             end_positions: (B,) index of its last character; outside the passage, it says the same.
-            start_labels: (B, L), 1 at the first character of every occurrence; in place of `start_positions`.
-            end_labels: (B, L), 1 at their last characters.
             question_length: tokens of the longest question in the rows, [SEP] among them; who knows it spares a GPU
                 the wait for it.
+            output_hidden_states: as of `DGCNNModel`, of the blocks after the passage has met the question.
+            start_labels, end_labels: in place of the positions, (B, L), 1 at the first or last character of every
+                occurrence. A `Trainer` of transformers evaluates with the labels that the signature names, all of
+                them; for these it takes `label_names=["start_labels", "end_labels"]`.
             kwargs: `return_dict`; others are ignored.
 
         Returns:
             `start_logits`, `end_logits` (B, L), with -1e4 outside the passage; `answerability_logits` (B,); `loss`
-            with labels. `span_probabilities` makes probabilities of them.
+            with labels; `hidden_states` where asked for. `span_probabilities` makes probabilities of the logits.
 
         Raises:
             ValueError: with neither `token_type_ids` nor `question_states`, or `question_states` without their mask;
@@ -318,7 +343,8 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         for block in self.question_encoder.blocks[: len(self.config.context_dilations)]:
             hidden = block(hidden, padding)
         fused = self.fusion(hidden, padding, vector, states, states_mask, match_features)
-        hidden = self.dgcnn.encoder(fused, padding)
+        collected = self.collects(output_hidden_states)
+        hidden = self.dgcnn.encoder(fused, padding, collected)
         if self.second_look is not None:
             hidden = self.second_blocks(self.second_look(hidden, mask, states, states_mask), padding)
         pooled = self.dgcnn.pooler(hidden, mask)  # type: ignore[misc]  # this trunk has one
@@ -336,7 +362,8 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         logits = logits.masked_fill(mask == 0, MASKED_LOGIT)
 
         loss = None
-        labels = _labels(mask[:, 0], start_positions, end_positions, start_labels, end_labels)
+        per_character = (kwargs.get("start_labels"), kwargs.get("end_labels"))
+        labels = _labels(mask[:, 0], start_positions, end_positions, *per_character)
         if labels is not None:
             if self.config.output == "span":
                 loss = span_loss(logits, labels, whole.squeeze(-1))
@@ -344,7 +371,11 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
                 focal = (self.config.focal_alpha, self.config.focal_gamma) if self.config.loss == "focal" else None
                 loss = tagging_loss(logits, labels, mask, focal)
         return DGCNNQuestionAnsweringOutput(
-            loss=loss, start_logits=logits[:, 0], end_logits=logits[:, 1], answerability_logits=whole.squeeze(-1)
+            loss=loss,
+            start_logits=logits[:, 0],
+            end_logits=logits[:, 1],
+            hidden_states=hidden_states(collected),
+            answerability_logits=whole.squeeze(-1),
         )
 
     def span_probabilities(self, output: DGCNNQuestionAnsweringOutput) -> tuple[Tensor, Tensor]:

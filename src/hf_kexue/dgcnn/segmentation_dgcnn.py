@@ -41,6 +41,7 @@ class WordSegmenter:
 
     def __init__(self, segmenter: str | Segmenter, dictionary: Sequence[str] = ()) -> None:
         own = callable(segmenter)
+        self.function = segmenter if callable(segmenter) else None
         choice = f"{', '.join(SEGMENTERS)} or a function from a text to its words"
         if not own and not isinstance(segmenter, str):
             raise TypeError(f"segmenter must be one of {choice}, got {type(segmenter).__name__}.")
