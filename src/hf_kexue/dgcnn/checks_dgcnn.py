@@ -1,4 +1,4 @@
-"""What the DGCNN tokenizer refuses, said in sentences that name the record."""
+"""Checks of the DGCNN tokenizer and pipelines, with errors that name the record."""
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence

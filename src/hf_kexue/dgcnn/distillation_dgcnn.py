@@ -1,4 +1,4 @@
-"""Teach a small reader by a large one: its embeddings projected into fewer dimensions, its scores as soft labels.
+"""Distill a large reader into a small one: its embeddings projected into fewer dimensions, its scores as soft labels.
 
 Source: Hinton and others, "Distilling the Knowledge in a Neural Network" (1503.02531), at temperature 1; the principal
 directions of the embeddings are those of an uncentred principal component analysis over all characters and words.

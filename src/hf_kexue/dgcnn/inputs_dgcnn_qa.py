@@ -23,7 +23,7 @@ DOC_STRIDE = 128
 class QASettings:
     """Arguments of a call, see `ReadingComprehensionPipeline`; checks itself."""
 
-    max_answer_len: float  # `config.max_answer_len` unless a call says otherwise
+    max_answer_len: float  # `config.max_answer_len` unless a call overrides it
     top_k: int = 1
     handle_impossible_answer: bool = False
     max_seq_len: int = 1024

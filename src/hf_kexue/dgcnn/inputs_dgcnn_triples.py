@@ -88,7 +88,7 @@ def check_triple_fit(model: Any, tokenizer: Any) -> TriplePrior | None:
     """That model and tokenizer belong together.
 
     Returns:
-        The known triples, where the model wants them.
+        The memorised triples, where the model wants them.
 
     Raises:
         TypeError, ValueError: where one is not of the DGCNN family, or the two do not belong together.
@@ -100,7 +100,7 @@ def check_triple_fit(model: Any, tokenizer: Any) -> TriplePrior | None:
         return None
     if tokenizer.triple_prior is None:
         raise ValueError(
-            "The model wants a prior, and the tokenizer has none: make it with triple_prior=, the known triples."
+            "The model wants a prior, and the tokenizer has none: make it with triple_prior=, the memorised triples."
         )
     return TriplePrior(tokenizer.triple_prior, len(model.schema))
 

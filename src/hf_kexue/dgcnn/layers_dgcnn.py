@@ -85,6 +85,12 @@ def by_products(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
     return torch.baddbmm(layer.bias[:, None], matrix, hidden)
 
 
+def mask_of(input_ids: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """(B, L) -> (B, 1, L), ones without an attention mask."""
+    mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+    return mask[:, None].to(dtype)
+
+
 class DGCNNEmbeddings(nn.Module):
     """Vector of a character, plus that of the word that holds it, where asked for."""
 
@@ -185,10 +191,10 @@ class SmallConv1d(DGCNNConv1d):
 
 
 class QuestionFusion(nn.Module):
-    """Tells every character of the passage about the question: the projection of [p, q, position, features], and of
+    """Conditions every character of the passage on the question: the projection of [p, q, position, features], and of
     what the character finds by attention, as one sum of products. What is the same for all characters, such as q, is
     projected once and not once a character. The weight on p starts as the identity, so that pretrained blocks go on
-    hearing what they know; so does that of the attention, whose first guess then is the same character."""
+    processing what they know; so does that of the attention, whose first guess then is the same character."""
 
     def __init__(self, config: DGCNNConfig) -> None:
         super().__init__()

@@ -1,5 +1,5 @@
-"""What the reader may have beyond the articles: a second look at the question in the middle of the passage's blocks,
-and an end that hears where the answer starts.
+"""What the reader may have beyond the articles: a second cross-attention to the question in the middle of the
+passage's blocks, and an end conditioned on where the answer starts.
 
     SecondLook    x + W [attention of x to the question, attention of x to the passage]
     EndPointer    e_i = w . block(x + V [p_i, p_1 + ... + p_i])_i,   p the softmax of the start scores
@@ -66,3 +66,11 @@ class EndPointer(nn.Module):
         started = torch.cat([here, here.cumsum(dim=-1)], dim=1).to(hidden.dtype)  # (B, 2, L)
         conditioned = (hidden + self.start(started).to(hidden.dtype)) * mask
         return self.pointer(self.block(conditioned, mask))
+
+
+def longest_question(states_mask: Tensor) -> int:
+    """Where the last question ends; the end of the row while it is being compiled or exported: no values are known."""
+    if torch.compiler.is_compiling():
+        return states_mask.shape[-1]
+    places = torch.arange(1, states_mask.shape[-1] + 1, device=states_mask.device)
+    return max(int((places * (states_mask != 0)).max()), 1)

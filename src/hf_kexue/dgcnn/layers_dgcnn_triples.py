@@ -37,7 +37,7 @@ class TripleStates(NamedTuple):
     Args:
         hidden: (B, D, L) of the trunk.
         mask: (B, 1, L).
-        context: (B, D, L), the object stage before it hears of a subject.
+        context: (B, D, L), the object stage before it is conditioned on a subject.
         character_gates: (B, 2, L) logits of pn1 and pn2, None without.
         predicate_gate: (B, C) logits of pc, None without.
     """
@@ -110,7 +110,9 @@ class CascadeHead(nn.Module):
             logits (B, 2T, L), T starts and T ends, and what `objects` needs.
         """
         if self.prior and prior is None:
-            raise ValueError("this model wants the prior (B, L, 2 + 2C) of known triples, which TriplePrior makes.")
+            raise ValueError(
+                "this model wants the prior (B, L, 2 + 2C) of memorised triples, which TriplePrior makes."
+            )
         hints = prior.transpose(1, 2).to(hidden.dtype) if self.prior and prior is not None else None
 
         def beside(attention: SelfAttention | None, width: int | None) -> Tensor:

@@ -4,15 +4,15 @@ comprehension.
 Trunk: embeddings and a row of gated blocks, `layers_dgcnn`.
 
 Reader (archives/5409 and 6906): the question becomes one vector q by attention pooling; every character of the passage
-hears q; start and end are scored for each character and multiplied by one global answerability
+is conditioned on q; start and end are scored for each character and multiplied by one global answerability
 
     p_start_i = p_global sigmoid(s_i),   p_end_i = p_global sigmoid(e_i).
 
 Beyond the articles, each off unless the configuration asks: passage blocks before the question comes in
 (`context_dilations`), blocks that read it in patches (`patch_dilations`), attention from passage to question
-(`question_attention`), a second look (`second_dilations`), an end that hears the start (`conditional_end`), a softmax
-over the window (`output="span"`). Short of them: the passage is pooled without q beside it (6906 has [p, q]), and
-start and end share the layer under their scores (5409 has one each).
+(`question_attention`), a second cross-attention (`second_dilations`), an end conditioned on the start
+(`conditional_end`), a softmax over the window (`output="span"`). Short of them: the passage is pooled without q
+beside it (6906 has [p, q]), and start and end share the layer under their scores (5409 has one each).
 
 Shapes: B batch, L characters, Q characters of the question, D hidden size. Inside the trunk the channels come before
 the characters, (B, D, L): no block transposes.
@@ -46,10 +46,11 @@ from .layers_dgcnn import (
     ZeroEmbedding,
     hidden_states,
     identity_first,
+    mask_of,
 )
 from .layers_dgcnn_patches import DGCNNEncoder
-from .layers_dgcnn_qa import EndPointer, SecondLook
-from .losses_dgcnn import MASKED_LOGIT, per_process, single, span_loss, tagging_loss
+from .layers_dgcnn_qa import EndPointer, SecondLook, longest_question
+from .losses_dgcnn import MASKED_LOGIT, per_process, single, span_labels, span_loss, tagging_loss
 from .strict_loading import check_loaded, clear_errors, safetensors_only
 
 
@@ -63,7 +64,7 @@ class DGCNNPreTrainedModel(PreTrainedModel):
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
         """As everywhere in transformers, from safetensors alone and without shapes that do not fit; frozen parameters
-        are frozen again, as new ones are made on loading. A class that was saved as this one is loaded whole."""
+        are frozen again, as new ones are made on loading. A class that was saved as this one must be complete."""
         source, info = pretrained_model_name_or_path, kwargs.pop("output_loading_info", False)
         options = {"ignore_mismatched_sizes": True, **safetensors_only(kwargs), "output_loading_info": True}
         with clear_errors(source):
@@ -304,8 +305,8 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             question_states: (B, Q, D) of `encode_question`.
             question_mask: (B, Q) of `encode_question`.
             start_positions: (B,) index of the answer's first character in the row; one outside the passage, such as
-                -1, says that the window holds no answer.
-            end_positions: (B,) index of its last character; outside the passage, it says the same.
+                -1, means that the window holds no answer.
+            end_positions: (B,) index of its last character; outside the passage, it means the same.
             question_length: tokens of the longest question in the rows, [SEP] among them; who knows it spares a GPU
                 the wait for it.
             output_hidden_states: as of `DGCNNModel`, of the blocks after the passage has met the question.
@@ -332,7 +333,7 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         elif token_type_ids is not None:
             states_mask = mask * (token_type_ids == 0)[:, None]
             padding = mask = mask * (token_type_ids == 1)[:, None]
-            longest = question_length or _longest(states_mask)
+            longest = question_length or longest_question(states_mask)
             states_mask = states_mask[..., :longest]
             states = self.question_encoder(embedded[..., :longest] * states_mask, states_mask)
         else:
@@ -348,7 +349,7 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         if self.second_look is not None:
             hidden = self.second_blocks(self.second_look(hidden, mask, states, states_mask), padding)
         pooled = self.dgcnn.pooler(hidden, mask)  # type: ignore[misc]  # this trunk has one
-        whole = self.answerability(torch.cat([pooled, vector], dim=-1))  # (B, 1)
+        answerable = self.answerability(torch.cat([pooled, vector], dim=-1))  # (B, 1)
         pointed = hidden if self.pointer_hidden is None else torch.tanh(self.pointer_hidden(hidden))
         logits = self.pointer(pointed)  # (B, 2, L), starts alone with `conditional_end`
         if self.end_pointer is not None:
@@ -357,16 +358,16 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             )
         if self.pointer_question is not None:  # logit of sigmoid(a) sigmoid(b) is -log(e^-a + e^-b + e^(-a-b))
             logits = logits + self.pointer_question(vector).unsqueeze(-1)
-            a, b = torch.broadcast_tensors(logits, whole.unsqueeze(-1))
+            a, b = torch.broadcast_tensors(logits, answerable.unsqueeze(-1))
             logits = -torch.logsumexp(torch.stack([-a, -b, -a - b]), dim=0)
         logits = logits.masked_fill(mask == 0, MASKED_LOGIT)
 
         loss = None
         per_character = (kwargs.get("start_labels"), kwargs.get("end_labels"))
-        labels = _labels(mask[:, 0], start_positions, end_positions, *per_character)
+        labels = span_labels(mask[:, 0], start_positions, end_positions, *per_character)
         if labels is not None:
             if self.config.output == "span":
-                loss = span_loss(logits, labels, whole.squeeze(-1))
+                loss = span_loss(logits, labels, answerable.squeeze(-1))
             else:
                 focal = (self.config.focal_alpha, self.config.focal_gamma) if self.config.loss == "focal" else None
                 loss = tagging_loss(logits, labels, mask, focal)
@@ -375,7 +376,7 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             start_logits=logits[:, 0],
             end_logits=logits[:, 1],
             hidden_states=hidden_states(collected),
-            answerability_logits=whole.squeeze(-1),
+            answerability_logits=answerable.squeeze(-1),
         )
 
     def span_probabilities(self, output: DGCNNQuestionAnsweringOutput) -> tuple[Tensor, Tensor]:
@@ -392,39 +393,6 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             return output.start_logits.float().sigmoid(), output.end_logits.float().sigmoid()
         root = output.answerability_logits.float().sigmoid().sqrt()[:, None]
         return output.start_logits.float().softmax(-1) * root, output.end_logits.float().softmax(-1) * root
-
-
-def mask_of(input_ids: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """(B, L) -> (B, 1, L), ones where nothing is said."""
-    mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-    return mask[:, None].to(dtype)
-
-
-def _longest(states_mask: Tensor) -> int:
-    """Where the last question ends; the end of the row while it is being compiled or exported: no values are known."""
-    if torch.compiler.is_compiling():
-        return states_mask.shape[-1]
-    places = torch.arange(1, states_mask.shape[-1] + 1, device=states_mask.device)
-    return max(int((places * (states_mask != 0)).max()), 1)
-
-
-def _labels(
-    mask: Tensor,
-    start_positions: Tensor | None,
-    end_positions: Tensor | None,
-    start_labels: Tensor | None,
-    end_labels: Tensor | None,
-) -> Tensor | None:
-    """(B, 2, L) in {0, 1} from either form of labels, nothing outside the passage."""
-    if (start_positions is None) != (end_positions is None) or (start_labels is None) != (end_labels is None):
-        raise ValueError("labels come in pairs: start_positions with end_positions, start_labels with end_labels.")
-    if start_labels is not None and end_labels is not None:
-        return torch.stack([start_labels, end_labels], dim=1) * mask[:, None]
-    if start_positions is None or end_positions is None:
-        return None
-    places = torch.stack([start_positions, end_positions], dim=1).unsqueeze(-1)  # (B, 2, 1)
-    labels = (torch.arange(mask.shape[1], device=mask.device) == places) * mask[:, None]
-    return labels * labels.amax(dim=2, keepdim=True).amin(dim=1, keepdim=True)
 
 
 __all__ = ["DGCNNForMaskedLM", "DGCNNForQuestionAnswering", "DGCNNModel", "DGCNNPreTrainedModel"]

@@ -3,7 +3,7 @@
 The trunk of `modeling_dgcnn` reads the text once; `layers_dgcnn_triples.CascadeHead` finds its subjects, and for all
 of them in one pass their objects.
 
-Training hears gold subjects and learns both stages at once (archives/6671):
+Training conditions on gold subjects and learns both stages at once (archives/6671):
 
     loss = BCE of subject starts and ends, mean over characters
          + BCE of object starts and ends, sum over predicates, mean over characters and subjects
@@ -23,10 +23,10 @@ from transformers import PreTrainedModel  # noqa: F401  transformers looks for t
 from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_dgcnn import DGCNNConfig
-from .layers_dgcnn import ZeroEmbedding, hidden_states
+from .layers_dgcnn import ZeroEmbedding, hidden_states, mask_of
 from .layers_dgcnn_triples import CascadeHead, TripleStates, subject_types
 from .losses_dgcnn import per_process
-from .modeling_dgcnn import DGCNNModel, DGCNNPreTrainedModel, mask_of
+from .modeling_dgcnn import DGCNNModel, DGCNNPreTrainedModel
 
 
 @dataclass
@@ -142,8 +142,8 @@ class DGCNNForTripleExtraction(DGCNNPreTrainedModel):
             input_ids: (B, L).
             attention_mask: (B, L).
             word_input_ids: (B, L), where the configuration has words.
-            prior: (B, L, 2 + 2C), where the configuration has it: 1 where a known triple that fits the text begins or
-                ends its subject, and its object by predicate.
+            prior: (B, L, 2 + 2C), where the configuration has it: 1 where a memorised triple that fits the text
+                begins or ends its subject, and its object by predicate.
             subjects: (N, 3) long: text, first character, last character (inclusive).
             subject_labels: (B, L, 2T) in {0, 1}.
             object_labels: (N, L, 2C) in {0, 1}; with `subjects`.

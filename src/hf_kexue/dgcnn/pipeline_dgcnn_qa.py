@@ -56,7 +56,8 @@ class ReadingComprehensionPipeline(Pipeline):
 
     One question goes in as `question` with `context` (a string) or `passages` (a list of strings), or as a dictionary
     with these keys; several as lists of equal length in these arguments (one `context` may serve all questions), or
-    as any iterable of dictionaries. Settings of a call may be given to the constructor too.
+    as a list of dictionaries. An iterator of them, or a data set of torch such as transformers' `KeyDataset`, is read
+    lazily and gives its results as they are computed. Settings of a call may be given to the constructor too.
 
     Args:
         model: `DGCNNForQuestionAnswering`.

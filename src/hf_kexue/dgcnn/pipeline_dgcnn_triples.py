@@ -1,9 +1,10 @@
 """Pipeline that extracts (subject, predicate, object) from texts of any length.
 
-    text       if it is long, its sentences                                      `inputs_dgcnn_triples.pieces`
+    text       its sentences, each by itself                                     `inputs_dgcnn_triples.pieces`
+               again, with those before it, a sentence without a subject         `TripleExtractionPipeline._join`
     batch      the trunk runs once, then all subjects of the batch together      `decoding_dgcnn_triples`
     triple     score of the subject * score of the object
-    known      beside them, where the model has any: known triples             `prior_dgcnn`
+    known      beside them, where the model has any: memorised triples             `prior_dgcnn`
 
 Words are cut over whole texts, before pieces are. Of the pieces only the triples stay in memory; tensors exist for
 one batch.
@@ -63,8 +64,9 @@ class TripleExtractionPipeline(Pipeline):
         extract("《邪少兵王》是冰火未央写的网络小说")
         extract(["一段文字。", "另一段。"], predicates=["作者"])
 
-    One text goes in as a string, several as any iterable of strings. Settings of a call may be given to the
-    constructor too.
+    One text goes in as a string, several as a list or column of strings. An iterator, or a data set of torch such as
+    transformers' `KeyDataset`, is read lazily and gives its results as they are computed. Settings of a call may be
+    given to the constructor too.
 
     Args:
         model: `DGCNNForTripleExtraction`.
@@ -73,17 +75,18 @@ class TripleExtractionPipeline(Pipeline):
             for both, in [0, 1]. Default: those found in training, `model.config.triple_thresholds`.
         object_threshold: the same of objects.
         predicates: names of the predicates to look for; None: all of `model.schema`.
-        split_above: tokens. A longer text is cut into pieces at sentence ends, and neighbouring sentences are read
-            together up to half as many: a model that learned from single sentences finds little in many at once.
-            Larger for one that learned triples across sentences.
+        split_above: tokens. Each sentence is read by itself, since neighbours mix, and one without a subject once more
+            with those before it, up to 128 tokens. Above 0, for a model that learned triples across sentences: a text
+            of at most so many tokens is read in one piece, of a longer one neighbouring sentences up to half as many.
         max_seq_len: tokens of a piece at most. A longer sentence is cut at commas, where there are none, anywhere. A
             model with learned positions takes no more than it has of them.
         occurrences: `"found"`: every place where the model saw a triple. `"best"`: of triples of the same words only
             the one with the highest score. `"all"`: every pair of places of both mentions within a piece of the text,
-            with the highest score that the model gave to a triple of these words.
-        known_threshold: where the model has `known_triple_scores`: a known triple whose two mentions stand in a piece
-            of the text is found, whatever the network says, if the score of its predicate exceeds this, in [0, 1]. It
-            is at the two places that are nearest to each other, with that score; 1: none is.
+            with the highest score that the model gave to a triple of these words; not within longer numbers or Latin
+            words.
+        known_threshold: where the model has `known_triple_scores`: a memorised triple whose two mentions stand in a
+            piece of the text is found, whatever the network scores, if the score of its predicate exceeds this, in
+            [0, 1]. It is at the two places that are nearest to each other, with that score; 1: none is.
         batch_size: pieces that run together, of one text or of several.
         simplify: read traditional characters as simplified ones, with the package opencc; mentions and places are
             those of the text that was given.
@@ -91,7 +94,7 @@ class TripleExtractionPipeline(Pipeline):
 
     Returns:
         For one text a list of dictionaries, sorted by subject start, object start and predicate; empty where nothing
-        is found. For several texts a list of these, in their order. Keys:
+        is found, as in blank texts among several. For several texts a list of these, in their order. Keys:
 
             subject     {"text", "start", "end"}, half-open: `text[start:end]` of the string that was given; and "type"
                         where the schema has exactly one for the predicate
@@ -100,7 +103,7 @@ class TripleExtractionPipeline(Pipeline):
             score       in [0, 1]
 
     Raises:
-        TypeError, ValueError: for texts of another type, without a character or with half a surrogate pair,
+        TypeError, ValueError: for texts of another type, one alone without a character, with half a surrogate pair,
             predicates that the model does not know, settings out of range; and at construction for a model and a
             tokenizer that do not fit. Nothing has been computed then.
 
@@ -266,7 +269,7 @@ class TripleExtractionPipeline(Pipeline):
     def _add_known(
         self, found: FoundTriples, text: str, ranges: list[Place], threshold: float, wanted: frozenset[int]
     ) -> None:
-        """Known triples of reliable predicates in the pieces of a text, where no triple of these words was found."""
+        """Memorised triples of reliable predicates in the pieces of a text, unless one of these words was found."""
         scores = self.model.config.known_triple_scores
         if self._prior is None or scores is None:
             return
@@ -310,7 +313,7 @@ class TripleExtractionPipeline(Pipeline):
         return _Piece(parts[0].text, rows, offsets, start, end, sentences, parts[-1].start)
 
     def _add_prior(self, rows: Columns, text: str, offsets: NDArray[np.int64], start: int, end: int) -> None:
-        """The column of known triples in a piece, for a model that takes it."""
+        """The column of memorised triples in a piece, for a model that takes it."""
         if self._prior is not None and self.model.config.triple_prior:
             rows["prior"] = self._prior.features(text[start:end], offsets - start)
 

@@ -67,7 +67,7 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
         dictionary: words added to the segmenter, saved with the tokenizer.
         match_features: whether pairs get `match_features`.
         model_max_length: tokens, for `truncation` without `max_length`.
-        triple_prior: (subject, predicate number, object) of known triples, which `TriplePrior` takes. None: none.
+        triple_prior: (subject, predicate number, object) of memorised triples, which `TriplePrior` takes. None: none.
         word_vocab_file, dictionary_file, triple_prior_file: files in place of the lists, one word or triple a line.
         **kwargs: of `PreTrainedTokenizerFast`.
 
@@ -138,7 +138,7 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> "DGCNNTokenizer":
-        """As everywhere in transformers; a ValueError with a sentence where a file is cut off or missing."""
+        """As everywhere in transformers; a clear ValueError where a file is cut off or missing."""
         with clear_errors(pretrained_model_name_or_path):
             return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
@@ -233,12 +233,12 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
 
     @property
     def triple_prior(self) -> list[KnownTriple] | None:
-        """Known triples, or None for none."""
+        """Memorised triples, or None for none."""
         return list(self._triple_prior) or None
 
     @property
     def triple_prior_size(self) -> int:
-        """Number of known triples."""
+        """Number of memorised triples."""
         return len(self._triple_prior)
 
     def segment(self, text: str) -> list[tuple[str, int, int]]:
