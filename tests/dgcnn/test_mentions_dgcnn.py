@@ -58,7 +58,7 @@ def test_a_mention_without_a_fingerprint_is_a_sentence(mention):
 @pytest.mark.parametrize(
     ("mention", "text", "places"),
     [
-        ("10", "2010年共有10人，１０人，101", [(8, 10), (12, 14)]),
+        ("10", "2010年共有10人，１０人，101", [(7, 9), (11, 13)]),
         ("ai", "MAINZ的AI，AI2与ai", [(6, 8), (13, 15)]),
         ("a股", "在a股，ba股，a股b", [(1, 3), (8, 10)]),
     ],

