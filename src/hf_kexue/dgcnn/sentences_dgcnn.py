@@ -16,7 +16,7 @@ DEEPEST = 8  # marks within marks
 LONGEST_PAIR = 200  # characters; a mark whose partner is farther away has none
 TERMINAL = re.compile(r"[。！？；]|[!?](?![A-Za-z0-9])|(?<!\b[A-Za-z])\.(?=\s)")
 AFTER_TERMINAL = re.compile(r"[。！？；!?]*[”’」』）)\]】》\"']*")
-PARAGRAPH = re.compile(r"(?:\r\n|[\r\n\u2028\u2029])\s*(?:[\r\n\u2028\u2029]\s*|(?<=\u3000))|\u2029")
+PARAGRAPH = re.compile(r"(?:\r\n|(?!\r\n)[\r\n\u2028\u2029])\s*(?:[\r\n\u2028\u2029]\s*|(?<=\u3000))|\u2029")
 CLAUSE_END = re.compile(r"[，、：…]|[,:;](?!\d)")
 
 
