@@ -28,6 +28,7 @@ from hf_kexue.data.images import ImageDataset, ImageSource, image_loader, load_i
 from hf_kexue.inference.grids import image_grid
 from hf_kexue.metrics import efficientnet_lite0_features, extract_features, kernel_distance
 from hf_kexue.rsgan.augmentation_rsgan import diff_augment
+from hf_kexue.rsgan.batch_statistics_rsgan import estimate_batch_statistics
 from hf_kexue.rsgan.collapse_rsgan import CollapseGuard
 from hf_kexue.rsgan.double_backward_rsgan import double_backward_convolutions
 from hf_kexue.rsgan.gradient_penalties_rsgan import (
@@ -220,12 +221,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 3. Prepare and resume; optimizers, rates and EMA are made there
     run = AdversarialRun(args, accelerator, *models, loader, manifest, "rsgan", annealed, guard)
     pipeline = RSGANPipeline(run.generator_network, dict(enumerate(source.label_names)) or None)
+    run.generator_network.train()  # the pipeline has put it into evaluation mode
 
     def look(name: str, draw: bool, measure: bool) -> dict[str, float]:
         """Pictures and distance with the averaged weights."""
         figures: dict[str, float] = {}
         if accelerator.is_main_process and (draw or measure):
             with run.averaged():
+                estimate_batch_statistics(run.generator_network, seed=args.seed)
                 if draw:
                     save_pictures(pipeline, args.seed, output_dir / "samples", name)
                 if measure and held_out is not None:
@@ -287,6 +290,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if accelerator.is_main_process:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
         with run.averaged():
+            estimate_batch_statistics(run.generator_network, seed=args.seed)
             pipeline.save_pretrained(output_dir / "pipeline")
             push_to_hub(args, pipeline, results)
         run.discriminator_network.save_pretrained(output_dir / "discriminator")

@@ -302,6 +302,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     guidance_scale = args.sample_guidance_scale if num_classes else 1.0
     names = dict(enumerate(source.label_names)) or None
     pipeline = SimpleDiffusionPipeline(network, scheduler, names, guidance_scale=guidance_scale)
+    network.train()  # the pipeline has put it into evaluation mode
     if args.compile:
         trained.compile_repeated_blocks(dynamic=False)
     history = History(accelerator, output_dir / "history.jsonl", resumed_at=state.step)
