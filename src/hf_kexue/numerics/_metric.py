@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 Metric = Callable[[Tensor], Tensor]
-# Their derivative at 0 is 0 by convention in torch, where there is none: a square of it gets second derivative 0, not 2.
+# torch gives their derivative at 0 as 0, where there is none: the square of one gets second derivative 0 instead of 2.
 NORMS = (torch.norm, Tensor.norm, torch.linalg.norm, torch.linalg.vector_norm, torch.dist, torch.hypot, Tensor.hypot)
 # Points times n^2 per batch in the curvature functions: the derivatives of a small metric then still fit in the cache.
 CHUNK = 16384
