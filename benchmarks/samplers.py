@@ -141,8 +141,8 @@ def table(rows: list[dict[str, Any]], steps: tuple[int, ...]) -> str:
         lines.append(f"| `{row['class']}` | {row['options'] or '-'} | " + " | ".join(cells) + f" | {start} |")
     lines += [
         "",
-        "Heun, KDPM2 and DPMSolverSDE call the network about twice per step. `use_beta_sigmas`, `use_flow_sigmas`, flow",
-        "matching, EDM and IPNDM raise an error: they leave the schedule that the network was trained with.",
+        "Heun, KDPM2 and DPMSolverSDE call the network about twice per step. `use_beta_sigmas`, `use_flow_sigmas`,",
+        "flow matching, EDM and IPNDM raise an error: they leave the schedule that the network was trained with.",
     ]
     return "\n".join(lines) + "\n"
 
