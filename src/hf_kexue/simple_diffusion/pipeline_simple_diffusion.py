@@ -259,7 +259,8 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         self._num_timesteps = len(timesteps)
         latents = latents.to(device, torch.float32) * self.scheduler.init_noise_sigma
         accepted = inspect.signature(self.scheduler.step).parameters
-        step_options = {"generator": generator, "eta": eta}
+        # The own scheduler takes the noise from the clipped sample; DDIM does so where it is asked to.
+        step_options = {"generator": generator, "eta": eta, "use_clipped_model_output": True}
         step_options = {key: value for key, value in step_options.items() if key in accepted and value is not None}
         prediction_type = self.scheduler.config.prediction_type
 

@@ -89,9 +89,10 @@ def start_sampling(
     if timesteps[0] < timesteps[-1]:
         raise ValueError(f"{name} goes from images to noise; sampling needs the other direction.")
     sigmas = torch.as_tensor(getattr(scheduler, "sigmas", 0.0))
-    if not sigmas.isfinite().all():
+    divides = isinstance(scheduler, PNDMScheduler) and scheduler.alphas_cumprod[-1] == 0
+    if divides or not sigmas.isfinite().all():
         raise ValueError(
-            f"{name} cannot start at zero terminal SNR: its sigma is infinite there. Use a class that knows "
+            f"{name} cannot start at zero terminal SNR: it divides by the signal there. Use a class that knows "
             "rescale_betas_zero_snr (DDIM, DDPM, DPMSolverMultistep, Euler, UniPC), or a schedule without it."
         )
     if hasattr(scheduler, "noise_sampler_seed"):
