@@ -20,9 +20,8 @@ SPACE := outputs/space
 # The suite and the demonstration use what lies in the checkout; nothing is looked up on the Hub.
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
-# What the benchmarks need from outside the checkout: photographs at 128 px (folder or Hub id), and a file to compare with.
-CLOTHING_128 ?=
-PEER ?=
+# What the benchmarks need from outside the checkout, see benchmarks/run_all.py --list.
+DATA ?=
 
 .PHONY: help
 help: ## this list
@@ -57,6 +56,14 @@ space: ## the page as the folder of a Gradio Space, with package and models; SPA
 	find $(SPACE)/src -name __pycache__ -prune -exec rm -r {} +
 	cp -r $(dir $(wildcard model_cards/*/README.md)) $(SPACE)/model_cards
 
+.PHONY: models
+models: $(STAMP) ## the published models, each with the code that loads it without the package, in outputs/models
+	$(BIN)/python -m hf_kexue.hub $(dir $(wildcard model_cards/*/README.md)) --output outputs/models
+
+.PHONY: copies
+copies: $(STAMP) ## write the files that several families hold alike, from those of simple_diffusion
+	$(BIN)/python dev/write_copies.py
+
 .PHONY: lint
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -67,25 +74,13 @@ types: $(STAMP) ## mypy over src, training, benchmarks and app.py
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: $(STAMP) ## every script of benchmarks/ in turn; CLOTHING_128=, CMRC2018=, WEBQA=, DUIE2=folder or Hub id, PEER=file for all of it
-	@set -e; for script in $(filter-out benchmarks/results.py benchmarks/bert_cascade.py benchmarks/gan_toys.py benchmarks/tiny_runs.py,$(sort $(wildcard benchmarks/*.py))); do \
-		arguments=; \
-		case $$script in \
-			*/ablation_shift.py) arguments="$(if $(CLOTHING_128),--dataset $(CLOTHING_128),missing)" ;; \
-			*/training_speed.py) arguments="$(if $(PEER),--peer $(PEER))" ;; \
-			*/reader_ablation.py) arguments="$(if $(CMRC2018),--train $(CMRC2018) --validation $(CMRC2018),missing)" ;; \
-			*/reader_against_bert.py) arguments=missing ;; \
-			*/reader_passages.py) arguments="$(if $(WEBQA),--data $(WEBQA),missing)" ;; \
-			*/triples_speed.py) arguments="$(if $(DUIE2),--validation $(DUIE2),missing)" ;; \
-			*/triples_*.py) arguments="$(if $(DUIE2),--train $(DUIE2) --validation $(DUIE2),missing)" ;; \
-		esac; \
-		if [ "$$arguments" = missing ]; then \
-			echo "==> $$script left out: it needs data (give CLOTHING_128=, CMRC2018=, WEBQA= or DUIE2=FOLDER_OR_HUB_ID) or another model (see its first lines)"; \
-			continue; \
-		fi; \
-		echo "==> $$script $$arguments"; \
-		$(BIN)/python $$script $$arguments; \
-	done
+bench: $(STAMP) ## the benchmarks, those that need data too with DATA='NAME=FOLDER_OR_HUB_ID ...'
+	$(BIN)/python benchmarks/run_all.py $(if $(DATA),--data $(DATA))
+
+.PHONY: dist
+dist: $(STAMP) ## the distributions, wheel and source, in dist/; see RELEASE.md
+	rm -rf dist
+	$(BIN)/python -m hatchling build
 
 .PHONY: install
 install: $(STAMP) ## only the environment, .venv

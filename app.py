@@ -24,7 +24,7 @@ if find_spec("hf_kexue") is None:  # in a Space the package lies beside this fil
 
 import gradio as gr  # noqa: E402
 
-from hf_kexue.demo.page import MOST_IMAGES, NO_CLASS, Page  # noqa: E402
+from hf_kexue.demo.page import MODELS, MOST_IMAGES, NO_CLASS, Page  # noqa: E402
 from hf_kexue.demo.questions import BRIDGE, QUESTIONS  # noqa: E402
 from hf_kexue.demo.triples import SENTENCES  # noqa: E402
 
@@ -71,14 +71,9 @@ def build(page: Page) -> gr.Blocks:
             "# hf_kexue\nModels after the articles of [kexue.fm](https://kexue.fm), small enough for a CPU. "
             "Tab leads from field to field, Enter chooses tabs and presses buttons, the arrow keys move sliders."
         )
-        with gr.Tab("Images"):
-            _images(page)
-        with gr.Tab("Questions"):
-            _questions(page)
-        with gr.Tab("Triples"):
-            _triples(page)
-        with gr.Tab("GAN"):
-            _gan(page)
+        for key, fill in (("images", _images), ("questions", _questions), ("triples", _triples), ("gan", _gan)):
+            with gr.Tab(MODELS[key].tab):
+                fill(page)
     return blocks
 
 

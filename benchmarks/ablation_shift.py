@@ -13,21 +13,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image, ImageDraw
-from results import FOLDER, REPOSITORY, write_results
-from sample_quality import class_mix, draw, features, photographs
+from results import FOLDER, write_results
+from sample_quality import class_mix, distance, draw, features, photographs
+from scripts import run_script
 
 from hf_kexue.inference.grids import image_grid
-from hf_kexue.metrics import kernel_distance
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
 from hf_kexue.training.environment import portable_command
 
+DATA = {"--dataset": "clothing-128"}
 RUNS = {
     "not shifted": ["--base_size", "128"],
     "not shifted, multiscale": ["--base_size", "128", "--multiscale", "True"],
@@ -37,20 +36,18 @@ RUNS = {
 SHOWN = ["Dress", "Hat", "Pants", "Shirt", "Shoes", "Shorts", "Skirt", "T-Shirt"]
 
 
-def train(name: str, options: list[str], args: argparse.Namespace, further: list[str]) -> dict:
+def train(name: str, options: list[str], args: argparse.Namespace, further: list[str]) -> dict[str, Any]:
     """One run of the training script; finished runs are not repeated."""
     folder = Path(args.output_dir) / name.replace(", ", "-").replace(" ", "-")
-    if not (folder / "results.json").is_file():
-        command = [
-            sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1",
-            "--num_cpu_threads_per_process", str(torch.get_num_threads()),
-            str(REPOSITORY / "training" / "train_simple_diffusion.py"), "--resolution", "128",
-            "--dataset", args.dataset, "--output_dir", str(folder), "--max_train_steps", str(args.steps),
-            "--checkpointing_steps", str(args.steps), "--validation_split", "none", "--sample_steps", "0",
-            "--tracker", "none", *options, *further,
-        ]  # fmt: skip
-        subprocess.run(command, check=True)
-    return {"folder": folder, **json.loads((folder / "results.json").read_text())}
+    if (folder / "results.json").is_file():
+        return {"folder": folder, **json.loads((folder / "results.json").read_text())}
+    launcher = [
+        "-m", "accelerate.commands.launch", "--num_processes", "1",
+        "--num_cpu_threads_per_process", str(torch.get_num_threads()),
+    ]  # fmt: skip
+    fixed = ["--resolution", "128", "--dataset", args.dataset, "--validation_split", "none", "--sample_steps", "0"]
+    options = [*fixed, *options, *further]
+    return {"folder": folder, **run_script("train_simple_diffusion", folder, options, args.steps, *launcher)}
 
 
 def labelled(image: Image.Image, text: str) -> Image.Image:
@@ -78,15 +75,15 @@ def main() -> None:
         pipeline = SimpleDiffusionPipeline.from_pretrained(run["folder"] / "pipeline").to(args.device)
         setting: dict[str, Any] = {"sampler": "dpm", "steps": 20, "guidance": 2.0}
         images = draw(pipeline, class_mix(args.dataset, args.samples), **setting)
-        distance = kernel_distance(held_out, features(images))
+        kid = distance(held_out, images)
         rows.append({
             "run": name, "base_size": int(options[1]), "multiscale": "--multiscale" in options,
-            "kid_efflite0": round(distance.value, 4), "standard_error": round(distance.standard_error, 4),
+            **kid,
             "images_seen": run["images_seen"], "seconds": run["seconds"],
         })  # fmt: skip
         print(rows[-1])
         shown = draw(pipeline, pipeline.label_ids(SHOWN).tolist(), seed=1, **setting)
-        strips.append(labelled(image_grid(shown, len(shown)), f"{name}: KID-EffLite0 {distance.value:.3f}"))
+        strips.append(labelled(image_grid(shown, len(shown)), f"{name}: KID-EffLite0 {kid['kid_efflite0']:.3f}"))
     image_grid(strips, 1).save(FOLDER / "ablation_shift.png")
     figures = {
         "steps": args.steps,

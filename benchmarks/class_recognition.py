@@ -22,19 +22,19 @@ from sample_quality import EMBEDDED, draw, features
 from tqdm.auto import tqdm
 
 from hf_kexue import RSGANPipeline, SimpleDiffusionPipeline
-from hf_kexue.data.images import ImageDataset, load_images
+from hf_kexue.data.images import load_images
 from hf_kexue.inference.drawing import draw_by_gan
+from hf_kexue.inference.evaluation import photographs
 
 CARDS = REPOSITORY / "model_cards"
+DATA: dict[str, str] = {}  # the embedded photographs serve
 
 
 def labelled_photographs(dataset: str, split: str, resolution: int) -> tuple[list[Image.Image], np.ndarray, list[str]]:
     """Pictures of a split as the training script sees them, their labels, the names of the classes."""
     source = load_images(dataset, split=split, label_column="auto")
-    examples = ImageDataset(source, resolution)
-    pixels = [((examples[i]["pixel_values"] + 1) * 127.5).round().byte() for i in range(len(examples))]
-    images = [Image.fromarray(picture.permute(1, 2, 0).numpy()) for picture in pixels]
-    return images, np.asarray(source.rows[source.label_column]), source.label_names
+    found = photographs(source, resolution)
+    return found.images, np.asarray(found.labels), source.label_names
 
 
 def fit_classifier(inputs: np.ndarray, labels: np.ndarray) -> Any:
@@ -61,8 +61,8 @@ def draw_published(name: str, labels: list[str], guidance: float, steps: int) ->
     if (CARDS / name / "unet").is_dir():
         diffusion: Any = SimpleDiffusionPipeline.from_pretrained(CARDS / name)
         return draw(diffusion, labels, sampler="dpm", steps=steps, guidance=guidance, batch_size=34)
-    chance = torch.Generator().manual_seed(0)
-    return draw_by_gan(RSGANPipeline.from_pretrained(CARDS / name), labels, generator=chance)
+    generator = torch.Generator().manual_seed(0)
+    return draw_by_gan(RSGANPipeline.from_pretrained(CARDS / name), labels, generator=generator)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -79,11 +79,11 @@ def main(argv: list[str] | None = None) -> None:
     images, labels, names = labelled_photographs(args.dataset, "train", 64)
     classifier = fit_classifier(features(tqdm(images, desc="training photographs")).numpy(), labels)
     held_out, held_out_labels, _ = labelled_photographs(args.dataset, args.held_out_split, 64)
-    asked = np.repeat(np.arange(len(names)), args.per_class)
+    requested = np.repeat(np.arange(len(names)), args.per_class)
     columns = {"photographs held out": (features(held_out).numpy(), held_out_labels)}
     for model in args.models:
-        samples = draw_published(model, [names[c] for c in asked], args.guidance, args.steps)
-        columns[model] = (features(samples).numpy(), asked)
+        samples = draw_published(model, [names[c] for c in requested], args.guidance, args.steps)
+        columns[model] = (features(samples).numpy(), requested)
 
     counts = {"training": np.bincount(labels), "held_out": np.bincount(held_out_labels, minlength=len(names))}
     rows: list[dict[str, Any]] = [
@@ -103,8 +103,6 @@ def main(argv: list[str] | None = None) -> None:
                     float(np.average(np.array(shares)[there], weights=counts["training"][there])), 3
                 ),
             }
-    for row in rows:
-        print(row)
     for key, mean in means.items():
         print(f"{key}: {mean}")
     setting = {"per_class": args.per_class, "guidance": args.guidance, "steps": args.steps}

@@ -7,31 +7,26 @@ Writes benchmarks/results/flops_by_resolution.json. Nothing is allocated: the ne
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import torch
-from results import REPOSITORY, write_results
+from results import write_results
+from scripts import load_script, preset_arguments
 
 from hf_kexue.simple_diffusion import SimpleDiffusionUViT2DModel
 from hf_kexue.simple_diffusion.complexity import count_flops, count_parameters
-from hf_kexue.training.arguments import parse_arguments
 
-sys.path.insert(0, str(REPOSITORY / "training"))
-from train_simple_diffusion import Arguments, build_model
-
-PRESETS = REPOSITORY / "training" / "presets"
-
-
-def preset_arguments(resolution: int) -> Arguments:
-    """What `--resolution` alone chooses."""
-    return parse_arguments(Arguments, PRESETS, ["--resolution", str(resolution)])
+DATA: dict[str, str] = {}  # needs none from outside the checkout
+SCRIPT = "train_simple_diffusion"
 
 
 def preset_model(resolution: int) -> SimpleDiffusionUViT2DModel:
-    """The network of a preset, without memory for its weights."""
+    """The network that `--resolution` alone chooses, without memory for its weights."""
     with torch.device("meta"):
-        return build_model(preset_arguments(resolution), num_classes=None)
+        network: SimpleDiffusionUViT2DModel = load_script(SCRIPT).build_model(
+            preset_arguments(SCRIPT, "--resolution", str(resolution)), num_classes=None
+        )
+    return network
 
 
 def regrown(preset: int, resolution: int, positions: int) -> SimpleDiffusionUViT2DModel:

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from gan_toys import TOYS, Setting, Task, digit_classifier
@@ -36,13 +36,15 @@ from hf_kexue import relativistic_loss, wgan_gradient_penalty, zero_centered_gra
 from hf_kexue.inference.grids import image_grid
 from hf_kexue.rsgan.double_backward_rsgan import double_backward_convolutions
 
+DATA: dict[str, str] = {}  # the toys; `--task cifar10` wants a --dataset
+
 
 @dataclass(frozen=True)
 class Loss:
     """Arguments of `relativistic_loss`, and the penalty beside it: none, "wgan_gp" or "r1r2"."""
 
-    pairing: str
-    kind: str = "logistic"
+    pairing: Literal["paired", "average", "none"]
+    kind: Literal["logistic", "least_squares", "hinge", "identity"] = "logistic"
     penalty: str = "none"
 
 
@@ -61,7 +63,7 @@ def discriminator_loss(loss: Loss, setting: Setting, discriminator: nn.Module, r
     both = torch.cat([real, fake]).requires_grad_(with_gradients)
     with double_backward_convolutions() if with_gradients else nullcontext():
         logits = discriminator(both)
-    value = relativistic_loss(*logits.chunk(2), pairing=loss.pairing, kind=loss.kind)
+    value = relativistic_loss(logits[: len(real)], logits[len(real) :], pairing=loss.pairing, kind=loss.kind)
     if with_gradients:  # the mean over both halves is half the sum of R1 and R2
         value = value + setting.gamma * zero_centered_gradient_penalty(logits, both).mean()
     if loss.penalty == "wgan_gp":
@@ -74,7 +76,7 @@ def train(loss: Loss, task: Task, seed: int, description: str = "", device: str 
     """Samples (N, ...) of the averaged generator after `setting.steps` steps of both networks."""
     setting = task.setting
     torch.manual_seed(seed)
-    chance = torch.Generator().manual_seed(seed)
+    generator_of_data = torch.Generator().manual_seed(seed)
     generator, discriminator = (network.to(device) for network in task.networks())
     average = get_ema_multi_avg_fn(setting.ema_decay)
     averaged = AveragedModel(generator, multi_avg_fn=average, use_buffers=True).requires_grad_(False)
@@ -85,7 +87,7 @@ def train(loss: Loss, task: Task, seed: int, description: str = "", device: str 
     schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, setting.steps) for optimizer in optimizers]
     shape = (setting.batch_size, setting.latent_dim)
     for _ in tqdm(range(setting.steps), desc=description, unit="step", mininterval=1):
-        real = task.draw(setting.batch_size, chance).to(device)
+        real = task.draw(setting.batch_size, generator_of_data).to(device)
         with torch.no_grad():
             fake = generator(torch.randn(shape, device=device))
         optimizers[0].zero_grad()
@@ -173,11 +175,10 @@ def photographs_task(
     dataset: str, held_out_split: str, setting: Setting, block_type: str, widths: list[int], device: str
 ) -> Task:
     """The photographs of a data set at 32 px; kernel distance to those of its `held_out_split`."""
-    from sample_quality import features, photographs
+    from sample_quality import distance, features, photographs
 
     from hf_kexue import RSGANDiscriminator, RSGANGenerator
     from hf_kexue.data.images import ImageDataset, load_images
-    from hf_kexue.metrics import kernel_distance
 
     @cache
     def pixels() -> Tensor:
@@ -192,7 +193,7 @@ def photographs_task(
         return features(photographs(dataset, held_out_split, setting.samples, 32), device)
 
     def networks() -> tuple[nn.Module, nn.Module]:
-        options = {"sample_size": 32, "block_type": block_type, "block_out_channels": tuple(widths)}
+        options: dict[str, Any] = {"sample_size": 32, "block_type": block_type, "block_out_channels": tuple(widths)}
         generator = RSGANGenerator(latent_dim=setting.latent_dim, **options)
         return Unpacked(generator), Unpacked(RSGANDiscriminator(**options))
 
@@ -205,8 +206,7 @@ def photographs_task(
         return [Image.fromarray(array) for array in channels_last.numpy()]
 
     def scores(samples: Tensor) -> dict[str, float]:
-        distance = kernel_distance(held_out(), features(pictures(samples), device))
-        return {"kid_efflite0": round(distance.value, 4), "standard_error": round(distance.standard_error, 4)}
+        return distance(held_out(), pictures(samples), device)
 
     return Task(setting, networks, draw, scores, lambda samples: image_grid(pictures(samples[:64]), 8))
 

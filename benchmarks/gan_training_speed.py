@@ -12,23 +12,20 @@ Writes benchmarks/results/<name>.json.
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from results import REPOSITORY, write_results
+from results import write_results
+from scripts import load_script, preset_arguments
+from timing import best_seconds
 from torch import Tensor
 
 from hf_kexue import relativistic_loss
 from hf_kexue.rsgan.augmentation_rsgan import diff_augment
-from hf_kexue.training.arguments import parse_arguments
 
-sys.path.insert(0, str(REPOSITORY / "training"))
-from train_rsgan import Arguments, build_models, discriminator_loss
-
+DATA: dict[str, str] = {}  # needs none from outside the checkout
 CLASSES = 17
 
 
@@ -42,7 +39,7 @@ def tf32(allowed: bool) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = before
 
 
-def step_of(args: Arguments, device: str, precision: str) -> Callable[[], None]:
+def step_of(args: Any, device: str, precision: str) -> Callable[[], None]:
     """One training step of both networks as a function without arguments.
 
     Args:
@@ -50,20 +47,21 @@ def step_of(args: Arguments, device: str, precision: str) -> Callable[[], None]:
         device: where.
         precision: "bf16", "float32" or "float32 without TF32".
     """
+    script = load_script("train_rsgan")
     torch.manual_seed(0)
     layout = {"memory_format": torch.channels_last}
-    generator, discriminator = (model.to(device).to(**layout) for model in build_models(args, CLASSES))
+    generator, discriminator = (model.to(device).to(**layout) for model in script.build_models(args, CLASSES))
     adams = [torch.optim.Adam(model.parameters(), 1e-4, fused=True) for model in (generator, discriminator)]
     real = torch.randn(args.train_batch_size, 3, 64, 64, device=device).contiguous(**layout)
     labels = torch.arange(len(real), device=device) % CLASSES
-    chance = torch.Generator()
+    generator_of_noise = torch.Generator()
 
     def cast(network: Any, *inputs: Any) -> Any:
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
             return network(*inputs)
 
     def changed(images: Tensor) -> Tensor:
-        return diff_augment(images, args.augment, chance, args.augment_probability)
+        return diff_augment(images, args.augment, generator_of_noise, args.augment_probability)
 
     def fake() -> Tensor:
         latents = torch.randn(len(real), args.latent_dim, device=device)
@@ -74,7 +72,9 @@ def step_of(args: Arguments, device: str, precision: str) -> Callable[[], None]:
             with torch.no_grad():
                 images = changed(torch.cat([real, fake()]))
             network = lambda *inputs: cast(discriminator, *inputs)  # noqa: E731 - as the script hands it over
-            _, loss, penalty = discriminator_loss(args, network, images, labels.repeat(2), chance, penalise=True)
+            _, loss, penalty = script.discriminator_loss(
+                args, network, images, labels.repeat(2), generator_of_noise, penalise=True
+            )
             (loss + args.gamma / 2 * penalty).backward()
             adams[1].step()
             adams[1].zero_grad()
@@ -89,14 +89,6 @@ def step_of(args: Arguments, device: str, precision: str) -> Callable[[], None]:
     return step
 
 
-def seconds_of(step: Callable[[], None], device: str) -> float:
-    started = time.perf_counter()
-    step()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
@@ -108,15 +100,10 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     shape = ["--expansion", str(options.expansion), "--group_size", str(options.group_size)]
     size = ["--train_batch_size", str(options.batch), "--mixed_precision", "no"]
-    args = parse_arguments(Arguments, REPOSITORY / "training" / "presets", ["--preset", "r3", *shape, *size])
+    args = preset_arguments("train_rsgan", "--preset", "r3", *shape, *size)
     precisions = ["bf16", "float32"] + ["float32 without TF32"] * (options.device == "cuda")
     steps = {precision: step_of(args, options.device, precision) for precision in precisions}
-    best = dict.fromkeys(precisions, float("inf"))
-    for round_number in range(options.rounds + 2):
-        for precision, step in steps.items():
-            seconds = seconds_of(step, options.device)
-            if round_number > 1:  # the first two warm up
-                best[precision] = min(best[precision], seconds)
+    best = best_seconds(steps, options.rounds, warm_up=2, device=options.device)
     rows = [
         {
             "precision": precision, "images_per_second": round(options.batch / best[precision], 1),
@@ -124,8 +111,6 @@ def main(argv: list[str] | None = None) -> None:
         }
         for precision in precisions
     ]  # fmt: skip
-    for row in rows:
-        print(row)
     setting = {key: getattr(options, key) for key in ("batch", "expansion", "group_size")}
     write_results(options.name, setting | {"rows": rows}, options.device)
 

@@ -17,6 +17,7 @@ import time
 
 from results import write_results
 
+DATA: dict[str, str] = {}  # needs none from outside the checkout
 LIBRARIES = "import transformers, diffusers"
 ALL_NAMES = f"{LIBRARIES}, hf_kexue\nfor name in hf_kexue.__all__: getattr(hf_kexue, name)"
 PROCESSES = {

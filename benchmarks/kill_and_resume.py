@@ -16,7 +16,6 @@ to tidy up.
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import random
 import re
@@ -31,9 +30,11 @@ from typing import Any
 
 import datasets
 import torch
-from results import REPOSITORY, write_results
+from results import write_results
+from scripts import load_script
 from tiny_runs import SCRIPTS, arguments, compare_runs, last_checkpoint, write_data
 
+DATA: dict[str, str] = {}  # needs none from outside the checkout
 SAVE_EVERY = 2
 LOGGING = ["--logging_steps", "3"]  # so that a run is killed between the steps that a line of the history sums up
 
@@ -47,7 +48,7 @@ def start(script: str, argv: list[str], log: Path) -> int:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         torch.set_num_threads(1)
-        importlib.import_module(script).main(argv)
+        load_script(script).main(argv)
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -76,14 +77,14 @@ def steps_done(output: Path) -> int:
     return int(found[-1]) if found else 0
 
 
-def kill_at_random(child: int, output: Path, chance: random.Random, step_seconds: float) -> bool:
+def kill_at_random(child: int, output: Path, random_source: random.Random, step_seconds: float) -> bool:
     """SIGKILL a run 0 to 3 steps from where it stood, somewhere within a step; False if it had ended before."""
-    goal = steps_done(output) + chance.randint(0, 2)
+    goal = steps_done(output) + random_source.randint(0, 2)
     while steps_done(output) < goal:
         if os.waitpid(child, os.WNOHANG)[0]:
             return False
         time.sleep(step_seconds / 20)
-    time.sleep(chance.uniform(0, 1.5 * step_seconds))
+    time.sleep(random_source.uniform(0, 1.5 * step_seconds))
     if os.waitpid(child, os.WNOHANG)[0]:
         return False
     os.kill(child, signal.SIGKILL)
@@ -93,22 +94,22 @@ def kill_at_random(child: int, output: Path, chance: random.Random, step_seconds
 
 def survive(script: str, kills: int, cuts: int, folder: Path, seed: int) -> dict[str, Any]:
     """The figures of one script."""
-    chance = random.Random(f"{seed} {script}")
-    steps, log, whole, killed = 6 * kills + 6, folder / f"{script}.log", folder / "whole", folder / "killed"
+    random_source = random.Random(f"{seed} {script}")
+    steps, log, unbroken, killed = 6 * kills + 6, folder / f"{script}.log", folder / "unbroken", folder / "killed"
     began = time.perf_counter()
-    finish(start(script, [*arguments(script, folder, whole, 4, steps, SAVE_EVERY), *LOGGING], log), log)
+    finish(start(script, [*arguments(script, folder, unbroken, 4, steps, SAVE_EVERY), *LOGGING], log), log)
     seconds = time.perf_counter() - began
     argv = [*arguments(script, folder, killed, 4, steps, SAVE_EVERY), *LOGGING]
     survived, while_writing, places = 0, 0, []
     while survived < kills:
-        if not kill_at_random(start(script, argv, log), killed, chance, seconds / steps):
+        if not kill_at_random(start(script, argv, log), killed, random_source, seconds / steps):
             break
         survived += 1
         places.append(steps_done(killed))
         while_writing += any((killed / "checkpoints").glob("unfinished-*"))
     finish(start(script, argv, log), log)
-    different = compare_runs(killed, whole)
-    cut, unnoticed = cut_checkpoints(script, argv, killed, whole, log, cuts)
+    different = compare_runs(killed, unbroken)
+    cut, unnoticed = cut_checkpoints(script, argv, killed, unbroken, log, cuts)
     return {
         "script": script, "steps": steps, "kills": survived, "killed_while_writing_a_checkpoint": while_writing,
         "killed_at_steps": places, "different": different, "files_cut": cut, "cuts_not_noticed": unnoticed,
@@ -116,7 +117,7 @@ def survive(script: str, kills: int, cuts: int, folder: Path, seed: int) -> dict
 
 
 def cut_checkpoints(
-    script: str, argv: list[str], output: Path, whole: Path, log: Path, cuts: int
+    script: str, argv: list[str], output: Path, unbroken: Path, log: Path, cuts: int
 ) -> tuple[int, list[str]]:
     """Cut each file of the newest checkpoint in half, or the first `cuts` of them, and let the run go on: how many
     files, and which made a difference or went unnoticed."""
@@ -130,7 +131,7 @@ def cut_checkpoints(
         with path.open("r+b") as file:
             file.truncate(path.stat().st_size // 2)
         finish(start(script, argv, log), log)
-        if compare_runs(output, whole) or not any((output / "checkpoints").glob("broken-*")):
+        if compare_runs(output, unbroken) or not any((output / "checkpoints").glob("broken-*")):
             wrong.append(name)
     return len(names), wrong
 
@@ -144,10 +145,9 @@ def main() -> None:
     parser.add_argument("--results", default="kill_and_resume", help="name of the file in benchmarks/results, or ''")
     args = parser.parse_args()
     torch.set_num_threads(1)  # threads do not survive a fork
-    sys.path.insert(0, str(REPOSITORY / "training"))
     scripts = list(SCRIPTS) if args.script == "all" else [args.script]
     for script in scripts:
-        importlib.import_module(script)
+        load_script(script)
     rows = []
     for script in scripts:
         with tempfile.TemporaryDirectory() as temporary:

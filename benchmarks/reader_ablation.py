@@ -12,15 +12,13 @@ benchmarks/results/reader_ablation.json.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-from results import FOLDER, REPOSITORY, write_results
+from results import rows_before, write_results
+from scripts import run_script
 
-SCRIPT = REPOSITORY / "training" / "train_dgcnn_qa.py"
+DATA = {"--train": "cmrc2018", "--validation": "cmrc2018"}
 VARIANTS: dict[str, tuple[list[str], bool]] = {  # arguments, whether there is a first stage
     "preset reader": ([], True),
     "without questions made of plain text": ([], False),
@@ -40,11 +38,8 @@ VARIANTS: dict[str, tuple[list[str], bool]] = {  # arguments, whether there is a
 
 def train(folder: Path, arguments: list[str], steps: int) -> dict[str, float]:
     """One stage of one row; its results."""
-    command = [sys.executable, str(SCRIPT), *arguments, "--max_train_steps", str(steps), "--output_dir", str(folder)]
-    command += ["--train_batch_size", "16", "--drop_after", "0", "--lr_scheduler", "cosine", "--ema_decay", "0.998"]
-    command += ["--validation_steps", str(steps), "--checkpointing_steps", str(steps), "--tracker", "none"]
-    subprocess.run(command, check=True)
-    return json.loads((folder / "results.json").read_text())
+    recipe = ["--train_batch_size", "16", "--drop_after", "0", "--lr_scheduler", "cosine", "--ema_decay", "0.998"]
+    return run_script("train_dgcnn_qa", folder, [*recipe, "--validation_steps", str(steps), *arguments], steps)
 
 
 def main() -> None:
@@ -57,9 +52,8 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", choices=sorted(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/reader-ablation"))
     args = parser.parse_args()
-    path = FOLDER / "reader_ablation.json"
-    before = json.loads(path.read_text()) if path.is_file() else {}
-    rows = before["rows"] if before.get("steps") == args.steps else []
+    setting = {"steps": args.steps, "questions_per_step": 16}
+    rows = rows_before("reader_ablation", setting)
     done = {row["what"] for row in rows}
     for what in [name for name in args.rows if name not in done]:
         options, first_stage = VARIANTS[what]
@@ -72,8 +66,7 @@ def main() -> None:
         results = train(folder / "questions", [*options, "--validation", args.validation], args.steps[1])
         scores = {key: round(results[f"validation/{key}"], 2) for key in ("exact_match", "f1")}
         rows.append({"what": what, **scores})
-        print(rows[-1])
-        write_results("reader_ablation", {"steps": args.steps, "questions_per_step": 16, "rows": rows})
+        write_results("reader_ablation", {**setting, "rows": rows})
 
 
 if __name__ == "__main__":

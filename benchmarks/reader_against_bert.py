@@ -4,7 +4,7 @@
 
 FIGURES and FOLDER are those of a reader that was trained on a CPU, as `training/publish_dgcnn_qa.py` leaves them.
 `BertForQuestionAnswering` with 4 layers of width 128 and random weights learns what that reader learned: the same
-made-up and real questions, stage by stage, with the reader's tokenizer, for as many seconds of CPU time in training
+synthetic and real questions, stage by stage, with the reader's tokenizer, for as many seconds of CPU time in training
 steps (the making of batches does not count) as the reader had. Learning rate and warm-up are its own
 (--learning_rate); the schedule ends with the time. Run it with as many threads as the reader was trained with. Writes
 benchmarks/results/reader_against_bert.json.
@@ -14,17 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.training_utils import EMAModel
 from results import write_results
+from timed_training import endless_batches, train_for_seconds
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import BertConfig, BertForQuestionAnswering
 
@@ -35,7 +31,7 @@ from hf_kexue.data.questions.samples import ReadingCollator, ReadingDataset
 from hf_kexue.dgcnn.decoding_dgcnn import best_spans, merge_windows
 from hf_kexue.dgcnn.simplified_dgcnn import simplified
 
-BATCH = 32
+DATA = {"--train": "cmrc2018", "--validation": "cmrc2018", "--model": "reader", "--figures": "reader-figures"}
 
 
 def bert(tokenizer: DGCNNTokenizer) -> BertForQuestionAnswering:
@@ -45,48 +41,6 @@ def bert(tokenizer: DGCNNTokenizer) -> BertForQuestionAnswering:
         max_position_embeddings=512, pad_token_id=0,
     )  # fmt: skip
     return BertForQuestionAnswering(config)
-
-
-def epochs(dataset: ReadingDataset, collator: ReadingCollator) -> Iterator[dict[str, Tensor]]:
-    """Batches without end."""
-    loader = DataLoader(
-        dataset, BATCH, shuffle=True, drop_last=True, collate_fn=collator, generator=torch.Generator().manual_seed(0)
-    )
-    while True:
-        yield from loader
-        dataset.set_epoch(dataset.epoch + 1)
-
-
-def learn(model: BertForQuestionAnswering, batches: Iterator[dict[str, Tensor]], seconds: float, rate: float) -> int:
-    """Train for so many seconds of CPU time in steps, warm-up over the first 5 %, cosine to zero; the model ends with
-    its averaged weights. Returns the number of steps."""
-    optimizer = torch.optim.AdamW(model.parameters(), rate, betas=(0.9, 0.98), weight_decay=0.01)
-    ema = EMAModel(model.parameters(), decay=0.998)
-    model.train()
-    spent, steps = 0.0, 0
-    bar = tqdm(total=round(seconds), desc="BERT", unit="s")
-    while spent < seconds:
-        batch = next(batches)
-        started = time.process_time()
-        place = spent / seconds
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, place / 0.05 + 1e-3) * (1 + math.cos(math.pi * place)) / 2
-        # Without an answer argmax is 0, the first character of the question, as SQuAD 2 has it.
-        labels = {f"{side}_positions": batch[f"{side}_labels"].argmax(1) for side in ("start", "end")}
-        keys = ("input_ids", "attention_mask", "token_type_ids")
-        loss = model(**{key: batch[key] for key in keys}, **labels).loss
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        ema.step(model.parameters())
-        spent, steps = spent + time.process_time() - started, steps + 1
-        bar.update(round(spent) - bar.n)
-        bar.set_postfix(loss=f"{loss.item():.3f}")
-    bar.close()
-    with torch.no_grad():
-        ema.copy_to(model.parameters())
-    return steps
 
 
 @torch.inference_mode()
@@ -136,7 +90,17 @@ def main() -> None:
         for stage in reader["stages"]
     ]
     collator = ReadingCollator(tokenizer, zero_ids=0.05)
-    steps = [learn(model, epochs(data, collator), time_, args.learning_rate) for data, time_ in zip(stages, seconds)]
+
+    def loss_of(batch: dict[str, Tensor]) -> Tensor:
+        # Without an answer argmax is 0, the first character of the question, as SQuAD 2 has it.
+        labels = {f"{side}_positions": batch[f"{side}_labels"].argmax(1) for side in ("start", "end")}
+        keys = ("input_ids", "attention_mask", "token_type_ids")
+        return model(**{key: batch[key] for key in keys}, **labels).loss
+
+    steps = [
+        train_for_seconds(model, loss_of, endless_batches(data, collator), time, args.learning_rate)
+        for data, time in zip(stages, seconds)
+    ]
     model.eval()
     predictions = {e.id: answer(model, tokenizer, e) for e in tqdm(held_out, desc="validation")}
     scores = cmrc2018_scores(predictions, {e.id: e.answers[0] for e in held_out})
@@ -146,8 +110,6 @@ def main() -> None:
         {"model": "DGCNN reader", **{key: round(reader["validation"][key], 2) for key in ("exact_match", "f1")}},
         {"model": "BERT, 4 layers, 128 wide", **{key: round(scores[key], 2) for key in ("exact_match", "f1")}},
     ]
-    for row in rows:
-        print(row)
     (device,) = (row["value"] for row in reader["training"] if row["what"] == "device")
     figures = {
         "rows": rows, "f1_ahead": round(rows[0]["f1"] - rows[1]["f1"], 2), "cpu_seconds": seconds, "bert_steps": steps,

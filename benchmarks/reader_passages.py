@@ -19,20 +19,16 @@ from typing import Any
 import torch
 from results import REPOSITORY, write_results
 
-from hf_kexue import (
-    DGCNNForQuestionAnswering,
-    DGCNNTokenizer,
-    ReadingComprehensionPipeline,
-    sogouqa_scores,
-    webqa_scores,
-)
+from hf_kexue import DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline, sogouqa_scores
 from hf_kexue.data.questions.reading import QAExample, read_qa
+from hf_kexue.inference.evaluation import evaluate_reader
 
 VOTES = {
     "article": "vote, sum s² / (1 + sum s)",
     "squares": "vote, sum s²",
     "best": "best single passage",
 }
+DATA = {"--data": "webqa"}
 
 
 def golds(example: QAExample) -> list[str]:
@@ -68,19 +64,8 @@ def votes(reader: ReadingComprehensionPipeline, examples: list[QAExample]) -> li
 
 def webqa_vote(reader: ReadingComprehensionPipeline, examples: list[QAExample]) -> dict[str, Any]:
     """F1 of WebQA's own rule: the most frequent of the passages' answers."""
-    pairs = [(example.question, passage) for example in examples for passage in example.passages]
-    questions, contexts = (list(column) for column in zip(*pairs))
-    answers = iter(reader(question=questions, context=contexts))
-    records = [
-        {
-            "id": example.id,
-            "evidences": [{"golds": given, "predictions": [next(answers)["answer"]]} for given in example.answers],
-        }
-        for example in examples
-    ]
-    strict = webqa_scores(records, voting=True)
-    fuzzy = webqa_scores(records, voting=True, matching="fuzzy")
-    return {"strict_f1": round(strict["f1"], 4), "fuzzy_f1": round(fuzzy["f1"], 4)}
+    scores = evaluate_reader(reader, examples, "webqa")
+    return {key: round(scores[key], 4) for key in ("strict_f1", "fuzzy_f1")}
 
 
 def main() -> None:
@@ -104,8 +89,6 @@ def main() -> None:
         progress=False,
     )
     rows = votes(reader, examples)
-    for row in rows:
-        print(row)
     webqa = webqa_vote(reader, examples)
     print(webqa)
     figures = {

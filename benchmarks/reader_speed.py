@@ -13,21 +13,19 @@ from __future__ import annotations
 
 import argparse
 import resource
-import sys
 import time
 from collections.abc import Callable
 
 import torch
 from results import REPOSITORY, write_results
+from scripts import load_script, preset_arguments
+from timing import best_seconds
 from transformers import BertConfig, BertForQuestionAnswering
 
 from hf_kexue import DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
-from hf_kexue.training.arguments import parse_arguments
 from hf_kexue.training.environment import fastest_precision
 
-sys.path.insert(0, str(REPOSITORY / "training"))
-import train_dgcnn_qa
-
+DATA: dict[str, str] = {}  # needs none from outside the checkout
 BATCH, QUESTION, PASSAGE = 16, 16, 240
 PEERS = {"BERT, 4 layers, 128 wide": (4, 128), "BERT, 3 layers, 768 wide (RBT3)": (3, 768)}
 PRESETS = ("reader-wide", "reader", "reader-fast", "reader-2018", "reader-2019")
@@ -44,8 +42,9 @@ def bert(layers: int, width: int) -> BertForQuestionAnswering:
 
 def of_preset(name: str, tokenizer: DGCNNTokenizer) -> DGCNNForQuestionAnswering:
     """Random weights, vocabulary and words of the published reader."""
-    args = parse_arguments(train_dgcnn_qa.Arguments, train_dgcnn_qa.HERE / "presets", ["--preset", name])
-    return train_dgcnn_qa.build_model(args, tokenizer).eval()
+    args = preset_arguments("train_dgcnn_qa", "--preset", name)
+    reader: DGCNNForQuestionAnswering = load_script("train_dgcnn_qa").build_model(args, tokenizer).eval()
+    return reader
 
 
 def bert_pass(model: BertForQuestionAnswering) -> Callable[[], object]:
@@ -100,14 +99,8 @@ def main() -> None:
     passes = {"published reader": reader_pass(ours)}
     passes |= {f"preset {name}": reader_pass(of_preset(name, tokenizer).to(dtype)) for name in PRESETS}
     passes |= {name: bert_pass(bert(*shape).to(dtype)) for name, shape in PEERS.items()}
-    best = dict.fromkeys(passes, float("inf"))
     with torch.inference_mode():
-        for number in range(args.rounds + 1):
-            for name, step in passes.items():
-                started = time.perf_counter()
-                step()
-                if number:  # the first round warms up
-                    best[name] = min(best[name], time.perf_counter() - started)
+        best = best_seconds(passes, args.rounds)
     rows = [
         {
             "model": name,
@@ -117,8 +110,6 @@ def main() -> None:
         }
         for name, seconds in best.items()
     ]
-    for row in rows:
-        print(row)
 
     figures = {
         "precision": str(dtype).removeprefix("torch."), "threads": args.threads, "batch": BATCH,

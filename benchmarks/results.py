@@ -1,5 +1,10 @@
 """Where benchmarks leave their figures: `benchmarks/results/<name>.json`, with the machine and the versions they were
-taken on."""
+taken on.
+
+`tables.render_results(path: Path, level: int = 2) -> str` renders such a file as a Markdown section, and
+`tables.render_all(folder: Path = RESULTS, level: int = 2) -> str` all of them; `python benchmarks/tables.py` prints
+them.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +20,17 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = Path(__file__).resolve().parent / "results"
 
 
+def rows_before(name: str, setting: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows that a benchmark left in its results when its setting was the same; none otherwise."""
+    path = FOLDER / f"{name}.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    rows: list[dict[str, Any]] = before["rows"] if {key: before.get(key) for key in setting} == setting else []
+    return rows
+
+
 def write_results(name: str, figures: dict[str, Any], device: str = "cpu") -> None:
-    """Write the figures of a benchmark, taken on `device`, beside those of the others."""
+    """Print the rows of a benchmark's figures, and write all, taken on `device`, beside those of the others."""
+    print(*figures.get("rows", []), sep="\n")
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
     path.write_text(json.dumps({**figures, "environment": environment(torch.device(device))}, indent=1) + "\n")

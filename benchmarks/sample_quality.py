@@ -14,55 +14,53 @@ import argparse
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image, ImageFilter
 from results import REPOSITORY, write_results
 from torch import Tensor
 
-from hf_kexue.data.images import ImageDataset, load_images
-from hf_kexue.metrics import efficientnet_lite0_features, extract_features, kernel_distance
+from hf_kexue.data.images import load_images
+from hf_kexue.inference import evaluation
+from hf_kexue.inference.drawing import draw_in_batches
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
-from hf_kexue.simple_diffusion.samplers import with_sampler
 
 PUBLISHED = REPOSITORY / "model_cards" / "simple-diffusion-clothing-64"
 EMBEDDED = REPOSITORY / "training" / "data" / "clothing-64"
+DATA: dict[str, str] = {}  # the embedded photographs serve
 
 
 def photographs(dataset: str, split: str, count: int, resolution: int) -> list[Image.Image]:
     """The first `count` photographs of a split as the training script sees them."""
-    decoded = ImageDataset(load_images(dataset, split=split), resolution)
-    pixels = (decoded[index]["pixel_values"] for index in range(min(count, len(decoded))))
-    return [Image.fromarray(((p + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()) for p in pixels]
+    return evaluation.photographs(load_images(dataset, split=split), resolution, count).images
 
 
 def class_mix(dataset: str, count: int) -> list[int]:
     """Labels of `count` training photographs drawn at random from a fixed seed: classes in their own proportions."""
-    source = load_images(dataset, label_column="auto")
-    labels = np.asarray(source.rows[source.label_column])
-    return np.random.default_rng(0).choice(labels, size=count, replace=count > len(labels)).tolist()
+    return evaluation.class_mix(load_images(dataset, label_column="auto"), count)
 
 
 def draw(
-    pipeline: SimpleDiffusionPipeline, labels: Sequence[int | str], *, sampler: str, steps: int, guidance: float,
-    interval: tuple[float, float] | None = None, seed: int = 0, batch_size: int = 50,
+    pipeline: SimpleDiffusionPipeline, labels: Sequence[int | str], *, sampler: str, steps: int,
+    guidance: float | None, interval: tuple[float, float] | None = None, seed: int = 0, batch_size: int = 50,
 ) -> list[Image.Image]:  # fmt: skip
     """One picture per label."""
-    pipeline, options = with_sampler(pipeline, sampler)
+    options: dict[str, Any] = {"sampler": sampler, "steps": steps, "guidance_scale": guidance}
     generator = torch.Generator().manual_seed(seed)
-    images: list[Image.Image] = []
-    for start in range(0, len(labels), batch_size):
-        images += pipeline(
-            class_labels=labels[start : start + batch_size], guidance_scale=guidance, guidance_interval=interval,
-            num_inference_steps=steps, generator=generator, **options,
-        ).images  # fmt: skip
-    return images
+    return list(
+        draw_in_batches(pipeline, list(labels), batch_size, generator=generator, guidance_interval=interval, **options)
+    )
 
 
 def features(images: Iterable[Image.Image], device: str = "cpu") -> Tensor:
     """EfficientNet-Lite0 features, (N, 1280)."""
-    return extract_features(efficientnet_lite0_features(), images, device=device, progress=False)
+    return evaluation.picture_features(images, device)
+
+
+def distance(held_out: Tensor, images: Iterable[Image.Image], device: str = "cpu") -> dict[str, float]:
+    """KID-EffLite0 of pictures to features of others, and its standard error, as results files hold them."""
+    return {key: round(value, 4) for key, value in evaluation.picture_distance(held_out, images, device).items()}
 
 
 def main() -> None:
@@ -86,7 +84,7 @@ def main() -> None:
     rows = []
     for label, radius in (("training photographs", 0), ("blurred by sigma 1 px", 1), ("blurred by sigma 2 px", 2)):
         photos = training if not radius else [photo.filter(ImageFilter.GaussianBlur(radius)) for photo in training]
-        rows.append({"what": label, **_figures(held_out, photos)})
+        rows.append({"what": label, **distance(held_out, photos)})
         print(rows[-1])
     labels = class_mix(args.dataset, args.samples)
     for setting in args.settings:
@@ -100,16 +98,11 @@ def main() -> None:
             seconds = time.perf_counter() - started
             rows.append({
                 "what": "samples", "sampler": sampler, "steps": int(steps), "guidance_scale": guidance,
-                "guidance_interval": args.interval, **_figures(held_out, images), "seconds": round(seconds, 1),
+                "guidance_interval": args.interval, **distance(held_out, images), "seconds": round(seconds, 1),
             })  # fmt: skip
             print(rows[-1])
     figures = {"pipeline": Path(args.pipeline).name, "samples": args.samples, "rows": rows}
     write_results(args.name, figures, args.device)
-
-
-def _figures(held_out: Tensor, images: list[Image.Image]) -> dict[str, float]:
-    distance = kernel_distance(held_out, features(images))
-    return {"kid_efflite0": round(distance.value, 4), "standard_error": round(distance.standard_error, 4)}
 
 
 if __name__ == "__main__":

@@ -56,12 +56,12 @@ WITHOUT_CHANCE_INSIDE = {
 
 def write_data(folder: Path) -> None:
     """Pictures of two classes, questions, sentences with triples, and plain texts."""
-    chance = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     for split, count in (("train", 16), ("validation", 4)):
         for name in ("dress", "hat"):
             (folder / "pictures" / split / name).mkdir(parents=True)
             for number in range(count):
-                pixels = chance.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+                pixels = generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / "pictures" / split / name / f"{number}.png")
     questions, sentences, texts = [], [], []
     for number in range(16):
@@ -108,14 +108,14 @@ def last_checkpoint(output: Path) -> Path:
 
 
 def saved_state(checkpoint: Path) -> dict[str, Any]:
-    """All that a checkpoint holds by file: networks, optimizers, schedules, averaged weights, place; no clock, and not
-    what chance was left at, since each step seeds its own.
+    """All that a checkpoint holds by file: networks, optimizers, schedules, averaged weights, place; no clock, and no
+    state of random generators, since each step seeds its own.
 
     Raises:
-        ValueError: if it is not whole.
+        ValueError: if it is incomplete or damaged.
     """
     if fault := fault_of(checkpoint):
-        raise ValueError(f"{checkpoint} is not whole: {fault}.")
+        raise ValueError(f"{checkpoint} is incomplete or damaged: {fault}.")
     state: dict[str, Any] = {path.name: load_file(path) for path in checkpoint.glob("*.safetensors")}
     state |= {path.name: torch.load(path, weights_only=True) for path in checkpoint.glob("*.bin")}
     state["run.json"] = json.loads((checkpoint / "run.json").read_text())

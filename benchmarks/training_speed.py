@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import time
 from collections.abc import Callable
 
 import torch
 from diffusers import UNet2DModel
-from flops_by_resolution import preset_arguments
 from results import write_results
+from scripts import load_script, preset_arguments
+from timing import best_seconds
 from torch import nn
 
 from hf_kexue.simple_diffusion.complexity import count_flops, count_parameters
 from hf_kexue.training.environment import fastest_precision
 
+DATA: dict[str, str] = {}
+OPTIONAL_DATA = {"--peer": "peer"}  # simple_diffusion.py of denoising-diffusion-pytorch
 BATCH = 16
 
 
@@ -60,12 +62,6 @@ def step_of(model: nn.Module, dtype: torch.dtype, ours: bool) -> Callable[[], No
     return step
 
 
-def seconds_of(action: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", help="path of denoising_diffusion_pytorch/simple_diffusion.py")
@@ -73,9 +69,8 @@ def main() -> None:
     args = parser.parse_args()
     dtype = torch.bfloat16 if fastest_precision(torch.device("cpu")) == "bf16" else torch.float32
 
-    from flops_by_resolution import build_model
-
-    ours = build_model(preset_arguments(64), num_classes=None)
+    arguments = preset_arguments("train_simple_diffusion", "--resolution", "64")
+    ours = load_script("train_simple_diffusion").build_model(arguments, num_classes=None)
     models: dict[str, nn.Module] = {
         "hf_kexue U-ViT, preset 64": ours,
         "diffusers UNet2DModel 32-64-128": UNet2DModel(
@@ -88,12 +83,7 @@ def main() -> None:
         models["denoising-diffusion-pytorch UViT 32, 1-2-4, depth 4"] = peer_uvit(args.peer)
     steps = {name: step_of(model, dtype, model is ours) for name, model in models.items()}
     matrix = torch.randn(2048, 2048).to(dtype)
-    best = dict.fromkeys([*steps, "matrix"], float("inf"))
-    for round_number in range(args.rounds + 1):
-        for name, step in [*steps.items(), ("matrix", lambda: matrix @ matrix)]:
-            seconds = seconds_of(step)
-            if round_number:  # the first round warms up
-                best[name] = min(best[name], seconds)
+    best = best_seconds({**steps, "matrix": lambda: matrix @ matrix}, args.rounds)
     matrix_gflops = 2 * 2048**3 / best["matrix"] / 1e9
     our_gflops = 3 * count_flops(ours) * BATCH / best["hf_kexue U-ViT, preset 64"] / 1e9
     rows = [
@@ -103,8 +93,6 @@ def main() -> None:
         }
         for name, model in models.items()
     ]  # fmt: skip
-    for row in rows:
-        print(row)
     figures = {
         "precision": str(dtype).removeprefix("torch."), "batch": BATCH, "rows": rows,
         "matrix_product_gflops": round(matrix_gflops, 1), "our_gflops": round(our_gflops, 1),

@@ -13,18 +13,16 @@ benchmarks/results/triples_ablation.json.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
-from results import FOLDER, REPOSITORY, write_results
+from results import rows_before, write_results
+from scripts import PRESETS, run_script
 
-SCRIPT = REPOSITORY / "training" / "train_dgcnn_triples.py"
-PRESET = REPOSITORY / "training" / "presets" / "triples.yaml"
+DATA = {"--train": "duie2", "--validation": "duie2"}
+PRESET = PRESETS / "triples.yaml"
 KEYS = ("precision", "recall", "f1", "f1_of_crossed_thresholds", "f1_of_default_thresholds")
 
 
@@ -73,10 +71,8 @@ def variants(preset: dict[str, Any]) -> dict[str, tuple[list[str], bool]]:
 
 def train(folder: Path, arguments: list[str], steps: int) -> dict[str, Any]:
     """One row; its results."""
-    command = [sys.executable, str(SCRIPT), *arguments, "--max_train_steps", str(steps), "--output_dir", str(folder)]
-    command += ["--train_batch_size", "16", "--validation_steps", str(steps), "--checkpointing_steps", str(steps)]
-    subprocess.run([*command, "--tracker", "none"], check=True)
-    return json.loads((folder / "results.json").read_text())
+    options = ["--train_batch_size", "16", "--validation_steps", str(steps), *arguments]
+    return run_script("train_dgcnn_triples", folder, options, steps)
 
 
 def main() -> None:
@@ -90,10 +86,8 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", choices=list(names), default=list(names))
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/triples-ablation"))
     args = parser.parse_args()
-    path = FOLDER / "triples_ablation.json"
-    before = json.loads(path.read_text()) if path.is_file() else {}
     setting = {"steps": args.steps, "sentences_per_step": 16, "pre_trained_trunk": bool(args.init_from)}
-    rows = before["rows"] if {key: before.get(key) for key in setting} == setting else []
+    rows = rows_before("triples_ablation", setting)
     done = {row["what"] for row in rows}
     for what in [name for name in args.rows if name not in done]:
         options, trunk = names[what]
@@ -105,7 +99,6 @@ def main() -> None:
         results = train(folder, options, args.steps)
         scores = {key: round(results[f"validation/{key}"], 4) for key in KEYS}
         rows.append({"what": what, **scores, "cpu_seconds": results["cpu_seconds"]})
-        print(rows[-1])
         write_results("triples_ablation", {**setting, "rows": rows})
     write_results("triples_ablation", {**setting, "rows": rows})
 

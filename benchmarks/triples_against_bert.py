@@ -14,19 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from bert_cascade import BertForTripleExtraction
-from diffusers.training_utils import EMAModel
 from results import REPOSITORY, write_results
-from torch import Tensor
-from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
+from timed_training import BATCH, endless_batches, train_for_seconds
 
 from hf_kexue import DGCNNConfig, DGCNNTokenizer, TriplePrior
 from hf_kexue.data.triples.reading import add_inverses, read_triples
@@ -34,45 +28,7 @@ from hf_kexue.data.triples.samples import TripleCollator, TripleDataset
 from hf_kexue.dgcnn.thresholds_dgcnn_triples import ThresholdSearch, crossed_counts, triple_candidates, triple_figures
 
 PUBLISHED = REPOSITORY / "model_cards" / "dgcnn-triples-zh"
-BATCH = 32
-
-
-def endless(dataset: TripleDataset, collator: TripleCollator) -> Iterator[dict[str, Tensor]]:
-    """Batches without end."""
-    loader = DataLoader(
-        dataset, BATCH, shuffle=True, drop_last=True, collate_fn=collator, generator=torch.Generator().manual_seed(0)
-    )
-    while True:
-        yield from loader
-        dataset.set_epoch(dataset.epoch + 1)
-
-
-def learn(model: BertForTripleExtraction, batches: Iterator[dict[str, Tensor]], seconds: float, rate: float) -> int:
-    """Train for so many seconds of CPU time in steps, warm-up over the first 5 %, cosine to zero; the model ends with
-    its averaged weights. Returns the number of steps."""
-    optimizer = torch.optim.AdamW(model.parameters(), rate, betas=(0.9, 0.98), weight_decay=0.01)
-    ema = EMAModel(model.parameters(), decay=0.998)
-    model.train()
-    spent, steps = 0.0, 0
-    bar = tqdm(total=round(seconds), desc="BERT", unit="s")
-    while spent < seconds:
-        batch = next(batches)
-        started = time.process_time()
-        place = spent / seconds
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, place / 0.05 + 1e-3) * (1 + math.cos(math.pi * place)) / 2
-        loss = model(**batch).loss
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        ema.step(model.parameters())
-        spent, steps = spent + time.process_time() - started, steps + 1
-        bar.update(round(spent) - bar.n)
-        bar.set_postfix(loss=f"{loss.item():.3f}")
-    bar.close()
-    ema.copy_to(model.parameters())
-    return steps
+DATA = {"--train": "duie2", "--validation": "duie2"}
 
 
 def main() -> None:
@@ -92,7 +48,7 @@ def main() -> None:
 
     tokenizer, config = DGCNNTokenizer.from_pretrained(PUBLISHED), DGCNNConfig.from_pretrained(PUBLISHED)
     model = BertForTripleExtraction(config, 4, 128)
-    prior = TriplePrior(tokenizer.triple_prior, len(model.schema)) if config.triple_prior else None
+    prior = TriplePrior(tokenizer.triple_prior or [], len(model.schema)) if config.triple_prior else None
     examples = [example for source in args.train for example in read_triples(source)]
     if options["inverse"] or options["symmetric"]:
         examples = add_inverses(examples, dict(pair.split("=") for pair in options["inverse"]), options["symmetric"])
@@ -101,7 +57,8 @@ def main() -> None:
     collator = TripleCollator(
         tokenizer, model.schema, model.subject_types, prior=prior, **{key: options[key] for key in of_collator}
     )
-    steps = learn(model, endless(dataset, collator), seconds, args.learning_rate)
+    batches = endless_batches(dataset, collator)
+    steps = train_for_seconds(model, lambda batch: model(**batch).loss, batches, seconds, args.learning_rate)
     model.eval()
     held_out = read_triples(args.validation, split="validation")
     texts = [example.text for example in held_out]
@@ -120,8 +77,6 @@ def main() -> None:
         {"model": "DGCNN triples", **{key: round(published["validation"][key], 4) for key in keys}},
         {"model": "BERT, 4 layers, 128 wide", **{key: round(scores[key], 4) for key in keys}},
     ]
-    for row in rows:
-        print(row)
     figures = {
         "rows": rows, "f1_ahead": round(rows[0]["f1"] - rows[1]["f1"], 4), "cpu_seconds": seconds, "bert_steps": steps,
         "sentences_per_step": BATCH, "bert_parameters": sum(p.numel() for p in model.parameters()),

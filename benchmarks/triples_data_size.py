@@ -10,16 +10,16 @@ benchmarks/results/triples_data_size.json and .png.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from results import FOLDER, write_results
+from results import FOLDER, rows_before, write_results
 from triples_ablation import KEYS, train
 
 mpl.use("agg")
+DATA = {"--train": "duie2", "--validation": "duie2"}
 SHARES = (0.25, 0.5, 1.0)
 
 
@@ -52,10 +52,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000, help="of each row, 16 sentences each")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/triples-data-size"))
     args = parser.parse_args()
-    path = FOLDER / "triples_data_size.json"
-    before = json.loads(path.read_text()) if path.is_file() else {}
     setting = {"steps": args.steps, "sentences_per_step": 16, "pre_trained_trunk": bool(args.init_from)}
-    rows = before["rows"] if {key: before.get(key) for key in setting} == setting else []
+    rows = rows_before("triples_data_size", setting)
     for share in [share for share in SHARES if share not in {row["share"] for row in rows}]:
         folder = args.output_dir / f"share-{share}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -66,9 +64,8 @@ def main() -> None:
         scores = {key: round(results[f"validation/{key}"], 4) for key in KEYS}
         counts = {key: results[key] for key in ("sentences", "triples", "predicates")}
         rows.append({"share": share, **counts, **scores})
-        print(rows[-1])
         write_results("triples_data_size", {**setting, "rows": rows})
-        plot(rows, path.with_suffix(".png"))
+        plot(rows, FOLDER / "triples_data_size.png")
 
 
 if __name__ == "__main__":

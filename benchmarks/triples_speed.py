@@ -3,16 +3,16 @@
     python benchmarks/triples_speed.py --validation DUIE2
 
 Batches of 32 sentences from the validation data: encoder, decoding of subjects, all their objects in one pass,
-decoding of objects, and for the published model the search for known triples; tokenising is left out. All models have
-the same precision and threads and take turns in one process; the best round of each counts, since a shared machine
-only ever makes a pass slower. The BERTs have random weights, so each decodes what the published model scored: all have
-the same subjects to look for objects of. Writes benchmarks/results/triples_speed.json.
+decoding of objects, and for the published model the search for memorised triples; tokenising is left out. All models
+have the same precision and threads and take turns in one process; the best round of each counts, since a shared
+machine only ever makes a pass slower. The BERTs have random weights, so each decodes what the published model scored:
+all have the same subjects to look for objects of. Writes benchmarks/results/triples_speed.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from bert_cascade import BertForTripleExtraction
 from results import REPOSITORY, write_results
+from timing import best_seconds
 from torch import Tensor
 
 from hf_kexue import DGCNNForTripleExtraction, DGCNNTokenizer, TriplePrior
@@ -27,6 +28,7 @@ from hf_kexue.data.triples.reading import read_triples
 from hf_kexue.dgcnn.decoding_dgcnn_triples import allowed_predicates, decode_objects, decode_subjects
 from hf_kexue.training.environment import fastest_precision
 
+DATA = {"--validation": "duie2"}
 BATCH = 32
 OURS = "DGCNN triples"
 PEERS = {"BERT, 4 layers, 128 wide": (4, 128), "BERT, 12 layers, 768 wide (BERT-base)": (12, 768)}
@@ -42,7 +44,7 @@ class Batch(NamedTuple):
 def batches(tokenizer: DGCNNTokenizer, model: DGCNNForTripleExtraction, texts: list[str]) -> list[Batch]:
     """Texts of like lengths together, as the pipeline does."""
     texts = sorted(texts, key=len)
-    prior = TriplePrior(tokenizer.triple_prior, len(model.schema)) if model.config.triple_prior else None
+    prior = TriplePrior(tokenizer.triple_prior or [], len(model.schema)) if model.config.triple_prior else None
     found = []
     for begin in range(0, len(texts), BATCH):
         rows = texts[begin : begin + BATCH]
@@ -61,8 +63,12 @@ def batches(tokenizer: DGCNNTokenizer, model: DGCNNForTripleExtraction, texts: l
 def extract(
     model: DGCNNForTripleExtraction, batch: Batch, scored: dict[str, Any] | None, known: TriplePrior | None = None
 ) -> dict[str, Any]:
-    """All that one batch costs. What is decoded is what `scored` holds, where it is given, else what was found; known
-    triples are looked up, where they are given.
+    """All that one batch costs.
+
+    Args:
+        model, batch: of this cascade.
+        scored: what is decoded; None: what the model itself scores.
+        known: memorised triples to look up, or None.
 
     Returns:
         `subjects` (B, L, 2T) and `objects` (N, L, 2C) probabilities, and `count`, the number of triples.
@@ -104,21 +110,19 @@ def main() -> None:
     tokenizer = DGCNNTokenizer.from_pretrained(args.model)
     data = batches(tokenizer, ours, texts[: args.batches * BATCH])
     finds_known = ours.config.known_triple_scores is not None
-    known = TriplePrior(tokenizer.triple_prior, len(ours.schema)) if finds_known else None
+    known = TriplePrior(tokenizer.triple_prior or [], len(ours.schema)) if finds_known else None
     models = {OURS: ours} | {
         name: BertForTripleExtraction(ours.config, *shape, 21128) for name, shape in PEERS.items()
     }
     models = {name: model.to(dtype).eval() for name, model in models.items()}
-    best = dict.fromkeys(models, float("inf"))
     with torch.inference_mode():
         scored = [extract(models[OURS], batch, None) for batch in data]
-        for number in range(args.rounds + 1):
-            for name, model in models.items():
-                started = time.perf_counter()
-                for batch, found in zip(data, scored):
-                    extract(model, batch, found, known if name == OURS else None)
-                if number:  # the first round warms up
-                    best[name] = min(best[name], time.perf_counter() - started)
+
+        def extract_all(name: str) -> None:
+            for batch, scores in zip(data, scored):
+                extract(models[name], batch, scores, known if name == OURS else None)
+
+        best = best_seconds({name: partial(extract_all, name) for name in models}, args.rounds)
     sentences = sum(len(batch.texts) for batch in data)
     rows = [
         {
@@ -129,8 +133,6 @@ def main() -> None:
         }
         for name, seconds in best.items()
     ]
-    for row in rows:
-        print(row)
     figures = {
         "precision": str(dtype).removeprefix("torch."), "threads": args.threads, "batch": BATCH,
         "sentences": sentences, "characters_per_sentence": round(sum(map(len, texts)) / len(texts), 1),

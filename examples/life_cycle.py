@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -68,9 +69,8 @@ def train_one(name: str, folder: Path) -> None:
         data.write_text("\n".join(lines) + "\n", encoding="utf-8")
     script, options = RUNS[name]
     options = [option.format(data=data) for option in [*COMMON, *options]]
-    sys.path.insert(0, str(TRAINING))
     sys.argv = [f"{script}.py", *options, "--output_dir", str(folder / name), "--push_to_hub", f"owner/{name}"]
-    __import__(script).main(sys.argv[1:])
+    runpy.run_path(str(TRAINING / f"{script}.py"), run_name="__main__")
 
 
 def train(names: list[str], folder: Path) -> None:

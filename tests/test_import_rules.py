@@ -21,6 +21,15 @@ FAMILIES = {"simple_diffusion", "dgcnn", "rsgan"}
 # The only folders that know families from outside; "" is the root of the package.
 APPLICATIONS = {"", "inference", "demo"}
 APPLICATION_FILES = {"training/overfit_triples.py"}
+# What a folder of the package may import beside itself: arrows run one way, from the command line down to the leaves.
+BELOW = {
+    **{leaf: set() for leaf in [*FAMILIES, "numerics", "metrics", "data"]},
+    "inference": {"data", "metrics", *FAMILIES},
+    "hub": {"inference"},
+    "training": {"inference", "hub", "data", "metrics", *FAMILIES},
+    "demo": {"inference", "data", *FAMILIES},
+    "cli": {"demo", "hub", "training", "inference", "data"},
+}
 EXPORTABLE = ("configuration_", "modeling_", "tokenization_", "scheduling_", "pipeline_")
 LEAVES = {"scheduling", "losses", "guidance", "features", "decoding"}
 # A file with the role on the left reaches no file with a role on the right, not even through a third one.
@@ -127,6 +136,23 @@ def test_a_family_imports_nothing_of_the_package_but_itself():
     of_families = [i for i in IMPORTS if folder_of(i.file) in FAMILIES and i.is_ours]
     broken = [str(i) for i in of_families if i.parts[:1] != (folder_of(i.file),)]
     refuse(broken, "A family imports its own files and libraries, nothing else of hf_kexue.")
+
+
+@pytest.mark.parametrize("folder", BELOW)
+def test_a_folder_imports_what_lies_below_it(folder):
+    """By path and not by name alone: `from .. import x` counts as x. Only the version stands at the root."""
+    broken = []
+    for i in IMPORTS:
+        if i.is_ours and folder_of(i.file) == folder:
+            targets = {i.parts[0]} if i.parts else {*i.names} - {"__version__"}
+            broken += [str(i) for target in sorted(targets - BELOW[folder] - {folder})]
+    refuse(broken, f"hf_kexue.{folder} imports itself and {sorted(BELOW[folder]) or 'nothing else of the package'}.")
+
+
+def test_the_table_of_kinds_imports_nothing_of_the_package():
+    """Commands look kinds up before anything heavy is loaded; rows name their functions as strings."""
+    mine = [i for i in IMPORTS if i.file == PACKAGE / "inference" / "kinds.py"]
+    refuse([str(i) for i in mine if i.is_ours or (i.at_top and i.top not in sys.stdlib_module_names)], "See above.")
 
 
 def test_only_applications_know_families():

@@ -25,9 +25,11 @@ from hf_kexue import DGCNNConfig, DGCNNForMaskedLM, DGCNNTokenizer
 from hf_kexue.data.texts.masked import NOT_NAMED, MaskingCollator, TextWindows
 from hf_kexue.data.texts.reading import hold_out, read_texts
 from hf_kexue.data.texts.word_vectors import word_matrix, words_in_texts
-from hf_kexue.training.arguments import RunArguments, option, parse_arguments
+from hf_kexue.training.arguments import TextArguments, option, parse_arguments
+from hf_kexue.training.fine_tuning import fit_steps_to_data
+from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun
-from hf_kexue.training.processes import finish
+from hf_kexue.training.processes import finish, mean_over_processes
 from hf_kexue.training.setup import run_manifest, start, training_loader
 from hf_kexue.training.sharding import keep_first_row, zero_first_row
 
@@ -36,7 +38,7 @@ logger = logging.getLogger("pretrain_dgcnn")
 
 
 @dataclass
-class Arguments(RunArguments):
+class Arguments(TextArguments):
     output_dir: str = option("outputs/dgcnn-pretrained", "Everything the run leaves: checkpoints, figures, the model.")
     preset: str = option("pretrain", "Name in training/presets or path of a YAML file.")
     # data
@@ -66,8 +68,8 @@ def build_tokenizer(args: Arguments, texts: list[str]) -> DGCNNTokenizer:
     """A tokenizer over the texts; with --word_vectors its words are those of the file that the texts hold."""
     words: dict[str, Any] = {"segmenter": args.segmenter if args.mixed_embedding else "none"}
     if args.word_vectors:
-        found = words_in_texts(args.word_vectors, texts)[: args.max_words]
-        words |= {"dictionary": found, "word_vocab": ["[PAD]", "[UNK]", *found]}
+        known = words_in_texts(args.word_vectors, texts)[: args.max_words]
+        words |= {"dictionary": known, "word_vocab": ["[PAD]", "[UNK]", *known]}
     return DGCNNTokenizer.from_texts(texts, min_count=args.min_count, max_words=args.max_words, **words)
 
 
@@ -78,11 +80,11 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer) -> DGCNNForMaskedLM:
         **{key: getattr(args, key) for key in SHAPE},
     )  # fmt: skip
     if args.word_vectors:
-        matrix = torch.from_numpy(word_matrix(args.word_vectors, tokenizer.word_vocab))
+        matrix = torch.from_numpy(word_matrix(args.word_vectors, tokenizer.word_vocab or []))
         config.update({"word_embedding_size": matrix.shape[1], "freeze_word_embeddings": True})
     model = DGCNNForMaskedLM(config)
     if args.word_vectors:
-        model.dgcnn.embeddings.words.weight.data.copy_(matrix)
+        model.get_parameter("dgcnn.embeddings.words.weight").data.copy_(matrix)
     return model
 
 
@@ -99,27 +101,26 @@ def validation_figures(model: DGCNNForMaskedLM, loader: DataLoader, accelerator:
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
-    # 1. Manifest
+    # 1. Data, network, manifest
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="pretrain*")
     output_dir, accelerator = Path(args.output_dir), start(args)
     if args.word_vectors and not args.mixed_embedding:
         raise ValueError("--word_vectors are of words, which --mixed_embedding False leaves out.")
-    found = list(dict.fromkeys(text for source in args.texts for text in read_texts(source)))
-    if not found:
+    all_texts = list(dict.fromkeys(text for source in args.texts for text in read_texts(source)))
+    if not all_texts:
         raise ValueError("--texts names no text: give files, folders or Hub ids.")
-    texts, held_out = hold_out(found, args.validation_share, args.seed)
+    texts, held_out = hold_out(all_texts, args.validation_share, args.seed)
     tokenizer = build_tokenizer(args, texts)
     model = build_model(args, tokenizer)
+    collator = MaskingCollator(tokenizer, args.mask_share)
+    dataset = TextWindows(texts, args.max_characters, args.seed)
+    loader = training_loader(args, dataset, collator, processes=accelerator.num_processes)
+    fit_steps_to_data(args, loader, accelerator.num_processes)
     manifest = run_manifest(
         args, accelerator, model, texts=len(texts), characters=sum(map(len, texts)), validation_texts=len(held_out)
     )
-    if args.dry_run:
-        return manifest
 
-    # 2. Data and validation
-    collator = MaskingCollator(tokenizer, args.mask_share)
-    dataset = TextWindows(texts, args.max_characters, args.seed)
-    loader = training_loader(args, dataset, collator, "pieces of text", processes=accelerator.num_processes)
+    # 2. Validation
     windows: Any = TextWindows(held_out, args.max_characters, args.seed) if held_out else None
     validation: Any = DataLoader(windows, args.train_batch_size, collate_fn=collator) if held_out else None
 
@@ -128,7 +129,16 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         return figures, 1 / figures["validation/perplexity"]
 
     # 3. Prepare and resume; optimizer, schedule and EMA are made there
-    run = TrainingRun(args, accelerator, model, loader, manifest, "dgcnn_pretraining", validate if held_out else None)
+    run = TrainingRun(
+        args,
+        accelerator,
+        model,
+        loader,
+        manifest,
+        "dgcnn_pretraining",
+        "pieces of text",
+        validate if held_out else None,
+    )
     characters = run.trained.get_input_embeddings().weight
     keep_first_row(characters)  # the reader drops characters to the zero vector of padding: it stays zero
 
@@ -136,17 +146,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     for batch in run.batches():
         with accelerator.accumulate(run.model):
             with accelerator.autocast():
-                loss = run.model(**batch).loss
-            accelerator.backward(loss)
-            norm = None
-            if accelerator.sync_gradients:
-                zero_first_row(characters)
-                norm = accelerator.clip_grad_norm_(run.model.parameters(), args.max_grad_norm)
-            run.optimizer.step()
-            if norm is not None and not run.optimizer.step_was_skipped:
-                run.lr_scheduler.step()
-            run.optimizer.zero_grad()
-        run.after_step(len(batch["input_ids"]), loss, norm)
+                loss = run.model(**batch).loss  # a mean over the masked characters of all processes
+            masked = None
+            if args.gradient_accumulation_steps > 1:
+                (masked,) = mean_over_processes(accelerator, [float((batch["labels"] != NOT_NAMED).sum())])
+            run.descend(loss, masked, lambda: zero_first_row(characters))
+        run.after_step(len(batch["input_ids"]))
+    if args.dry_run:
+        return run.estimate()
 
     # 5. Final evaluation
     figures: dict[str, float] = {}
@@ -158,7 +165,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     # 6. Save
     if accelerator.is_main_process:
-        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
+        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
         with run.averaged():
             run.network.save_pretrained(output_dir / "model")
         tokenizer.save_pretrained(output_dir / "model")
@@ -168,4 +175,4 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    script_main(main)

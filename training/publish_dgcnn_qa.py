@@ -4,83 +4,26 @@
     python benchmarks/reader_passages.py --data WEBQA_SAMPLE     # and the other benchmarks/reader_*.py
     python training/publish_dgcnn_qa.py --name dgcnn-qa-zh
 
-With `--validation DATA` the scores are those of the published model, measured now, in place of those that the last
-run left. `--runs` are the output folders of the training in their order; the last one's model is published. The first
-call gives the benchmarks a model to measure; without `--runs` the model stays as it is, and its card gets the tables
-of what they left in benchmarks/results. `data/NAME` in the card's commands stands for a folder with a data set; where
-it lay is nobody's business.
+`--runs` are the output folders of the training in their order; the last one's model is published. The first call gives
+the benchmarks a model to measure; without `--runs` the model stays as it is, and its card gets the tables of what they
+left in benchmarks/results. With `--validation DATA` the scores are those of the published model, measured now, in
+place of those that the last run left.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
-import train_dgcnn_qa
+import run_figures
 
 from hf_kexue import DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
 from hf_kexue.data.questions.reading import read_qa
 from hf_kexue.hub import export_repository
-from hf_kexue.hub.cards import write_cards
 from hf_kexue.hub.repository import store_as_float16
-
-HERE = Path(__file__).resolve().parent
-CARDS = HERE.parent / "model_cards"
-MEASURED = HERE.parent / "benchmarks" / "results"
-LARGEST = 25_000_000  # bytes of weights
-
-
-def model_place(folder: Path) -> str:
-    """Where a checkout has a model that a run began with or learned from: the folder of a run, or a published one."""
-    return f"outputs/{folder.parent.name}/model" if folder.name == "model" else f"model_cards/{folder.name}"
-
-
-def command(run: Path, results: dict[str, Any]) -> str:
-    """The command line of a run, with the places that it named told as they are in a checkout."""
-    arguments = results["arguments"]
-    processes = results.get("processes", 1)
-    launcher = ["accelerate", "launch"] if processes == 1 else ["torchrun", "--nproc_per_node", str(processes)]
-    script, *words = shlex.split(results["environment"]["command"])
-    option, told = "", []
-    for word in words:
-        if word.startswith("--"):
-            option = word.removeprefix("--")
-        elif option == "output_dir":
-            word = f"outputs/{run.name}"
-        elif option in ("init_from", "teacher"):
-            word = model_place(Path(arguments[option]))
-        elif option in ("train", "validation", "texts", "triples", "word_vectors"):
-            given = arguments[option] if isinstance(arguments[option], list) else [arguments[option]]
-            places = [Path(place) for place in given if place.startswith((".", "/"))]  # a Hub id stays as it is
-            if place := next((place for place in places if place.name == Path(word).name), None):
-                word = f"data/{place.parent.name}/{place.name}" if place.suffix else f"data/{place.name}"
-        told.append(word)
-    return shlex.join([*launcher, f"training/{script}", *told])
-
-
-def stage(run: Path) -> dict[str, Any]:
-    """What the card tells of one run."""
-    results = json.loads((run / "results.json").read_text())
-    share = results["arguments"]["cloze_share"]
-    made_up = "made of plain text" + (" and triples" if results["arguments"].get("triples") else "")
-    mixed = f"real questions, {share:.0%} of them {made_up}" if share else "real questions"
-    return {
-        "what": f"questions {made_up}" if share == 1 else mixed,
-        "command": command(run, results),
-        "questions_seen": results["questions_seen"],
-        "steps": results["steps"],
-        "minutes": round(results["seconds"] / 60),
-        "cpu_seconds": results["cpu_seconds"],
-        "cloze_share": share,
-        "max_characters": results["arguments"]["max_characters"],
-        "simplify": results["arguments"].get("simplify", False),
-    }
-
+from hf_kexue.inference.evaluation import evaluate_reader
 
 PASSAGES_KEYS = ("what", "accuracy", "standard_error", "f1", "right_where_best_is_wrong", "wrong_where_best_is_right")
 SHAPES = {  # benchmark: what its table says first, keys of its rows, their names where those do not speak
@@ -102,99 +45,74 @@ SHAPES = {  # benchmark: what its table says first, keys of its rows, their name
 }  # fmt: skip
 
 
-def with_benchmarks(found: dict[str, Any], folder: Path, model: str) -> dict[str, Any]:
+def stage(run: Path) -> dict[str, Any]:
+    """One run as a stage of the training."""
+    results = run_figures.run_results(run, "questions")
+    arguments, share = results["arguments"], results["arguments"]["cloze_share"]
+    synthetic = "made of plain text" + (" and triples" if arguments.get("triples") else "")
+    mixed = f"real questions, {share:.0%} of them {synthetic}" if share else "real questions"
+    return run_figures.stage_figures(run, results, f"questions {synthetic}" if share == 1 else mixed, "questions") | {
+        "cpu_seconds": results["cpu_seconds"],
+        "cloze_share": share,
+        "max_characters": arguments["max_characters"],
+        "simplify": arguments.get("simplify", False),
+    }
+
+
+def with_benchmarks(figures: dict[str, Any], folder: Path, model: str) -> dict[str, Any]:
     """Figures of a model's card with those of the benchmarks in a folder, where they are there and not of another."""
-    paths = {name: folder / f"{name}.json" for name in SHAPES}
-    measured = {name: json.loads(path.read_text()) for name, path in paths.items() if path.is_file()}
+    measured = run_figures.benchmark_results(folder, SHAPES)
     measured = {name: results for name, results in measured.items() if results.get("model", model) == model}
-    tables = found["tables"][:1]  # the scores of the model itself
+    tables = figures["tables"][:1]  # the scores of the model itself
     for name, results in measured.items():
         what, keys, names = SHAPES[name]
-        told = f"python benchmarks/{results['environment']['command']}"
-        rows = [[row[key] for key in keys] for row in results["rows"]]
-        tables.append({"columns": [what.format(**results), *names], "rows": rows, "command": told})
+        tables.append(run_figures.benchmark_table(results, keys, [what.format(**results), *names]))
     passages = measured.get("reader_passages")
     votes = passages and {row["vote"]: row["accuracy"] for row in passages["rows"]}
-    return found | {"passages": votes, "measured": measured, "tables": tables}
+    return figures | {"passages": votes, "measured": measured, "tables": tables}
 
 
 def figures(runs: list[Path], scores_now: dict[str, Any]) -> dict[str, Any]:
     """What the card quotes of the model itself; `scores_now` in place of the last run's where there are any."""
-    last = json.loads((runs[-1] / "results.json").read_text()) | scores_now
+    last = run_figures.run_results(runs[-1], "questions") | scores_now
     if "validation/f1" not in last:
         raise ValueError(f"{runs[-1]} has no scores: run its training with --validation.")
     stages = [stage(run) for run in runs]
-    environment, threads = last["environment"], last["environment"]["threads"]
     scores = {key: round(last[f"validation/{key}"], 2) for key in ("exact_match", "f1")}
-    versions = ", ".join(f"{name} {environment[name]}" for name in ("torch", "transformers", "accelerate"))
-    validation: dict[str, Any] = {
-        "columns": [f"CMRC 2018, validation: {last['validation_questions']} questions", "EM", "F1"],
-        "rows": [["this model", *scores.values()]],
-        "command": None,
-    }
-    dataset = {"dataset": "cmrc2018", "split": "validation"}
-    return {
+    counts = {
         "parameters": last["parameters"],
-        "parameters_without_embeddings": last["parameters_without_embeddings"],
+        "of them not in embeddings": last["parameters_without_embeddings"],
         "questions": last["questions"],
-        "training": [
-            {"what": "parameters", "value": last["parameters"]},
-            {"what": "of them not in embeddings", "value": last["parameters_without_embeddings"]},
-            {"what": "questions", "value": last["questions"]},
-            {"what": "passages", "value": last["texts"]},
-            {"what": "device", "value": environment["device"] + (f", threads: {threads}" if threads else "")},
-            {"what": "precision", "value": "float32" if last["precision"] == "no" else last["precision"]},
-            {"what": "minutes in training steps", "value": sum(row["minutes"] for row in stages)},
-            {"what": "seed", "value": last["arguments"]["seed"]},
-            {"what": "versions", "value": versions},
-        ],
+        "passages": last["texts"],
+    }
+    quoted = {"Exact match": scores["exact_match"], "F1": scores["f1"]}
+    columns = [f"CMRC 2018, validation: {last['validation_questions']} questions", "EM", "F1"]
+    return {
+        **{key: last[key] for key in ("parameters", "parameters_without_embeddings", "questions")},
+        "training": run_figures.training_rows(counts, last, sum(row["minutes"] for row in stages), "transformers"),
         "counted": "questions",
         "stages": stages,
         "validation": {**scores, "questions": last["validation_questions"]},
-        "evaluation": [
-            {"metric": "Exact match", "value": scores["exact_match"], **dataset},
-            {"metric": "F1", "value": scores["f1"], **dataset},
-        ],
-        "tables": [validation],
+        "evaluation": run_figures.evaluation_rows(quoted, "cmrc2018"),
+        "tables": [run_figures.table(columns, [["this model", *scores.values()]])],
     }
-
-
-def load(model_class: Any, folder: Path, half: bool = False) -> tuple[Any, bool]:
-    """The model of a run in float32, and whether its weights are to be stored as float16, because `half` says so or
-    to stay below 25 MB; then they are rounded to it already.
-
-    Raises:
-        ValueError: for a folder without weights, or with more than the project's own repository should hold.
-    """
-    if not list(folder.glob("*.safetensors")):
-        raise ValueError(f"{folder} holds no weights; the run has to come to its end before it is published.")
-    model = model_class.from_pretrained(folder, dtype=torch.float32)
-    numbers = sum(tensor.numel() for tensor in model.state_dict().values())
-    if 2 * numbers > LARGEST:
-        raise ValueError(
-            f"{folder} holds {2 * numbers / 1e6:.1f} MB of weights, as float16; at most {LARGEST / 1e6:.0f} MB are "
-            "published. Train with fewer words (--max_words) or a smaller --hidden_size."
-        )
-    half = half or 4 * numbers > LARGEST
-    return (model.half().float() if half else model), half
 
 
 def scores_of(reader: ReadingComprehensionPipeline, validation: str | None) -> dict[str, Any]:
     """What `results.json` of a run with --validation holds, of a reader as it is; nothing without questions."""
     if not validation:
         return {}
-    examples = [example for example in read_qa(validation, "validation") if any(example.answers)]
-    scores = train_dgcnn_qa.score(reader, examples)
+    scores = evaluate_reader(reader, read_qa(validation, "validation"), scorer="cmrc2018")
     return {f"validation/{key}": scores[key] for key in ("exact_match", "f1")} | {
-        "validation_questions": len(examples)
+        "validation_questions": scores["questions"]
     }
 
 
 def publish(
     name: str,
     runs: list[Path],
-    measured: Path = MEASURED,
-    cards: Path = CARDS,
+    measured: Path = run_figures.MEASURED,
+    cards: Path = run_figures.CARDS,
     validation: str | None = None,
     half: bool = False,
     max_answer_len: float | None = None,
@@ -217,26 +135,23 @@ def publish(
         ValueError: no text for the card, no weights or more than 25 MB, a last run without scores, no runs and no
             published model; nothing has been written then.
     """
-    folder, results = cards / name, cards / "results" / f"{name}.json"
-    if not (text := cards / "texts" / f"{name}.yaml").is_file():
-        raise ValueError(f"There is no {text}: write what the card of {name} says first.")
-    if runs:
-        saved = runs[-1] / "model"
-        model, half = load(DGCNNForQuestionAnswering, saved, half)
-        if max_answer_len is not None:
-            model.config.update({"max_answer_len": max_answer_len})
-        reader = ReadingComprehensionPipeline(model=model, tokenizer=DGCNNTokenizer.from_pretrained(saved))
-        found = with_benchmarks(figures(runs, scores_of(reader, validation)), measured, name)
-        shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
-        export_repository(reader, folder)
-        if half:
-            store_as_float16(folder)
-    elif results.is_file():
-        found = with_benchmarks(json.loads(results.read_text(encoding="utf-8")), measured, name)
-    else:
-        raise ValueError(f"{name} is not published yet: give its --runs.")
-    results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(*write_cards(cards), sep="\n")
+    folder = cards / name
+    run_figures.require_text(cards, name)
+    if not runs:
+        before = run_figures.published_figures(cards, name)
+        run_figures.write_card(cards, name, with_benchmarks(before, measured, name))
+        return folder
+    saved = runs[-1] / "model"
+    model, half = run_figures.load_model(DGCNNForQuestionAnswering, saved, half)
+    if max_answer_len is not None:
+        model.config.update({"max_answer_len": max_answer_len})
+    reader = ReadingComprehensionPipeline(model=model, tokenizer=DGCNNTokenizer.from_pretrained(saved))
+    card = with_benchmarks(figures(runs, scores_of(reader, validation)), measured, name)
+    shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
+    export_repository(reader, folder, with_code=False)
+    if half:
+        store_as_float16(folder)
+    run_figures.write_card(cards, name, card)
     return folder
 
 

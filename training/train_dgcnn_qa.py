@@ -7,8 +7,8 @@ Data      SQuAD form or {question, passages: [{passage, answer}]}: files, a fold
 Command   accelerate launch training/train_dgcnn_qa.py --train DATA --validation DATA
           (again resumes; training/README.md has the commands, hours and scores of the published model)
 Traps     From scratch the tagging loss (2018, 2019) answers nothing for the first epochs: all scores fall to zero
-          before they rise. Start from questions made of plain text (--cloze_share 1, then --init_from). EMA weights
-          are what is evaluated and saved.
+          before they rise. Start from synthetic questions of plain text (--cloze_share 1, then --init_from). EMA
+          weights are what is evaluated and saved.
 """
 
 from __future__ import annotations
@@ -22,51 +22,36 @@ from typing import Any
 import torch
 
 from hf_kexue import DGCNNConfig, DGCNNForQuestionAnswering, DGCNNTokenizer, ReadingComprehensionPipeline
-from hf_kexue.data.questions.clauses import ClauseQuestions
-from hf_kexue.data.questions.cloze import ClozeQuestions
-from hf_kexue.data.questions.from_triples import TripleQuestions
-from hf_kexue.data.questions.mixed import MixedQuestions
-from hf_kexue.data.questions.reading import QAExample, read_qa
+from hf_kexue.data.questions.reading import QAExample
 from hf_kexue.data.questions.samples import ReadingCollator, ReadingDataset
 from hf_kexue.data.texts.reading import read_texts
 from hf_kexue.data.texts.word_vectors import word_matrix, words_in_texts
-from hf_kexue.data.triples.reading import TripleExample, read_triples
+from hf_kexue.data.triples.reading import read_triples
 from hf_kexue.dgcnn.distillation_dgcnn import distillation_loss, project_embeddings
 from hf_kexue.dgcnn.simplified_dgcnn import simplified
-from hf_kexue.metrics import cmrc2018_scores
-from hf_kexue.training.arguments import RunArguments, option, parse_arguments
+from hf_kexue.inference.evaluation import evaluate_reader
+from hf_kexue.training.arguments import TextArguments, option, parse_arguments
+from hf_kexue.training.fine_tuning import check_width, fit_steps_to_data, follow_donor, log_fresh_weights
+from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish
 from hf_kexue.training.publishing import PublishingArguments, push_to_hub
-from hf_kexue.training.setup import check_width, length_multiple, run_manifest, start, training_loader
+from hf_kexue.training.question_data import (
+    QuestionArguments,
+    synthetic_questions,
+    training_questions,
+    validation_questions,
+)
+from hf_kexue.training.setup import length_multiple, run_manifest, start, training_loader
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_qa")
 
 
 @dataclass
-class Arguments(PublishingArguments, RunArguments):
+class Arguments(PublishingArguments, QuestionArguments, TextArguments):
     output_dir: str = option("outputs/dgcnn-qa", "Everything the run leaves: checkpoints, figures, the model.")
     preset: str = option("reader", "Name in training/presets or path of a YAML file.")
-    # data
-    train: list[str] = option([], "Files, folders or Hub ids with training questions; their split is 'train'.")
-    simplify: bool = option(False, "Read traditional characters of --train as simplified ones (with opencc).")
-    validation: str | None = option(None, "File, folder or Hub id with validation questions.")
-    validation_split: str = option("validation", "Its split.")
-    validation_questions: int = option(800, "Questions scored while it trains; at the end all are.")
-    texts: list[str] = option([], "Plain text for made-up questions; default: the training passages.")
-    cloze_share: float = option(0.0, "Share of questions made up from plain text or triples; 1 is pre-training.")
-    clauses: float = option(0.0, "Share of those made up from plain text that ask for whole clauses.")
-    triples: list[str] = option([], "Sentences with triples, for made-up questions that know what they ask for.")
-    triple_share: float = option(0.3, "Share of the made-up questions that come from --triples.")
-    skip_broken: bool = option(False, "Leave broken records of --train out, with a warning, in place of an error.")
-    max_characters: int = option(256, "Training passages are cut to this many.")
-    without_answer: float = option(0.1, "Share of cuts made anywhere, answer or not.")
-    keep_unanswerable: bool = option(False, "Train on questions without an answer too.")
-    concatenate: float = option(0.0, "Share of passages joined with another question's passage.")
-    drop_labels: float = option(0.0, "Chance of one of several occurrences to lose its label.")
-    all_occurrences: bool = option(False, "Label every occurrence of the answer, as the articles do.")
-    zero_ids: float = option(0.05, "Share of ids set to zero.")
     # tokenizer
     segmenter: str = option("rjieba", "'rjieba', 'jieba' or 'none'.")
     min_count: int = option(2, "Rarer characters are unknown.")
@@ -84,9 +69,11 @@ class Arguments(PublishingArguments, RunArguments):
     mixed_embedding: bool = option(True, "Words beside characters.")
     match_features: bool = option(False, "The eight features of 2018.")
     position_embedding: str = option("none", "'none' or 'sinusoidal'.")
-    second_dilations: list[int] = option([], "Of the blocks after a second look at the question; empty: none.")
-    num_attention_heads: int = option(0, "Of the second look; 0: one.")
-    conditional_end: bool = option(False, "The end hears the start, with --output span.")
+    second_dilations: list[int] = option(
+        [], "Of the blocks after a second cross-attention to the question; empty: none."
+    )
+    num_attention_heads: int = option(0, "Of the second cross-attention; 0: one.")
+    conditional_end: bool = option(False, "The end is conditioned on the start, with --output span.")
     pointer_hidden_size: int = option(0, "Layer under the scores; 0: none.")
     gate_dropout: float = option(0.1, "On the gates.")
     gate_noise: float = option(0.0, "On the gates, as in 2018.")
@@ -108,6 +95,7 @@ SHAPE = (
     "position_embedding", "pointer_hidden_size", "gate_dropout", "gate_noise", "hidden_dropout", "feature_dropout",
     "max_answer_len", "output", "loss", "initializer_range",
 )  # fmt: skip
+FOLLOWED = (*SHAPE[: SHAPE.index("gate_dropout")], "output")  # what decides which weights there are
 
 
 def build_tokenizer(args: Arguments, texts: list[str]) -> DGCNNTokenizer:
@@ -117,8 +105,8 @@ def build_tokenizer(args: Arguments, texts: list[str]) -> DGCNNTokenizer:
     words: dict[str, Any] = {"segmenter": args.segmenter if args.mixed_embedding else "none"}
     words["max_words"] = args.max_words if args.mixed_embedding else 0
     if args.word_vectors:
-        found = words_in_texts(args.word_vectors, texts)[: args.max_words]
-        words |= {"dictionary": found, "word_vocab": ["[PAD]", "[UNK]", *found]}
+        known = words_in_texts(args.word_vectors, texts)[: args.max_words]
+        words |= {"dictionary": known, "word_vocab": ["[PAD]", "[UNK]", *known]}
     return DGCNNTokenizer.from_texts(texts, min_count=args.min_count, match_features=args.match_features, **words)
 
 
@@ -129,19 +117,21 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer) -> DGCNNForQuestionA
         num_match_features=8 if args.match_features else 0, **{key: getattr(args, key) for key in SHAPE},
     )  # fmt: skip
     if args.init_from:
-        donor = DGCNNConfig.from_pretrained(args.init_from)
+        donor: Any = DGCNNConfig.from_pretrained(args.init_from)
         check_width(args, donor)
         config.update({key: getattr(donor, key) for key in ("word_embedding_size", "freeze_word_embeddings")})
         # Published weights may be stored as float16; they are trained in float32.
-        return DGCNNForQuestionAnswering.from_pretrained(
-            args.init_from, config=config, ignore_mismatched_sizes=True, dtype=torch.float32
+        model, report = DGCNNForQuestionAnswering.from_pretrained(
+            args.init_from, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, output_loading_info=True
         )
+        log_fresh_weights(args, report)
+        return model
     if not args.word_vectors:
         return DGCNNForQuestionAnswering(config)
-    matrix = torch.from_numpy(word_matrix(args.word_vectors, tokenizer.word_vocab))
+    matrix = torch.from_numpy(word_matrix(args.word_vectors, tokenizer.word_vocab or []))
     config.update({"word_embedding_size": matrix.shape[1], "freeze_word_embeddings": True})
     model = DGCNNForQuestionAnswering(config)
-    model.dgcnn.embeddings.words.weight.data.copy_(matrix)
+    model.get_parameter("dgcnn.embeddings.words.weight").data.copy_(matrix)
     return model
 
 
@@ -152,8 +142,8 @@ def build_teacher(args: Arguments, tokenizer: DGCNNTokenizer, model: DGCNNForQue
     if not args.teacher:
         return None
     teacher = DGCNNForQuestionAnswering.from_pretrained(args.teacher, dtype=torch.float32).eval().requires_grad_(False)
-    of_teacher = DGCNNTokenizer.from_pretrained(args.teacher)
-    if (of_teacher.get_vocab(), of_teacher.word_vocab) != (tokenizer.get_vocab(), tokenizer.word_vocab):
+    its_tokenizer = DGCNNTokenizer.from_pretrained(args.teacher)
+    if (its_tokenizer.get_vocab(), its_tokenizer.word_vocab) != (tokenizer.get_vocab(), tokenizer.word_vocab):
         raise ValueError(
             f"--teacher {args.teacher} reads other characters or words than --init_from {args.init_from}."
         )
@@ -163,37 +153,6 @@ def build_teacher(args: Arguments, tokenizer: DGCNNTokenizer, model: DGCNNForQue
         share = project_embeddings(model, teacher)
         logger.info("embeddings of %s: %.1f%% of their squared length kept", args.teacher, 100 * share)
     return teacher
-
-
-def training_questions(args: Arguments) -> list[QAExample]:
-    """All files of --train; unanswerable ones only where asked for."""
-    on_error: Any = "skip" if args.skip_broken else "raise"
-    examples = [example for source in args.train for example in read_qa(source, "train", on_error=on_error)]
-    if not examples:
-        raise ValueError("--train names no question: give files, folders or Hub ids.")
-    examples = [example for example in examples if args.keep_unanswerable or any(example.answers)]
-    if args.simplify:
-        examples = [example.with_texts(simplified) for example in examples]
-    if not examples:
-        raise ValueError("no question of --train has an answer: --keep_unanswerable True trains on such ones too.")
-    return examples
-
-
-def made_up_questions(
-    args: Arguments, texts: list[str], triples: list[TripleExample], tokenizer: DGCNNTokenizer
-) -> MixedQuestions | None:
-    """The source of the questions of --cloze_share; None without."""
-    if not args.cloze_share:
-        return None
-    sources: list[tuple[Any, float]] = []
-    from_text = 1 - args.triple_share * bool(triples)
-    if from_text * (1 - args.clauses):
-        sources.append((ClozeQuestions(texts, tokenizer.segment), from_text * (1 - args.clauses)))
-    if from_text * args.clauses:
-        sources.append((ClauseQuestions(texts, tokenizer.segment), from_text * args.clauses))
-    if triples:
-        sources.append((TripleQuestions(triples), args.triple_share))
-    return MixedQuestions(*zip(*sources))
 
 
 def twice(batch: dict[str, Any]) -> dict[str, Any]:
@@ -211,68 +170,53 @@ def consistency(output: Any) -> torch.Tensor:
     return sum(divergences[1:], divergences[0])
 
 
-def validation_questions(args: Arguments) -> list[QAExample]:
-    """Those of --validation that have an answer: the others have no score."""
-    if not args.validation:
-        return []
-    examples = [example for example in read_qa(args.validation, split=args.validation_split) if any(example.answers)]
-    if not examples:
-        raise ValueError(f"no question of --validation {args.validation} has an answer to score.")
-    return examples
-
-
-def predict(
-    pipeline: ReadingComprehensionPipeline, examples: list[QAExample], batch_size: int = 32
-) -> dict[str, dict[str, Any]]:
-    """The best answer to each question, over all its passages."""
-    answers = pipeline(
-        question=[example.question for example in examples],
-        passages=[example.passages for example in examples],
-        batch_size=batch_size,
-    )
-    return {example.id: answer for example, answer in zip(examples, answers)}
-
-
 def score(pipeline: ReadingComprehensionPipeline, examples: list[QAExample]) -> dict[str, float]:
     """Exact match and F1 of CMRC 2018 in percent, over all references of all passages."""
-    predictions = {key: answer["answer"] for key, answer in predict(pipeline, examples).items()}
-    references = {e.id: [answer for answers in e.answers for answer in answers] for e in examples}
-    return cmrc2018_scores(predictions, references)
+    return evaluate_reader(pipeline, examples, "cmrc2018")
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
-    # 1. Manifest
+    # 1. Data, network, manifest
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="reader*")
     output_dir, accelerator = Path(args.output_dir), start(args)
     if args.word_vectors and (args.init_from or args.teacher or not args.mixed_embedding):
         raise ValueError(
             "--word_vectors need --mixed_embedding True, and no --init_from or --teacher, which bring their own."
         )
-    examples = training_questions(args)
+    examples = training_questions(args, simplified)
     held_out = validation_questions(args)
     few = held_out[:: max(1, len(held_out) // max(args.validation_questions, 1))]
     passages = list(dict.fromkeys(passage for example in examples for passage in example.passages))
     texts = [text for source in args.texts for text in read_texts(source)] or passages
     triples = [example for source in args.triples for example in read_triples(source, split="train")]
     known = dict.fromkeys([*passages, *texts, *(example.text for example in triples)])
+    donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
+    continues = donor is not None and "DGCNNForQuestionAnswering" in (donor.architectures or [])
+    if continues:
+        follow_donor(args, donor, FOLLOWED)
+        if "match_features" not in args.explicit:
+            args.match_features = donor.num_match_features > 0
     tokenizer = build_tokenizer(args, list(known) + [e.question for e in examples])
     model = build_model(args, tokenizer)
     teacher = build_teacher(args, tokenizer, model)
-    manifest = run_manifest(
-        args, accelerator, model, questions=len(examples), texts=len(texts), validation_questions=len(held_out)
-    )
-    if args.dry_run:
-        return manifest
-
-    # 2. Data and validation
-    source = made_up_questions(args, texts, triples, tokenizer)
+    source = synthetic_questions(args, texts, triples, tokenizer.segment)
     dataset = ReadingDataset(
         examples, args.max_characters, args.seed, args.without_answer, args.concatenate, args.drop_labels,
         args.all_occurrences, source, args.cloze_share,
     )  # fmt: skip
     collator = ReadingCollator(tokenizer, args.zero_ids, multiple_of=length_multiple())
-    loader = training_loader(args, dataset, collator, "questions", processes=accelerator.num_processes)
+    loader = training_loader(args, dataset, collator, processes=accelerator.num_processes)
+    fit_steps_to_data(args, loader, accelerator.num_processes, fine_tuning=continues)
+    if continues and all(any(example.answers) for example in examples):
+        logger.warning(
+            "All questions have an answer: the reader forgets to say that there is none. Add questions without one "
+            "and --keep_unanswerable True where that matters."
+        )
+    manifest = run_manifest(
+        args, accelerator, model, questions=len(examples), texts=len(texts), validation_questions=len(held_out)
+    )
 
+    # 2. Validation
     def validate(questions: list[QAExample]) -> dict[str, float]:
         scores = score(pipeline, questions)
         return {f"validation/{key}": scores[key] for key in ("exact_match", "f1")}
@@ -282,7 +226,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         return figures, sum(figures.values()) / 2
 
     # 3. Prepare and resume; optimizer, schedule and EMA are made there
-    run = TrainingRun(args, accelerator, model, loader, manifest, "dgcnn_qa", validate_few if few else None)
+    run = TrainingRun(
+        args, accelerator, model, loader, manifest, "dgcnn_qa", "questions", validate_few if few else None,
+        first_score=donor is not None,
+    )  # fmt: skip
     pipeline = ReadingComprehensionPipeline(model=run.network, tokenizer=tokenizer)
 
     # 4. The loop
@@ -290,24 +237,19 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     for batch in run.batches():
         with accelerator.accumulate(run.model):
             with accelerator.autocast():
-                given = twice(batch) if args.r_drop else batch
-                output = run.model(**given)
+                inputs = twice(batch) if args.r_drop else batch
+                output = run.model(**inputs)
                 loss = output.loss
                 if teacher is not None:
                     with torch.no_grad():
-                        taught = teacher(**given)
-                    loss = (1 - args.distillation) * loss + args.distillation * distillation_loss(output, taught)
+                        soft = teacher(**inputs)
+                    loss = (1 - args.distillation) * loss + args.distillation * distillation_loss(output, soft)
                 if args.r_drop:
                     loss = loss + args.r_drop * consistency(output)
-            accelerator.backward(loss)
-            norm = None
-            if accelerator.sync_gradients:
-                norm = accelerator.clip_grad_norm_(run.model.parameters(), args.max_grad_norm)
-            run.optimizer.step()
-            if norm is not None and not run.optimizer.step_was_skipped:
-                run.lr_scheduler.step()
-            run.optimizer.zero_grad()
-        run.after_step(len(batch["input_ids"]), loss, norm)
+            run.descend(loss)
+        run.after_step(len(batch["input_ids"]))
+    if args.dry_run:
+        return run.estimate()
 
     # 5. Save, then the final evaluation: whoever runs out of time in it keeps the model
     if accelerator.is_main_process:
@@ -324,7 +266,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     results = manifest | {"questions_seen": run.state.samples, **run.costs(), **figures}
 
     if accelerator.is_main_process:
-        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
+        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
         with run.averaged():
             push_to_hub(args, pipeline, results)
     finish(accelerator)
@@ -332,4 +274,4 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    script_main(main)

@@ -36,19 +36,27 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
     triple_candidates,
     triple_figures,
 )
-from hf_kexue.metrics import triple_scores
-from hf_kexue.training.arguments import RunArguments, option, parse_arguments
+from hf_kexue.inference.evaluation import evaluate_triples
+from hf_kexue.training.arguments import TextArguments, option, parse_arguments
+from hf_kexue.training.fine_tuning import (
+    check_width,
+    fit_steps_to_data,
+    follow_donor,
+    init_prior_columns,
+    log_fresh_weights,
+)
+from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish
 from hf_kexue.training.publishing import PublishingArguments, push_to_hub
-from hf_kexue.training.setup import check_width, length_multiple, run_manifest, start, training_loader
+from hf_kexue.training.setup import length_multiple, run_manifest, start, training_loader
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_triples")
 
 
 @dataclass
-class Arguments(PublishingArguments, RunArguments):
+class Arguments(PublishingArguments, TextArguments):
     output_dir: str = option("outputs/dgcnn-triples", "Everything the run leaves: checkpoints, figures, the model.")
     preset: str = option("triples", "Name in training/presets or path of a YAML file.")
     # data
@@ -96,6 +104,7 @@ SHAPE = (
     "subject_encoder", "typed_subjects", "predicate_gate", "character_gate", "subject_power", "object_power",
     "gate_dropout", "hidden_dropout", "initializer_range",
 )  # fmt: skip
+FOLLOWED = SHAPE[: SHAPE.index("subject_power")]  # what decides which weights there are
 
 
 def training_examples(args: Arguments) -> list[TripleExample]:
@@ -120,10 +129,19 @@ def with_inverses(args: Arguments, examples: list[TripleExample]) -> list[Triple
 def build_tokenizer(
     args: Arguments, examples: Sequence[TripleExample], schema: list[dict[str, Any]]
 ) -> DGCNNTokenizer:
-    """That of --init_from, or a new one over the sentences; it keeps the known triples."""
-    uses_known = args.prior or args.find_known
-    known: dict[str, Any] = {"triple_prior": known_triples(examples, schema) if uses_known else None}
+    """That of --init_from, or a new one over the sentences; it keeps their triples for --prior and --find_known.
+
+    Known triples of a donor are left out: they number the predicates of its schema.
+    """
+    known: dict[str, Any] = {"triple_prior": []}
+    if args.prior or args.find_known:
+        known["triple_prior"] = known_triples(examples, schema)
     if args.init_from:
+        if donated := DGCNNTokenizer.from_pretrained(args.init_from).triple_prior_size:
+            use = (
+                "those of --train take their place" if known["triple_prior"] else "--prior True takes those of --train"
+            )
+            logger.info("The %d known triples of %s belong to its schema: %s.", donated, args.init_from, use)
         return DGCNNTokenizer.from_pretrained(args.init_from, match_features=False, **known)
     return DGCNNTokenizer.from_texts(
         [example.text for example in examples], min_count=args.min_count,
@@ -144,22 +162,13 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer, schema: list[dict[st
     check_width(args, donor)
     config.update({key: getattr(donor, key) for key in ("word_embedding_size", "freeze_word_embeddings")})
     # Published weights may be stored as float16; they are trained in float32.
-    model = DGCNNForTripleExtraction.from_pretrained(
-        args.init_from, config=config, ignore_mismatched_sizes=True, dtype=torch.float32
+    model, report = DGCNNForTripleExtraction.from_pretrained(
+        args.init_from, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, output_loading_info=True
     )
-    if args.prior and donor.triple_schema and not donor.triple_prior:
-        hear_prior(model, DGCNNForTripleExtraction.from_pretrained(args.init_from))
+    log_fresh_weights(args, report)
+    if donor.triple_schema and (args.prior or donor.triple_prior):
+        init_prior_columns(model, DGCNNForTripleExtraction.from_pretrained(args.init_from, dtype=torch.float32))
     return model
-
-
-@torch.no_grad()
-def hear_prior(model: DGCNNForTripleExtraction, donor: DGCNNForTripleExtraction) -> None:
-    """What a donor without a prior knows, beside a prior that counts nothing yet."""
-    for name in ("subject_hidden", "object_hidden"):
-        layer, old = getattr(model.head, name), getattr(donor.head, name)
-        layer.weight.zero_()
-        layer.weight[:, : old.in_channels] = old.weight
-        layer.bias.copy_(old.bias)
 
 
 def gold(examples: Sequence[TripleExample]) -> list[list[Triple]]:
@@ -169,40 +178,30 @@ def gold(examples: Sequence[TripleExample]) -> list[list[Triple]]:
 
 def final_figures(pipeline: Any, examples: Sequence[TripleExample], batch_size: int = 32) -> dict[str, Any]:
     """Scores of DuIE 1.0 in [0, 1] of what the pipeline extracts, and the same by predicate."""
-    found = pipeline([example.text for example in examples], batch_size=batch_size)
-    predictions = [
-        (example.text, [(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in triples])
-        for example, triples in zip(examples, found)
-    ]
-    references = list(zip((example.text for example in examples), gold(examples)))
-    scores = triple_scores(predictions, references, per_predicate=True)
+    scores = evaluate_triples(pipeline, examples, batch_size)
     return {f"validation/{key}": scores[key] for key in ("precision", "recall", "f1", "per_predicate")}
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
-    # 1. Manifest
+    # 1. Data, network, manifest
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="triples*")
     output_dir, accelerator = Path(args.output_dir), start(args)
     examples = training_examples(args)
     schema = read_schema(args.schema) if args.schema else build_schema(examples)
-    for sentence in check_schema(schema, examples):
-        logger.warning(sentence)
+    for message in check_schema(schema, examples):
+        logger.warning(message)
     held_out = read_triples(args.validation, split=args.validation_split) if args.validation else []
     held_out = with_inverses(args, held_out)
     few = held_out[:: max(1, len(held_out) // max(args.validation_sentences, 1))]
+    donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
+    continues = donor is not None and "DGCNNForTripleExtraction" in (donor.architectures or [])
+    if continues:
+        follow_donor(args, donor, FOLLOWED)
     tokenizer = build_tokenizer(args, examples, schema)
     model = build_model(args, tokenizer, schema)
     prior = TriplePrior(tokenizer.triple_prior, len(schema)) if tokenizer.triple_prior else None
     if args.find_known and prior is not None:
         model.config.known_triple_scores = known_triple_scores(examples, schema, prior)
-    manifest = run_manifest(
-        args, accelerator, model, sentences=len(examples), predicates=len(schema),
-        triples=sum(len(example.triples) for example in examples), validation_sentences=len(held_out),
-    )  # fmt: skip
-    if args.dry_run:
-        return manifest
-
-    # 2. Data and validation
     dataset = TripleDataset(examples, schema, args.seed, swap_mentions=args.swap_mentions)
     collator = TripleCollator(
         tokenizer, schema, model.subject_types, sampling=args.sampling, negatives=args.negatives,
@@ -211,8 +210,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         seed=args.seed, multiple_of=length_multiple(),
     )  # fmt: skip
     lengths = [len(example.text) for example in examples]
-    loader = training_loader(args, dataset, collator, "sentences", lengths, accelerator.num_processes)
+    loader = training_loader(args, dataset, collator, lengths, accelerator.num_processes)
+    fit_steps_to_data(args, loader, accelerator.num_processes, fine_tuning=continues)
+    manifest = run_manifest(
+        args, accelerator, model, sentences=len(examples), predicates=len(schema),
+        triples=sum(len(example.triples) for example in examples), validation_sentences=len(held_out),
+    )  # fmt: skip
 
+    # 2. Validation
     def candidates(sentences: list[TripleExample]) -> list[Candidate]:
         texts = [example.text for example in sentences]
         return triple_candidates(run.network, tokenizer, texts, prior=prior, max_length=args.max_characters)
@@ -223,22 +228,20 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         return {f"validation/{key}": value for key, value in scores.items()}, scores["f1"]
 
     # 3. Prepare and resume; optimizer, schedule and EMA are made there
-    run = TrainingRun(args, accelerator, model, loader, manifest, "dgcnn_triples", validate if few else None)
+    run = TrainingRun(
+        args, accelerator, model, loader, manifest, "dgcnn_triples", "sentences", validate if few else None,
+        first_score=continues,
+    )  # fmt: skip
 
     # 4. The loop
     for batch in run.batches():
         with accelerator.accumulate(run.model):
             with accelerator.autocast():
                 loss = run.model(**batch).loss
-            accelerator.backward(loss)
-            norm = None
-            if accelerator.sync_gradients:
-                norm = accelerator.clip_grad_norm_(run.model.parameters(), args.max_grad_norm)
-            run.optimizer.step()
-            if norm is not None and not run.optimizer.step_was_skipped:
-                run.lr_scheduler.step()
-            run.optimizer.zero_grad()
-        run.after_step(len(batch["input_ids"]), loss, norm)
+            run.descend(loss)
+        run.after_step(len(batch["input_ids"]))
+    if args.dry_run:
+        return run.estimate()
 
     # 5. Save, then the final evaluation: whoever runs out of time in it keeps the model
     def save() -> None:
@@ -252,17 +255,17 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     if held_out:
         with run.averaged():
-            found, begin = candidates(held_out), list(DGCNNConfig().triple_thresholds)
-            search = ThresholdSearch(found, gold(held_out))
+            scored, begin = candidates(held_out), list(DGCNNConfig().triple_thresholds)
+            search = ThresholdSearch(scored, gold(held_out))
             run.network.config.triple_thresholds = search.best(begin)
-            whole = args.max_characters  # sentences are read as they were learned
+            longest = args.max_characters  # sentences are read as they were learned
             pipeline = TripleExtractionPipeline(
-                model=run.network, tokenizer=tokenizer, max_seq_len=whole, split_above=whole
+                model=run.network, tokenizer=tokenizer, max_seq_len=longest, split_above=longest
             )
             figures = final_figures(pipeline, held_out)
-        crossed = triple_figures(*crossed_counts(found, gold(held_out), begin))
-        if tokenizer.triple_prior:
-            figures["validation/known_share"] = known_share(held_out, tokenizer.triple_prior, schema)
+        crossed = triple_figures(*crossed_counts(scored, gold(held_out), begin))
+        if tokenizer.triple_prior_size:
+            figures["validation/known_share"] = known_share(held_out, list[Any](tokenizer.triple_prior or []), schema)
         figures["validation/f1_of_default_thresholds"] = search.scores(begin)["f1"]
         figures["validation/f1_of_crossed_thresholds"] = crossed["f1"]
         numbers = {key: value for key, value in figures.items() if isinstance(value, float)}
@@ -273,7 +276,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     # 6. Once more, with the thresholds
     if accelerator.is_main_process:
-        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
+        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
         save()
         with run.averaged():
             push_to_hub(args, TripleExtractionPipeline(model=run.network, tokenizer=tokenizer), results)
@@ -282,4 +285,4 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    script_main(main)

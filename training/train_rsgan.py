@@ -19,14 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from hf_kexue import RSGANDiscriminator, RSGANGenerator, RSGANPipeline
-from hf_kexue.data.images import ImageDataset, ImageSource, image_loader, load_images
+from hf_kexue.data.images import ImageSource
+from hf_kexue.inference.drawing import draw_in_batches
+from hf_kexue.inference.evaluation import class_mix, photographs, picture_distance, picture_features
 from hf_kexue.inference.grids import image_grid
-from hf_kexue.metrics import efficientnet_lite0_features, extract_features, kernel_distance
 from hf_kexue.rsgan.augmentation_rsgan import diff_augment
 from hf_kexue.rsgan.batch_statistics_rsgan import estimate_batch_statistics
 from hf_kexue.rsgan.collapse_rsgan import CollapseGuard
@@ -39,6 +40,8 @@ from hf_kexue.rsgan.gradient_penalties_rsgan import (
 from hf_kexue.rsgan.losses_rsgan import annealed, relativistic_loss
 from hf_kexue.training.adversarial import AdversarialArguments, AdversarialRun
 from hf_kexue.training.arguments import option, parse_arguments
+from hf_kexue.training.image_data import ImageArguments, open_images, sheet_labels, training_images
+from hf_kexue.training.interruption import script_main
 from hf_kexue.training.processes import finish
 from hf_kexue.training.publishing import PublishingArguments, push_to_hub
 from hf_kexue.training.setup import run_manifest, start
@@ -49,20 +52,10 @@ logger = logging.getLogger("train_rsgan")
 
 
 @dataclass
-class Arguments(PublishingArguments, AdversarialArguments):
+class Arguments(PublishingArguments, ImageArguments, AdversarialArguments):
     output_dir: str = option("outputs/rsgan", "Everything the run leaves: checkpoints, samples, both networks.")
     preset: str = option("r3", "Name in training/presets or path of a YAML file.")
     resolution: int = option(64, "Side of the images in pixels, a power of two from 32 to 256.")
-    # data
-    dataset: str = option("embedded", "Hub id, local folder, or 'embedded'.")
-    dataset_config: str | None = option(None, "Configuration of a Hub data set that has several.")
-    split: str = option("train", "Split to train on.")
-    validation_split: str = option("validation", "Split that --distance_steps compares with.")
-    image_column: str | None = option(None, "Column of the images; default: the only one.")
-    label_column: str = option("auto", "Column of class labels, 'auto', or 'none' for unconditional networks.")
-    random_flip: bool = option(True, "Mirror half of the images.")
-    dataloader_num_workers: int = option(0, "Processes that decode images.")
-    decoded_megabytes: int = option(1024, "Decoded images are kept in memory if all fit into this; 0: never.")
     # networks
     block_type: Literal["r3", "dcgan"] = option("r3", "Kind of the stages.")
     block_out_channels: list[int] = option([], "Channels from the 4 x 4 stage upwards; default: those of the model.")
@@ -113,8 +106,8 @@ def build_models(args: Arguments, num_classes: int | None) -> tuple[RSGANGenerat
 
 
 def discriminator_loss(
-    args: Arguments, network: Callable[..., Any], images: Tensor, labels: Tensor | None, chance: torch.Generator,
-    penalise: bool,
+    args: Arguments, network: Callable[..., Any], images: Tensor, labels: Tensor | None,
+    generator: torch.Generator, penalise: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Scores (2B,), loss and penalty R, so that R / 2 is to be weighted by gamma; all float32.
 
@@ -123,7 +116,7 @@ def discriminator_loss(
         network: the discriminator; one pass over all images, since it scores each by itself.
         images: (2B, C, H, W), real ones and then generated ones, as the discriminator is to see them.
         labels: (2B,) of these.
-        chance: for the penalties that draw.
+        generator: for the penalties that draw.
         penalise: whether this step has a penalty.
     """
 
@@ -142,80 +135,71 @@ def discriminator_loss(
     elif penalise and args.penalty == "r1":
         penalty = zero_centered_gradient_penalty(logits, images)[: len(real)].mean()
     elif penalise and args.penalty == "finite_difference":
-        penalty = 2 * gradient_penalty_finite_difference(score, images, logits, generator=chance).mean()
+        penalty = 2 * gradient_penalty_finite_difference(score, images, logits, generator=generator).mean()
     elif penalise and args.penalty == "wgan_gp":
         first = None if labels is None else labels.chunk(2)[0]
-        penalty = 2 * wgan_gradient_penalty(lambda x: score(x, first), real, fake, generator=chance).mean()
+        penalty = 2 * wgan_gradient_penalty(lambda x: score(x, first), real, fake, generator=generator).mean()
     return logits.detach(), loss, penalty
 
 
-def held_out_features(args: Arguments, source: ImageSource) -> Tensor:
-    """Features of the validation images that samples are compared with."""
-    photographs = ImageDataset(source, args.resolution)
-    pixels = (photographs[index]["pixel_values"] for index in range(min(args.distance_images, len(photographs))))
-    return extract_features(efficientnet_lite0_features(), (p / 2 + 0.5 for p in pixels), progress=False)
+def held_out_features(args: Arguments, source: ImageSource, seed: int | None = None) -> Tensor:
+    """Features of the validation images that samples are compared with: the first ones, or by `seed` of all."""
+    found = photographs(source, args.resolution, args.distance_images, seed)
+    if found.broken:
+        logger.warning("%d validation image(s) cannot be decoded: %s", len(found.broken), ", ".join(found.broken))
+    return picture_features(found.images)
 
 
 def distance(
     args: Arguments, pipeline: RSGANPipeline, source: ImageSource, held_out: Tensor, truncation: float | None = None
 ) -> dict[str, float]:
     """KID-EffLite0 of samples, classes as frequent as among the training images; the same latents at each call."""
-    labels: list[Any] = [None] * args.distance_images
-    if source.label_column:
-        all_labels = np.asarray(source.rows[source.label_column])
-        labels = (
-            np.random.default_rng(0).choice(all_labels, len(labels), replace=len(labels) > len(all_labels)).tolist()
-        )
-    chance, batches = torch.Generator().manual_seed(args.seed), []
-    for part in (labels[first : first + 50] for first in range(0, len(labels), 50)):
-        classes = part if source.label_column else None
-        drawn = pipeline(len(part), class_labels=classes, truncation=truncation, generator=chance, output_type="pt")
-        batches.append(drawn.images.cpu())
-    found = kernel_distance(
-        held_out, extract_features(efficientnet_lite0_features(), torch.cat(batches), progress=False)
-    )
-    return {"kid_efflite0": found.value, "kid_efflite0_standard_error": found.standard_error}
+    labels = class_mix(source, args.distance_images) if source.label_column else [None] * args.distance_images
+    samples = draw_in_batches(
+        pipeline, labels, 50, generator=torch.Generator().manual_seed(args.seed), truncation=truncation,
+        output_type="pt",
+    )  # fmt: skip
+    figures = picture_distance(held_out, (sample.cpu() for sample in samples))
+    return {"kid_efflite0": figures["kid_efflite0"], "kid_efflite0_standard_error": figures["standard_error"]}
 
 
-def save_pictures(pipeline: RSGANPipeline, seed: int, folder: Path, name: str, columns: int = 8) -> None:
-    """Rows of samples, one per class (or four), and rows that lead from one latent to another; from a fixed seed."""
+def save_pictures(pipeline: RSGANPipeline, seed: int, folder: Path, name: str, columns: int = 8) -> Image.Image:
+    """Rows of samples, one per class, or of some of many (or four), and rows that lead from one latent to another;
+    from a fixed seed. The first sheet is returned too."""
     folder.mkdir(exist_ok=True)
-    chance = torch.Generator().manual_seed(seed)
-    classes: list[Any] = list(range(pipeline.generator.config.num_class_embeds or 0))
-    labels = [label for label in classes for _ in range(columns)] or None
-    grid = pipeline(4 * columns, class_labels=labels, generator=chance).images
-    image_grid(grid, columns).save(folder / f"{name}.png")
-    strips = []
-    for label in classes[:8] or [None] * 4:
-        first, last = torch.randn(2, pipeline.generator.config.latent_dim, generator=chance)
+    generator, images, strips = torch.Generator().manual_seed(seed), [], []
+    num_classes = pipeline.generator.config.num_class_embeds or 0
+    for labels in sheet_labels(num_classes, columns):
+        classes = None if labels[0] is None else labels
+        images += pipeline(len(labels), class_labels=classes, generator=generator).images
+    some: list[Any] = list(range(num_classes))[:8] or [None] * 4
+    for label in some:
+        first, last = torch.randn(2, pipeline.generator.config.latent_dim, generator=generator)
         strips += pipeline.interpolate(first, last, columns, class_labels=label).images
     image_grid(strips, columns).save(folder / f"interpolation-{name}.png")
+    sheet = image_grid(images, columns)
+    sheet.save(folder / f"{name}.png")
+    return sheet
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
-    # 1. Manifest
+    # 1. Data, networks, manifest
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="[rs][3n]*")
     output_dir, accelerator = Path(args.output_dir), start(args, networks=2)
-    dataset_name = str(EMBEDDED) if args.dataset == "embedded" else args.dataset
-    find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
-    find["label_column"] = None if args.label_column == "none" else args.label_column
-    source = load_images(dataset_name, split=args.split, **find)
+    source, validation = open_images(args, EMBEDDED, held_out=bool(args.distance_steps))
+    if args.distance_steps and validation is None:
+        raise ValueError("--distance_steps needs validation images: give --validation_split or --validation_share.")
     models = build_models(args, len(source.label_names) or None)
     manifest = run_manifest(
         args, accelerator, models[0], discriminator_parameters=models[1].num_parameters(),
         classes=source.label_names, images=len(source.rows),
     )  # fmt: skip
-    if args.dry_run:
-        return manifest
 
-    # 2. Data, guard and what is looked at
-    loader = image_loader(
-        source, args.resolution, args.train_batch_size, train=True, random_flip=args.random_flip, seed=args.seed,
-        num_workers=args.dataloader_num_workers, memory=args.decoded_megabytes * 2**20,
-    )  # fmt: skip
-    held_out = None
-    if args.distance_steps:
-        held_out = held_out_features(args, load_images(dataset_name, split=args.validation_split, **find))
+    # 2. Batches, guard and what is looked at
+    loader = training_images(args, source, accelerator)
+    held_out = (
+        held_out_features(args, validation, args.seed) if validation is not None and args.distance_steps else None
+    )
     guard = CollapseGuard(args.collapse_margin, args.collapse_steps)
 
     # 3. Prepare and resume; optimizers, rates and EMA are made there
@@ -230,7 +214,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             with run.averaged():
                 estimate_batch_statistics(run.generator_network, seed=args.seed)
                 if draw:
-                    save_pictures(pipeline, args.seed, output_dir / "samples", name)
+                    sheet = save_pictures(pipeline, args.seed, output_dir / "samples", name)
+                    run.history.log_image(run.state.step, "samples", sheet)
                 if measure and held_out is not None:
                     figures = distance(args, pipeline, source, held_out)
                     logger.info("step %d: %s", run.state.step, figures)
@@ -238,7 +223,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         return figures
 
     # 4. The loop
-    for real, labels in run.batches():
+    rank = (accelerator.process_index, accelerator.num_processes)
+    for batch in run.batches():
+        real, labels = batch["pixel_values"], batch.get("class_labels")
         both = None if labels is None else labels.repeat(2)
         probability = run.scheduled(args.augment_probability, args.augment_probability_end)
         gamma = run.scheduled(args.gamma, args.gamma_end) * args.penalty_interval
@@ -247,13 +234,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             return run.latents(count, args.latent_dim)
 
         def changed(images: Tensor, probability: float = probability) -> Tensor:
-            return diff_augment(images, args.augment, run.chance, probability, run.share)
+            return diff_augment(images, args.augment, run.shared_generator, probability, rank)
 
         # ---- discriminator
         with torch.no_grad():
             images = torch.cat([changed(real), changed(run.generator_network(latents(), labels).sample)])
         penalise = run.state.step % args.penalty_interval == 0
-        logits, loss, penalty = discriminator_loss(args, run.discriminator, images, both, run.own_chance, penalise)
+        logits, loss, penalty = discriminator_loss(
+            args, run.discriminator, images, both, run.local_generator, penalise
+        )
         figures: dict[str, Any] = {"discriminator_loss": loss.detach()}
         norm = run.descend(loss + gamma / 2 * penalty, run.discriminator_network, run.discriminator_adam)
         real_logits, fake_logits = logits.chunk(2)
@@ -281,14 +270,16 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         run.after_step(len(real), figures)
         look(f"step-{run.state.step}", run.due(args.sample_steps), run.due(args.distance_steps))
 
+    if args.dry_run:
+        return run.estimate()
+
     # 5. Final evaluation
     final = look("final", bool(args.sample_steps), bool(args.distance_steps))
-    logger.info(run.broken.summary())
     results = manifest | run.costs() | final
 
     # 6. Save
     if accelerator.is_main_process:
-        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
+        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
         with run.averaged():
             estimate_batch_statistics(run.generator_network, seed=args.seed)
             pipeline.save_pretrained(output_dir / "pipeline")
@@ -300,4 +291,4 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    script_main(main)

@@ -7,14 +7,81 @@ Public names load when they are first used: `import hf_kexue` itself costs nothi
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .registration import register_when_loaded
 
+if TYPE_CHECKING:
+    from .dgcnn import (
+        DGCNNConfig,
+        DGCNNForMaskedLM,
+        DGCNNForQuestionAnswering,
+        DGCNNForTripleExtraction,
+        DGCNNModel,
+        DGCNNTokenizer,
+        ReadingComprehensionPipeline,
+        TripleExtractionPipeline,
+        TriplePrior,
+    )
+    from .metrics import (
+        cmrc2018_scores,
+        frechet_distance,
+        kernel_distance,
+        sogouqa_scores,
+        triple_scores,
+        webqa_scores,
+    )
+    from .rsgan import (
+        RSGANDiscriminator,
+        RSGANGenerator,
+        RSGANPipeline,
+        gradient_penalty_finite_difference,
+        relativistic_loss,
+        wgan_gradient_penalty,
+        zero_centered_gradient_penalty,
+    )
+    from .simple_diffusion import (
+        ShiftedCosineScheduler,
+        SimpleDiffusionPipeline,
+        SimpleDiffusionUViT2DModel,
+        simple_diffusion_loss,
+    )
+
 __version__ = "0.1.0"
 
+__all__ = [
+    "DGCNNConfig",
+    "DGCNNForMaskedLM",
+    "DGCNNForQuestionAnswering",
+    "DGCNNForTripleExtraction",
+    "DGCNNModel",
+    "DGCNNTokenizer",
+    "RSGANDiscriminator",
+    "RSGANGenerator",
+    "RSGANPipeline",
+    "ReadingComprehensionPipeline",
+    "ShiftedCosineScheduler",
+    "SimpleDiffusionPipeline",
+    "SimpleDiffusionUViT2DModel",
+    "TripleExtractionPipeline",
+    "TriplePrior",
+    "__version__",
+    "cmrc2018_scores",
+    "frechet_distance",
+    "gradient_penalty_finite_difference",
+    "kernel_distance",
+    "relativistic_loss",
+    "simple_diffusion_loss",
+    "sogouqa_scores",
+    "triple_scores",
+    "webqa_scores",
+    "wgan_gradient_penalty",
+    "zero_centered_gradient_penalty",
+]
+
+# What type checkers and editors read above happens here, name by name; a test compares the two.
 _PUBLIC = {
-    "hf_kexue.dgcnn": [
+    "dgcnn": [
         "DGCNNConfig",
         "DGCNNForMaskedLM",
         "DGCNNForQuestionAnswering",
@@ -25,7 +92,15 @@ _PUBLIC = {
         "TripleExtractionPipeline",
         "TriplePrior",
     ],
-    "hf_kexue.rsgan": [
+    "metrics": [
+        "cmrc2018_scores",
+        "frechet_distance",
+        "kernel_distance",
+        "sogouqa_scores",
+        "triple_scores",
+        "webqa_scores",
+    ],
+    "rsgan": [
         "RSGANDiscriminator",
         "RSGANGenerator",
         "RSGANPipeline",
@@ -34,29 +109,23 @@ _PUBLIC = {
         "wgan_gradient_penalty",
         "zero_centered_gradient_penalty",
     ],
-    "hf_kexue.simple_diffusion": [
+    "simple_diffusion": [
         "ShiftedCosineScheduler",
         "SimpleDiffusionPipeline",
         "SimpleDiffusionUViT2DModel",
         "simple_diffusion_loss",
     ],
-    "hf_kexue.metrics": [
-        "cmrc2018_scores",
-        "frechet_distance",
-        "kernel_distance",
-        "sogouqa_scores",
-        "webqa_scores",
-    ],
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 
-__all__ = ["__version__", *sorted(_MODULE_OF)]
 
+# Not for type checkers: they would take any misspelt name for something.
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'hf_kexue' has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULE_OF[name]), name)
+    def __getattr__(name: str) -> object:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module 'hf_kexue' has no attribute {name!r}")
+        return getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,8 @@
 """`hf-kexue` in a terminal: help, pictures, checks of data, and mistakes as one sentence with exit code 2."""
 
 import json
+import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -12,6 +14,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
+import hf_kexue
+from hf_kexue.cli.files import read_lines
 from hf_kexue.cli.main import app, check_data, main
 from hf_kexue.dgcnn import (
     DGCNNForQuestionAnswering,
@@ -20,6 +24,8 @@ from hf_kexue.dgcnn import (
     ReadingComprehensionPipeline,
     TripleExtractionPipeline,
 )
+from hf_kexue.inference.extraction import TEXTS_AT_ONCE, extract_each
+from hf_kexue.inference.saved_models import load_pipeline
 from hf_kexue.rsgan import RSGANPipeline
 
 COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
@@ -57,6 +63,16 @@ def test_help_names_every_command():
     assert COMMANDS
     for command in COMMANDS:
         assert command in result.output
+
+
+def test_version():
+    """Of the command, of `python -m` and of the installed distribution: one number, the package's own."""
+    module = subprocess.run(
+        [sys.executable, "-m", "hf_kexue", "--version"], capture_output=True, text=True, check=True
+    )
+    assert module.stdout == invoke("--version").stdout == f"hf-kexue {hf_kexue.__version__}\n"
+    helped = subprocess.run([sys.executable, "-m", "hf_kexue", "--help"], capture_output=True, text=True, check=True)
+    assert all(command in helped.stdout for command in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -252,6 +268,42 @@ def test_extract_from_lines(extractor, tmp_path, name):
     assert page == TripleExtractionPipeline.to_html(texts, expected)
 
 
+ZERO_WIDTH = "\u200b\u2060"
+
+
+def test_lines_without_a_visible_character(reader, extractor, tmp_path):
+    """They give no triples, and are no passages; the numbers of the other lines stay."""
+    path = tmp_path / "texts.txt"
+    path.write_text(f"镭\n{ZERO_WIDTH}\n居里夫妇发现了镭。\n", encoding="utf-8")
+    result = invoke("extract", "--model", extractor, "--input", path, "--lines", "--output", "json")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(row["line"], row["text"]) for row in rows] == [(1, "镭"), (2, ZERO_WIDTH), (3, "居里夫妇发现了镭。")]
+    assert rows[1]["triples"] == []
+    assert rows[2]["triples"] == extraction(extractor, "居里夫妇发现了镭。")
+    answers = json.loads(invoke("ask", reader, *WHO, "--passages", path, "--top-k", 9, "--json").stdout)
+    assert {answer["line"] for answer in answers} == {1, 3}
+
+
+def test_lines_are_read_as_they_are_needed(extractor, tmp_path):
+    """The first triples come before the last line is read, and what is held are the texts of a batch."""
+    path = tmp_path / "texts.txt"
+    path.write_text("居里夫妇发现了镭。\n" * (3 * TEXTS_AT_ONCE), encoding="utf-8")
+    taken = []
+
+    def lines():
+        for number, text in read_lines(path, ("text",)):
+            taken.append(number)
+            yield number, text
+
+    pipeline = load_pipeline(str(extractor))
+    found = extract_each(pipeline, lines())
+    numbers = []
+    for number, *_ in found:
+        numbers.append(number)
+        assert len(taken) - number <= TEXTS_AT_ONCE
+    assert numbers == list(range(1, 3 * TEXTS_AT_ONCE + 1))
+
+
 @pytest.fixture(scope="module")
 def passages(tmp_path_factory):
     """Files that hold no passages, each for another reason."""
@@ -396,6 +448,16 @@ def test_check_of_triples_that_learns_them_by_heart(tmp_path):
     assert "\nUsable.\nOverfit: F1 0.667 in the place of 1; these sentences cannot be learned" in result.stdout
 
 
+@pytest.fixture(scope="module")
+def cut(clothes, tmp_path_factory):
+    """The pipeline with weights of half their length."""
+    folder = tmp_path_factory.mktemp("cut")
+    shutil.copytree(clothes, folder, dirs_exist_ok=True)
+    (weights,) = (folder / "unet").glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    return folder
+
+
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
@@ -403,8 +465,8 @@ def test_check_of_triples_that_learns_them_by_heart(tmp_path):
         (["info", "{empty}"], "a model for triples: it has no model_index.json or config.json"),
         (["info", "{empty}/nowhere"], "a model for triples: it has no model_index.json or config.json"),
         (["generate", "{reader}"], "holds DGCNNForQuestionAnswering, not a pipeline of simple diffusion or a pipe"),
-        (["generate", "{gan}", "--steps", "4"], "--steps is not for a pipeline of a GAN, which"),
-        (["generate", "{clothes}", "--truncation", "1"], "takes --guidance-scale, --steps, --sampler, --size."),
+        (["generate", "{gan}", "--steps", "4"], "--steps is not for a pipeline of a GAN"),
+        (["generate", "{clothes}", "--truncation", "1"], "allowed are --guidance-scale, --steps, --sampler, --size."),
         (["generate", "{gan}", "--truncation", "2"], "truncation must be above 0 and at most 1, got 2.0"),
         (["generate", "{gan}", "--to-seed", "1", "--truncation", "2"], "must be above 0 and at most 1, got 2.0"),
         (["generate", "{gan}", "--to-seed", "1", "--per-class", "1"], "at least 2 steps, got"),
@@ -413,6 +475,14 @@ def test_check_of_triples_that_learns_them_by_heart(tmp_path):
         (["generate", "{clothes}", "--size", "17"], "17"),
         (["generate", "{plain}", "--classes", "Dress"], "trained without classes"),
         (["generate", "{clothes}", "--steps", "0"], "--steps"),
+        (["generate", "{clothes}", "--size", "0"], "--size"),
+        (["generate", "{clothes}", "--seed", "9223372036854775808"], "--seed"),
+        (["generate", "{clothes}", "-o", "a.xyz"], "--output a.xyz"),
+        (["generate", "{clothes}", "-o", "{clothes}"], "is a folder"),
+        (["generate", "{clothes}", "--device", "tpu"], "'tpu'"),
+        (["generate", "{gan}", "--device", "cuda:99"], "'cuda:99'"),
+        (["generate", "{clothes}", "--dtype", "int8"], "--dtype"),
+        (["generate", "{cut}"], "Error: "),
         (["generate"], "Missing argument"),
         (["paint"], "No such command"),
         (["ask", "{empty}", *WHO, "--context", "镭"], "is not the folder of a reader: it has no config.json"),
@@ -425,6 +495,7 @@ def test_check_of_triples_that_learns_them_by_heart(tmp_path):
         (["ask", "{reader}", *WHO, "--passages", "{broken}"], "broken.jsonl, line 2: broken JSON"),
         (["ask", "{reader}", *WHO, "--passages", "{nameless}"], "nameless.jsonl, line 1: neither a string nor"),
         (["ask", "{reader}", *WHO, "--passages", "{blank}"], "blank.txt holds no passage"),
+        (["ask", "{reader}", *WHO, "--context", "镭", "--device", "cuda:99"], "'cuda:99'"),
         (["ask", "{reader}", *WHO, "--context", " "], "The context is empty or only white space"),
         (["ask", "{reader}", *WHO, "--context", "镭", "--top-k", "0"], "--top-k"),
         (["extract", "镭"], "Missing option '--model'"),
@@ -453,10 +524,12 @@ def test_check_of_triples_that_learns_them_by_heart(tmp_path):
         "generate: empty folder", "info: empty folder", "info: no folder", "generate: a reader", "steps of a GAN",
         "truncation of no GAN", "truncation too large", "truncation of a way", "way of one step",
         "unknown class", "unknown sampler",
-        "impossible size", "classes of a model without", "no steps", "no folder given", "unknown command",
+        "impossible size", "classes of a model without", "no steps", "no size", "seed too large",
+        "no form of pictures", "output is a folder", "unknown device", "device that is not there", "unknown dtype",
+        "weights cut off", "no folder given", "unknown command",
         "ask: empty folder", "ask: another model", "ask: no question", "ask: no text", "ask: two texts",
         "ask: no file", "ask: no text file", "ask: broken JSON", "ask: no passage in a line", "ask: no passages",
-        "ask: blank", "ask: no answers",
+        "ask: no such device", "ask: blank", "ask: no answers",
         "extract: no model", "extract: another model", "extract: empty folder", "extract: no text",
         "extract: two texts", "extract: lines of no file", "extract: unknown form", "extract: blank",
         "extract: no lines", "extract: no text in a line", "extract: unknown predicate",
@@ -466,10 +539,22 @@ def test_check_of_triples_that_learns_them_by_heart(tmp_path):
     ],
 )  # fmt: skip
 def test_mistakes_end_in_a_sentence(
-    argv, sentence, clothes, plain, gan, questions, reader, extractor, passages, tmp_path, monkeypatch, capsys
+    argv,
+    sentence,
+    clothes,
+    plain,
+    gan,
+    questions,
+    reader,
+    extractor,
+    passages,
+    tmp_path,
+    tmp_path_factory,
+    monkeypatch,
+    capsys,
 ):
     places = {"empty": tmp_path, "clothes": clothes, "plain": plain, "questions": questions, "reader": reader}
-    places |= {"extractor": extractor, "gan": gan}
+    places |= {"extractor": extractor, "gan": gan, "cut": cut}
     places |= passages
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["hf-kexue", *(argument.format(**places) for argument in argv)])
@@ -480,4 +565,5 @@ def test_mistakes_end_in_a_sentence(
     message = capsys.readouterr().err
     assert sentence in message
     assert "Traceback" not in message
+    assert not message.startswith("Error: ") or message.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

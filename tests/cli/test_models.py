@@ -1,6 +1,7 @@
 """`hf-kexue info` and `hf-kexue evaluate` with all kinds of models; each figure against another way to it."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -15,7 +16,8 @@ from typer.testing import CliRunner
 from hf_kexue import cmrc2018_scores, kernel_distance, sogouqa_scores, webqa_scores
 from hf_kexue.cli.main import app
 from hf_kexue.data.images import image_to_tensor
-from hf_kexue.inference.saved_models import load_pipeline, saved_class
+from hf_kexue.inference.kinds import READER
+from hf_kexue.inference.saved_models import load_pipeline, saved_kind
 from hf_kexue.metrics import efficientnet_lite0_features, extract_features
 from hf_kexue.metrics.triples import triple_scores
 from hf_kexue.rsgan import RSGANPipeline
@@ -171,43 +173,56 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def test_evaluate_a_gan(models, photographs, own_cache):
-    """Against the distance of the same latents and classes, drawn here."""
+    """Against the distance of the same latents, classes and photographs, drawn here."""
     folder, _ = models["gan"]
-    found = figures("evaluate", folder, photographs, "--images", 6, "--seed", 4, "--truncation", 0.5)
+    found = figures("evaluate", folder, photographs, "--images", 5, "--seed", 4, "--truncation", 0.5)
     files = sorted(photographs.rglob("*.png"), key=lambda path: (path.parent.name, path.name))
     labels = np.array([NAMES.index(path.parent.name) for path in files])
-    drawn = np.random.default_rng(4).choice(labels, size=6, replace=False).tolist()
-    chance = torch.Generator().manual_seed(4)
-    samples = RSGANPipeline.from_pretrained(folder)(6, class_labels=drawn, truncation=0.5, generator=chance).images
+    drawn = np.random.default_rng(4).choice(labels, size=5, replace=False).tolist()
+    chosen = [files[index] for index in np.random.default_rng(4).permutation(6)[:5]]
+    assert chosen != files[:5]
+    generator = torch.Generator().manual_seed(4)
+    samples = RSGANPipeline.from_pretrained(folder)(5, class_labels=drawn, truncation=0.5, generator=generator).images
     network = efficientnet_lite0_features()
-    pixels = torch.stack([image_to_tensor(Image.open(path), 32) / 2 + 0.5 for path in files])
+    pixels = torch.stack([image_to_tensor(Image.open(path), 32) / 2 + 0.5 for path in chosen])
     expected = kernel_distance(
         extract_features(network, pixels, progress=False), extract_features(network, samples, progress=False)
     )
-    assert (found["scorer"], found["images"], found["samples"]) == ("KID-EffLite0", 6, 6)
+    assert (found["scorer"], found["images"], found["samples"]) == ("KID-EffLite0", 5, 5)
     assert found["kid_efflite0"] == pytest.approx(expected.value, abs=1e-6)
     assert found["standard_error"] == pytest.approx(expected.standard_error, abs=1e-6)
 
 
+def test_a_broken_photograph_is_left_out_and_named(models, photographs, own_cache, tmp_path):
+    folder, _ = models["gan"]
+    shutil.copytree(photographs, tmp_path / "data")
+    (first, *_) = sorted((tmp_path / "data").rglob("*.png"))
+    first.write_bytes(first.read_bytes()[:100])
+    found = figures("evaluate", folder, tmp_path / "data", "--images", 6)
+    assert (found["images"], found["samples"], len(found["broken"])) == (5, 6, 1)
+    assert first.name in found["broken"][0]
+
+
 def test_evaluate_simple_diffusion(models, photographs, own_cache):
-    """The seed decides, and so do the options."""
+    """The seed decides, and so do the options; the weights may be rounded."""
     folder, _ = models["diffusion"]
     values = [
         figures("evaluate", folder, photographs, "--images", 4, "--steps", 2, *more)["kid_efflite0"]
-        for more in ([], [], ["--seed", 1], ["--guidance-scale", 5])
+        for more in ([], [], ["--seed", 1], ["--guidance-scale", 5], ["--dtype", "bfloat16", "--device", "cpu"])
     ]
     assert values[0] == values[1]
-    assert len(set(values)) == 3
+    assert len(set(values)) == 4
+    assert values[4] == pytest.approx(values[0], abs=0.02)
 
 
 @pytest.mark.parametrize(
     ("kind", "argv", "sentence"),
     [
-        ("reader", ["--images", "4"], "--images does not go with"),
+        ("reader", ["--images", "4"], "--images is not for a reader; allowed are --scorer"),
         ("reader", ["--scorer", "bleu"], "scorer must be one of cmrc2018, sogouqa, webqa; got 'bleu'"),
         ("extractor", ["--scorer", "webqa"], "allowed are --limit, --batch-size."),
         ("gan", ["--steps", "4"], "allowed are --images, --seed, --truncation."),
-        ("diffusion", ["--truncation", "1"], "--truncation does not go with"),
+        ("diffusion", ["--truncation", "1"], "--truncation is not for"),
     ],
 )
 def test_wrong_options_are_refused(models, kind, argv, sentence, tmp_path):
@@ -221,19 +236,19 @@ def test_broken_folders(tmp_path):
     for content, sentence in (("{", "is broken"), ("[]", "holds no object"), ("{}", "holds no model, not")):
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(ValueError, match=sentence):
-            saved_class(str(tmp_path))
+            saved_kind(str(tmp_path))
 
 
 def test_a_repository_that_is_not_there(monkeypatch):
     """Without a network the Hub gives nothing, and the sentence says what was looked for."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ValueError, match=r"no folder nobody/nothing, and config\.json of a repository of that name"):
-        saved_class("nobody/nothing", "DGCNNForQuestionAnswering")
+        saved_kind("nobody/nothing", READER)
 
 
 HELP = """
 import sys
-from hf_kexue.cli import app, check_data
+from hf_kexue.cli.main import app, check_data
 names = [c.callback.__name__ for c in app.registered_commands]
 checks = [c.callback.__name__ for c in check_data.registered_commands]
 calls = [[], *([name] for name in names), *(["check-data", name] for name in checks)]

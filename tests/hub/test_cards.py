@@ -17,7 +17,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from hf_kexue.hub.cards import card_metadata, render_card, write_cards
-from hf_kexue.hub.repository import refresh_code
+from hf_kexue.hub.remote_code import build_repository
 
 ROOT = Path(__file__).resolve().parents[2]
 CARDS = ROOT / "model_cards"
@@ -91,7 +91,8 @@ def test_the_head_is_metadata_of_the_hub(folder):
     found = {(r.metric_type, r.metric_name, r.metric_value, r.dataset_name) for r in data.eval_results}
     assert found == {("kid-efflite0", "KID-EffLite0", 0.0625, "clothing-64"), ("loss", "loss", 0.5, "clothing-64")}
     assert {r.task_type for r in data.eval_results} == {"unconditional-image-generation"}
-    assert card_metadata(TEXT, RESULTS).to_dict() == data.to_dict()
+    head = card_metadata(TEXT["title"], TEXT["metadata"], RESULTS["evaluation"])
+    assert head.to_dict() == data.to_dict()
 
 
 def test_a_metric_of_two_words_and_a_split(folder):
@@ -120,16 +121,16 @@ def test_text_of_any_script(folder):
     ],
     ids=["formatted figure", "all figures", "value", "only in the head", "title", "head", "figure in the summary"],
 )
-def test_a_missing_figure_is_a_sentence(folder, text, results, missing):
+def test_a_missing_figure_raises(folder, text, results, missing):
     write(folder, text, results)
-    with pytest.raises(ValueError, match=rf"The card of tiny wants a figure that its results do not hold.*{missing}"):
+    with pytest.raises(ValueError, match=missing):
         render_card(folder, "tiny")
 
 
 @pytest.mark.parametrize("file", ["_template.md", "texts/tiny.yaml", "results/tiny.json"])
-def test_a_missing_file_is_a_sentence(folder, file):
+def test_a_missing_file_raises(folder, file):
     (folder / file).unlink()
-    with pytest.raises(ValueError, match=rf"The card of tiny needs .*{file}, which does not exist\."):
+    with pytest.raises(ValueError, match=re.escape(file)):
         render_card(folder, "tiny")
 
 
@@ -290,24 +291,13 @@ def test_the_snippet_of_a_published_card_runs(name, tmp_path, monkeypatch, capsy
 
 @in_checkout
 @pytest.mark.parametrize("name", published() or [None])
-def test_the_code_beside_published_weights_is_that_of_the_package(name, tmp_path):
-    folder = shutil.copytree(CARDS / need(name), tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors"))
-    committed = {path: path.read_bytes() for path in folder.rglob("*.py")}
-    assert committed
-    assert sorted(committed) == refresh_code(folder)
-    for path, code in committed.items():
-        assert code == path.read_bytes(), f"{path.name} is not up to date: python -m hf_kexue.hub model_cards/{name}"
-
-
-@in_checkout
-@pytest.mark.parametrize("name", published() or [None])
 def test_the_snippet_without_the_package_runs_without_it(name, tmp_path):
     text = yaml.safe_load((CARDS / "texts" / f"{need(name)}.yaml").read_text(encoding="utf-8"))
     if "remote_snippet" not in text:
         pytest.skip(f"{name} has no snippet without the package")
     if not list((CARDS / name).glob("**/*.safetensors")):
         pytest.skip(f"the weights of {name} are not in this checkout")
-    (tmp_path / "model_cards").symlink_to(CARDS, target_is_directory=True)
+    build_repository(CARDS / name, tmp_path / "outputs" / "models" / name)
     snippet = re.sub(r"num_inference_steps=\d+", "num_inference_steps=2", text["remote_snippet"])
     finished = subprocess.run(
         [sys.executable, "-c", f"import sys\nsys.modules['hf_kexue'] = None\n{snippet}"],

@@ -164,6 +164,7 @@ def test_a_part_can_be_asked_for(saved, tmp_path):
         ("saving_from_hub.py", ["rsgan", "simple_diffusion"]),
         ("modeling_from_hub.py", ["rsgan", "simple_diffusion"]),
         ("pipeline_from_hub.py", ["rsgan", "simple_diffusion"]),
+        ("typed_config.py", ["rsgan", "simple_diffusion"]),
     ],
 )
 def test_the_copies_in_the_families_are_equal(name, families):

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hf_kexue.dgcnn.thresholds_dgcnn_triples import Candidate, ThresholdSearch
 from hf_kexue.metrics import triple_metric, triple_scores
 
 GOLD = [("一", [("甲", "作者", "乙"), ("甲", "歌手", "丙")]), ("二", [("丁", "作者", "戊")])]
@@ -152,6 +153,18 @@ def test_predicates_add_up(predictions, references):
 def test_the_most_frequent_predicate_comes_first():
     table = scores([("一", [("甲", "曲", "乙")])], per_predicate=True)["per_predicate"]
     assert list(table) == ["作者", "歌手", "曲"]
+
+
+MENTIONS = st.text("《》aAéÉİ甲", max_size=4)
+TRIPLE = st.tuples(MENTIONS, st.sampled_from(["作者", "歌手"]), MENTIONS)
+
+
+@given(st.lists(TRIPLE, min_size=1, max_size=6), st.lists(TRIPLE, max_size=6))
+def test_the_search_for_thresholds_compares_by_the_same_rule(found, gold):
+    """A family imports no metrics, so its search has the rule of DuIE a second time."""
+    search = ThresholdSearch([Candidate(0, triple, (1.0, 1.0, 0.0) * 2) for triple in found], [gold])
+    scored = triple_scores([("一", found)], [("一", gold)])
+    assert search.counts([0.5] * 4) == (scored["correct"], scored["predicted"], scored["gold"])
 
 
 def test_spans():

@@ -17,7 +17,7 @@ pytest.importorskip("yaml", reason="the extra hf-kexue[train] is not installed")
 pytest.importorskip("rjieba", reason="rjieba is not installed")
 
 from huggingface_hub.errors import StrictDataclassError
-from whole_runs import TRAINING, copy_as_float16, history, reset
+from whole_runs import TRAINING, copy_as_float16, history, load_script, reset
 
 from hf_kexue import (
     DGCNNConfig,
@@ -146,22 +146,11 @@ def test_what_the_manifest_says(script, data, finished):
     assert list(model.config.triple_thresholds) == results["thresholds"]
 
 
-def test_a_dry_run_writes_nothing(script, data, finished, tmp_path):
-    manifest = train(script, data, tmp_path / "dry", "--dry_run")
-    assert manifest["parameters"] == finished[1]["parameters"]
-    assert not (tmp_path / "dry").exists()
-
-
 def test_the_model_holds_averaged_weights(finished):
     last = load_file(finished[0] / "checkpoints" / "checkpoint-7" / "model.safetensors")
     averaged = weights(finished[0])
     assert last.keys() == averaged.keys()
     assert all(not torch.equal(last[key], averaged[key]) for key in last)
-
-
-def test_another_seed_is_another_run(script, data, finished, tmp_path):
-    train(script, data, tmp_path, *CHANCE, "--seed", 1, "--max_train_steps", 1)
-    assert history(tmp_path)[0]["loss"] != history(finished[0])[0]["loss"]
 
 
 def test_without_validation(script, data, tmp_path):
@@ -347,6 +336,72 @@ def test_a_run_that_is_the_first_to_hear_a_prior(script, data, learned, tmp_path
     torch.testing.assert_close(after, before, rtol=0, atol=0)
 
 
+OWN = ("流经", "妻子")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A schema of two predicates, one of them the donor's last."""
+    rows = [
+        {"text": text, "spo_list": [{"subject": subject, "predicate": predicate, "object": object_}]}
+        for text, subject, predicate, object_ in (
+            ("淮河流经河南。", "淮河", "流经", "河南"),
+            ("淮河流经安徽。", "淮河", "流经", "安徽"),
+            ("沈从文的妻子是张兆和。", "沈从文", "妻子", "张兆和"),
+            ("朱自清的妻子是陈竹隐。", "朱自清", "妻子", "陈竹隐"),
+        )
+    ]
+    return write(tmp_path_factory.mktemp("own") / "own.jsonl", rows)
+
+
+@pytest.mark.parametrize("options", [[], ["--prior", "True"], ["--find_known", "True"]], ids=str)
+def test_known_triples_of_another_schema_stay_with_it(script, own, learned, tmp_path, options, caplog):
+    """The donor has 12 for three predicates; it may have more predicates than the run or fewer."""
+    caplog.set_level("INFO")
+    donor = learned["triples"][0] / "model"
+    assert len(DGCNNTokenizer.from_pretrained(donor).triple_prior) == 12
+    argv = ["--preset", "triples", "--hidden_size", "32", "--typed_subjects", "False", "--init_from", donor, *options]
+    results = train(script, own, tmp_path / "run", *FROZEN, *argv, "--validation", own)
+    known = DGCNNTokenizer.from_pretrained(tmp_path / "run" / "model").triple_prior
+    mine = sorted(predicate["predicate"] for predicate in saved(tmp_path / "run").schema)
+    assert mine == sorted(OWN)
+    if options:
+        assert sorted(subject for subject, _, _ in known) == ["朱自清", "沈从文", "淮河", "淮河"]
+        assert results["validation/known_share"] == 1
+    else:
+        assert known is None
+        assert "validation/known_share" not in results
+    assert any("12 known triples" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("prior", ["True", "False"])
+def test_columns_of_a_prior_go_by_the_name_of_the_predicate(script, own, learned, tmp_path, prior):
+    """Subjects have two, objects a start and an end for each predicate after those two; the states' stay."""
+    donor = learned["triples"][0]
+    argv = ["--preset", "triples", "--hidden_size", "32", "--typed_subjects", "False", "--prior", prior]
+    train(script, own, tmp_path, *FROZEN, *argv, "--init_from", donor / "model", "--validation", own)
+    before, after = weights(donor), weights(tmp_path)
+    old, new = ([entry["predicate"] for entry in saved(run).schema] for run in (donor, tmp_path))
+    for name, places in (("subject", 1), ("object", 1 + len(old))):
+        layer = f"head.{name}_hidden.weight"
+        states = before[layer].shape[1] - 2 * places
+        torch.testing.assert_close(after[layer][:, :states], before[layer][:, :states], rtol=0, atol=0)
+        if prior == "False":
+            assert after[layer].shape[1] == states
+            continue
+        mine, its = after[layer][:, states:], before[layer][:, states:]
+        torch.testing.assert_close(mine[:, :2], its[:, :2], rtol=0, atol=0)
+        for number, predicate in enumerate(new if name == "object" else ()):
+            for end in (0, 1):
+                column = mine[:, 2 + end * len(new) + number]
+                if predicate in old:
+                    expected = its[:, 2 + end * len(old) + old.index(predicate)]
+                    assert expected.any()
+                    torch.testing.assert_close(column, expected, rtol=0, atol=0)
+                else:
+                    assert not column.any()
+
+
 def test_weights_stored_as_float16_are_trained_in_float32(script, data, finished, tmp_path):
     copy_as_float16(finished[0] / "model", tmp_path / "donor")
     train(script, data, tmp_path / "run", *FROZEN, "--init_from", tmp_path / "donor")
@@ -397,10 +452,9 @@ def test_a_schema_of_a_file(script, data, tmp_path, caplog):
 
 
 @pytest.fixture
-def publisher(monkeypatch):
+def publisher():
     pytest.importorskip("jinja2", reason="the extra hf-kexue[train] is not installed")
-    monkeypatch.syspath_prepend(str(TRAINING))
-    import publish_dgcnn_triples
+    publish_dgcnn_triples = load_script("publish_dgcnn_triples")
 
     return publish_dgcnn_triples
 
@@ -552,7 +606,6 @@ def test_no_sentences(script, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--tran", "a.json"], "--tran"),
         (
             ["--preset", "triples-2020"],
             "there is no preset 'triples-2020'; the presets are triples, triples-2019, tri",
@@ -560,7 +613,7 @@ def test_no_sentences(script, tmp_path):
         (["--preset", "reader"], "reader.yaml has unknown keys"),
         (["--sampling", "two"], "invalid choice: 'two'"),
     ],
-    ids=["argument", "preset", "preset of another script", "choice"],
+    ids=["preset", "preset of another script", "choice"],
 )
 def test_unknown_names_are_usage_messages(script, data, tmp_path, options, sentence, capsys):
     with pytest.raises(SystemExit) as stopped:

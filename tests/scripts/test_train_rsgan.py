@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
 pytest.importorskip("datasets", reason="the extra hf-kexue[train] is not installed")
 
-from whole_runs import TRAINING, history, reset
+from whole_runs import TRAINING, history, load_script, reset
 
 from hf_kexue import RSGANDiscriminator, RSGANPipeline
 
@@ -237,12 +237,6 @@ def test_the_kernel_distance_is_measured(script, photographs, tmp_path):
     assert results["kid_efflite0"] == found[1][1] > 0  # noise against what hardly differs from grey
 
 
-def test_a_dry_run_writes_nothing(script, photographs, finished, tmp_path):
-    manifest = train(script, photographs, tmp_path / "dry", "--dry_run")
-    assert manifest["parameters"] == finished[1]["parameters"]
-    assert not (tmp_path / "dry").exists()
-
-
 # ---- stops
 
 
@@ -253,11 +247,6 @@ def test_a_collapse_ends_the_run_with_a_sentence(script, photographs, tmp_path):
     with pytest.raises(RuntimeError, match="The discriminator has collapsed: for 3 steps, up to step"):
         train(script, photographs, tmp_path, *QUIET, *options, *bounds)
     assert not (tmp_path / "pipeline").exists()
-
-
-def test_a_loss_that_is_not_finite_stops_the_run(script, photographs, tmp_path):
-    with pytest.raises(FloatingPointError, match=r"is not finite at step .*Lower --learning_rate"):
-        train(script, photographs, tmp_path, *QUIET, "--learning_rate", "1e20", "--checkpointing_steps", 99)
 
 
 @pytest.mark.parametrize(
@@ -279,8 +268,8 @@ def test_mistakes_are_sentences(script, photographs, tmp_path, options, sentence
         train(script, photographs, tmp_path / "run", *QUIET, *options)
 
 
-@pytest.mark.parametrize("options", [["--gama", "2"], ["--preset", "r4"], ["--kind", "square"]])
-def test_unknown_names_are_usage_messages(script, photographs, tmp_path, options, capsys):
+@pytest.mark.parametrize("options", [["--kind", "square"]])
+def test_unknown_choices_are_usage_messages(script, photographs, tmp_path, options, capsys):
     with pytest.raises(SystemExit) as stopped:
         train(script, photographs, tmp_path / "run", *options)
     assert stopped.value.code == 2
@@ -291,12 +280,11 @@ def test_unknown_names_are_usage_messages(script, photographs, tmp_path, options
 # ---- training/publish_rsgan.py
 
 
-def test_publishing(script, tmp_path, monkeypatch):
+def test_publishing(script, tmp_path):
     """One step on the embedded photographs: the folder loads, the card quotes run, distance and benchmarks."""
     pytest.importorskip("jinja2", reason="the extra hf-kexue[train] is not installed")
     pytest.importorskip("efficientnet_lite_pytorch", reason="the extra hf-kexue[metrics] is not installed")
-    monkeypatch.syspath_prepend(str(TRAINING))
-    import publish_rsgan
+    publish_rsgan = load_script("publish_rsgan")
 
     train(script, "embedded", tmp_path / "run", *QUIET, "--max_train_steps", 1)
     source, cards = TRAINING.parent / "model_cards", tmp_path / "cards"

@@ -4,7 +4,6 @@ resume, change to one process and back, and share out streams.
 One launch does all that needs two processes; the tests look at what it leaves.
 """
 
-import importlib.util
 import io
 import json
 import os
@@ -31,9 +30,8 @@ from whole_runs import TRAINING, load_script, reset
 BENCHMARKS = TRAINING.parent / "benchmarks"
 if not (BENCHMARKS / "tiny_runs.py").is_file():
     pytest.skip("training/ and benchmarks/ belong to the repository, not to the package", allow_module_level=True)
-specification = importlib.util.spec_from_file_location("tiny_runs", BENCHMARKS / "tiny_runs.py")
-tiny = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(tiny)
+import tiny_runs as tiny  # noqa: E402
+
 pytestmark = [pytest.mark.usefixtures("own_cache"), pytest.mark.slow]
 
 STEPS, SAVE_EVERY, STOP = 6, 2, 4
@@ -128,7 +126,8 @@ def runs(tmp_path_factory, own_cache):
     launched = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
          str(Path(__file__).with_name("two_processes.py")), str(folder)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=280,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True, text=True, timeout=280,
     )  # fmt: skip
     assert launched.returncode == 0, launched.stderr[-5000:]
     return folder

@@ -21,20 +21,21 @@ from whole_runs import load_script
 
 from hf_kexue.data.images import image_loader, load_images
 from hf_kexue.training.arguments import CommonArguments
-from hf_kexue.training.processes import finish, in_step, share
+from hf_kexue.training.processes import finish, synchronized
 from hf_kexue.training.setup import start
 
 
 def see(folder, epochs):
     """For each epoch the batches that this process is given, as lists of grey values."""
     accelerator = start(CommonArguments(tracker="none", mixed_precision="no"))
-    rank, world_size = share(accelerator)
     source = load_images(folder, streaming=True)
-    loader = image_loader(source, 8, 4, train=True, rank=rank, world_size=world_size)
+    loader = image_loader(
+        source, 8, 4, train=True, rank=accelerator.process_index, world_size=accelerator.num_processes
+    )
     epochs_seen = []
     for epoch in range(epochs):
         loader.dataset.set_epoch(epoch)
-        batches = [batch["pixel_values"] for batch in in_step(accelerator, loader)]
+        batches = [batch["pixel_values"] for batch in synchronized(accelerator, loader)]
         epochs_seen.append([(127.5 * batch.mean((1, 2, 3)) + 127.5).round().int().tolist() for batch in batches])
     finish(accelerator)
     return epochs_seen

@@ -143,12 +143,11 @@ def test_mistakes_in_a_preset_are_exits_with_a_sentence(folder, capsys, text, se
 
 
 @pytest.fixture
-def script(monkeypatch):
+def script():
     pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
-    monkeypatch.syspath_prepend(str(TRAINING))
-    import train_simple_diffusion
+    from whole_runs import load_script
 
-    return train_simple_diffusion
+    return load_script("train_simple_diffusion")
 
 
 def names():
@@ -218,12 +217,11 @@ def test_every_preset_has_the_classes_own_name():
 
 
 @pytest.fixture
-def reader(monkeypatch):
+def reader():
     pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
-    monkeypatch.syspath_prepend(str(TRAINING))
-    import train_dgcnn_qa
+    from whole_runs import load_script
 
-    return train_dgcnn_qa
+    return load_script("train_dgcnn_qa")
 
 
 @in_checkout
@@ -262,12 +260,11 @@ def test_the_default_preset_of_the_reader_is_the_published_one(reader):
 
 
 @pytest.fixture
-def triples(monkeypatch):
+def triples():
     pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
-    monkeypatch.syspath_prepend(str(TRAINING))
-    import train_dgcnn_triples
+    from whole_runs import load_script
 
-    return train_dgcnn_triples
+    return load_script("train_dgcnn_triples")
 
 
 TRIPLES = ["triples", "triples-2019", "triples-fast", "triples-wide"]

@@ -77,7 +77,7 @@ def test_what_is_not_whole_is_set_aside(run, caplog, name, how):
     assert name in fault_of(path.parent) or (name, how) == ("files.json", "changed")  # then it blames what it lists
     assert checkpoints.resume() == checkpoints.folder / "checkpoint-1"
     assert state.step == 1
-    assert "checkpoint-2 is not whole" in caplog.text
+    assert "checkpoint-2 is not complete" in caplog.text
     assert sorted(found.name for found in checkpoints.folder.iterdir()) == ["broken-2", "checkpoint-1"]
     checkpoints.save(2)
     assert fault_of(checkpoints.folder / "checkpoint-2") is None

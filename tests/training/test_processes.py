@@ -12,7 +12,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.state import AcceleratorState, GradientState
 
 from hf_kexue.training import processes
-from hf_kexue.training.processes import from_first, in_step, mean_over_processes, of_all, share
+from hf_kexue.training.processes import broadcast_from_main, gather, mean_over_processes, synchronized
 
 CONFIGS = Path(__file__).resolve().parents[2] / "training" / "accelerate_configs"
 LAUNCHED = {"ACCELERATE_MIXED_PRECISION": "no"}
@@ -58,12 +58,11 @@ def test_processes_that_know_nothing_of_each_other_are_an_error(accelerator, mon
 
 
 def test_one_process_needs_nobody(accelerator):
-    assert share(accelerator) == (0, 1)
     assert mean_over_processes(accelerator, [0.1, 0.2]) == [0.1, 0.2]
-    assert from_first(accelerator, {"a": 1}) == {"a": 1}
-    assert list(in_step(accelerator, iter("abc"))) == ["a", "b", "c"]
+    assert broadcast_from_main(accelerator, {"a": 1}) == {"a": 1}
+    assert list(synchronized(accelerator, iter("abc"))) == ["a", "b", "c"]
     values = torch.ones(3)
-    assert of_all(accelerator, values) is values
+    assert gather(accelerator, values) is values
 
 
 @pytest.mark.skipif(not CONFIGS.is_dir(), reason="training/ belongs to the repository, not to the package")

@@ -4,23 +4,30 @@ to check)."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+RECORDS = ".json, .jsonl, .csv, .tsv, or .gz of them; a folder of such; or a Hub id."
 
 check_data = typer.Typer(help="What is wrong with data, before a training on them.", no_args_is_help=True)
 
 
 @check_data.command()
 def qa(
-    source: Annotated[str, typer.Argument(metavar="FILE_OR_FOLDER", help=".json, .jsonl, .gz of them; or a Hub id.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE_OR_FOLDER", help=".json, .jsonl, .csv, .tsv, .gz of them; or a Hub id.")
+    ],
     split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "train",
     tokenizer: Annotated[Path | None, typer.Option(help="Saved tokenizer; default: count characters.")] = None,
     max_length: Annotated[int, typer.Option(help="Tokens of a window, question and all.")] = 512,
     stride: Annotated[int, typer.Option(help="Tokens that neighbouring windows share.")] = 128,
     max_answer_len: Annotated[float, typer.Option(help="Longest answer; ASCII letters and digits are 0.5.")] = 30,
+    write_clean: Annotated[
+        Path | None, typer.Option(help="Write what can be learned to this .jsonl file, in the form that is read.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Count answers that are not in their passage, too long or cut by the window, and questions that are broken.
@@ -36,18 +43,27 @@ def qa(
     report = check_qa(examples, _load_tokenizer(tokenizer), max_length, stride, max_answer_len, broken)
     typer.echo(json.dumps(report.to_dict(), ensure_ascii=False) if as_json else str(report))
     _echo_first(broken)
+    if write_clean is not None:
+        from ..data.questions.clean import clean_questions, question_record
+
+        _write_clean(write_clean, map(question_record, clean_questions(examples)))
     if not report.usable:
         raise typer.Exit(1)
 
 
 @check_data.command()
 def triples(
-    source: Annotated[str, typer.Argument(metavar="FILE_OR_FOLDER", help=".json, .jsonl, .gz of them; or a Hub id.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE_OR_FOLDER", help=".json, .jsonl, .csv, .tsv, .gz of them; or a Hub id.")
+    ],
     split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "train",
     schema: Annotated[Path | None, typer.Option(help="JSON file of predicates and types to compare with.")] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="Saved tokenizer; default: count characters.")] = None,
     max_length: Annotated[int, typer.Option(help="Tokens of a piece that is read at once.")] = 256,
     overfit: Annotated[bool, typer.Option(help="Learn 16 sentences by heart too; about a minute.")] = False,
+    write_clean: Annotated[
+        Path | None, typer.Option(help="Write what can be learned to this .jsonl file, in the form that is read.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Count triples whose mentions are not in their text, cut or hidden, and predicates that are unknown or rare.
@@ -72,8 +88,55 @@ def triples(
     typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{report}{said}")
     _echo_first(report.schema_faults)
     _echo_first(broken)
+    if write_clean is not None:
+        from ..data.triples.clean import clean_triples, triple_record
+
+        _write_clean(write_clean, map(triple_record, clean_triples(examples)))
     if not report.usable or learned < 1:
         raise typer.Exit(1)
+
+
+@check_data.command()
+def images(
+    source: Annotated[str, typer.Argument(metavar="FOLDER", help="Of pictures or parquet files; or a Hub id.")],
+    split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "train",
+    held_out: Annotated[
+        str | None, typer.Option(help="Split that should have none of these pictures, such as validation.")
+    ] = None,
+    label_column: Annotated[str, typer.Option(help="A column of classes; auto: what the training takes.")] = "auto",
+    resolution: Annotated[int, typer.Option(min=1, help="Of the training, in pixels.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Of the training.")] = 32,
+    background: Annotated[str, typer.Option(help="Below transparent pictures; a name or #rrggbb.")] = "white",
+    page: Annotated[Path | None, typer.Option(help="Write thumbnails to this HTML page.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Count pictures that are broken, double, tiny, long or of one colour; show sizes, modes, classes and thumbnails.
+
+    Ends with 0 if the data are usable; with 1 if more than 1 % of the pictures are broken or all are no whole batch;
+    with 2 if there is nothing to check.
+    """
+    from ..data.images import load_images
+    from ..data.images.check import check_images
+    from ..data.images.check_page import check_page
+
+    opened = load_images(source, split=split, label_column=label_column, background=background)
+    other = None if held_out is None else load_images(source, split=held_out, background=background)
+    report, thumbnails = check_images(opened, resolution, batch_size, other, held_out or "another split")
+    typer.echo(json.dumps(report.to_dict(), ensure_ascii=False) if as_json else str(report))
+    if page is not None:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(check_page(report, thumbnails, f"{source}, {split}"), encoding="utf-8")
+        typer.echo(f"Thumbnails: {page}", err=True)
+    if not report.usable:
+        raise typer.Exit(1)
+
+
+def _write_clean(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    from ..data.record_files import write_records
+
+    if path.suffix != ".jsonl":
+        raise ValueError(f"--write-clean writes lines of JSON: name a file that ends in .jsonl, not {path}.")
+    typer.echo(f"{write_records(path, records)} records written to {path}.", err=True)
 
 
 def _echo_first(sentences: Sequence[str]) -> None:

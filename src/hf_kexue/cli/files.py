@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-MODEL_HELP = "Folder of {}; or a repository id of the Hub."
 
 
 def read_text(path: Path) -> str:
@@ -22,19 +20,34 @@ def read_text(path: Path) -> str:
         raise ValueError(f"{path} is not text in UTF-8: byte {error.start} cannot be read.") from error
 
 
-def read_lines(path: Path, keys: Sequence[str]) -> list[tuple[int, str]]:
-    """The texts of a file of one a line, with the numbers of their lines; blank lines are left out.
+def read_lines(path: Path, keys: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The texts of a file of one a line, with the numbers of their lines from 1; lines of white space are left out.
+
+    The file is read as the texts are taken, so that any number of lines needs the memory of one.
 
     Args:
-        path: plain text, or .jsonl with a string a line, or an object.
+        path: plain text in UTF-8, or .jsonl with a string a line, or an object.
         keys: under which an object may have its text.
 
     Raises:
         ValueError: for a line that is none of this, naming it, and for a file without a text.
     """
-    texts = []
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        text: Any = line.removesuffix("\r")
+    number = 0
+    with path.open("rb") as file:
+        for number, line in _texts(path, file, keys):
+            yield number, line
+    if not number:
+        raise ValueError(f"{path} holds no {keys[0]}.")
+
+
+def _texts(path: Path, file: Any, keys: Sequence[str]) -> Iterator[tuple[int, str]]:
+    for number, raw in enumerate(file, 1):
+        try:
+            text: Any = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path.name}, line {number} is not text in UTF-8: its byte {error.start} cannot be read."
+            ) from error
         if not text.strip():
             continue
         if path.suffix == ".jsonl":
@@ -46,10 +59,7 @@ def read_lines(path: Path, keys: Sequence[str]) -> list[tuple[int, str]]:
                 text = next((text[key] for key in keys if key in text), None)
             if not isinstance(text, str):
                 raise ValueError(f"{path.name}, line {number}: neither a string nor an object with a {keys[0]}.")
-        texts.append((number, text))
-    if not texts:
-        raise ValueError(f"{path} holds no {keys[0]}.")
-    return texts
+        yield number, text
 
 
 def triple_line(triple: Mapping[str, Any], place: str) -> str:

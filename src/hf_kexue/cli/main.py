@@ -9,18 +9,32 @@ from typing import Annotated
 
 import typer
 
+from .. import __version__
 from .check_data import check_data
 from .images import generate
 from .models import evaluate, info
 from .publish import publish
 from .texts import ask, extract
 
-app = typer.Typer(
-    name="hf-kexue",
-    help="The articles of kexue.fm as Hugging Face models.",
-    no_args_is_help=True,
-    add_completion=False,
-)
+MISTAKES = (ValueError, OSError, ImportError)
+# By name, since their classes belong to libraries that are not loaded yet: weights that are cut off, too large a
+# batch, and errors of connections, whose library differs with the version of huggingface_hub.
+MISTAKES_BY_NAME = {"SafetensorError": "", "OutOfMemoryError": "", "TransportError": "The Hub cannot be reached: "}
+
+app = typer.Typer(name="hf-kexue", no_args_is_help=True, add_completion=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hf-kexue {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """The articles of kexue.fm as Hugging Face models."""
 
 
 def demo(
@@ -41,15 +55,15 @@ app.add_typer(check_data, name="check-data")
 
 
 def main() -> None:
-    """Entry point: a user's mistake ends in one sentence and exit code 2, not in a traceback."""
+    """Entry point: a user's mistake ends in a message of one line and exit code 2, not in a traceback."""
     try:
         app()
     except Exception as error:
-        # The HTTP library differs with the version of huggingface_hub, so that its errors of connections go by name.
-        unreachable = any(kind.__name__ == "TransportError" for kind in type(error).__mro__)
-        if not unreachable and not isinstance(error, ValueError | OSError | ImportError):
+        names = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in MISTAKES_BY_NAME]
+        if not names and not isinstance(error, MISTAKES):
             raise
-        typer.echo(f"Error: {'The Hub cannot be reached: ' if unreachable else ''}{error}", err=True)
+        begin = MISTAKES_BY_NAME[names[0]] if names else ""
+        typer.echo(f"Error: {begin}{' '.join(str(error).split())}", err=True)
         sys.exit(2)
 
 

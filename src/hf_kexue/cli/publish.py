@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..inference.saved_models import saved_class
+from ..inference.saved_models import saved_kind
 
 
 def publish(
@@ -23,7 +23,7 @@ def publish(
     """
     if not folder.is_dir():
         raise ValueError(f"There is no folder {folder}.")
-    saved_class(str(folder))
+    saved_kind(str(folder))
     from ..hub import publish as publish_folder
 
     typer.echo(publish_folder(folder, repo_id, private=private, revision=revision))

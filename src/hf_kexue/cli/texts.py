@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ..inference.saved_models import load_pipeline, saved_class
-from .files import MODEL_HELP, read_lines, read_text, triple_line
+from ..inference.kinds import READER, TRIPLES
+from ..inference.saved_models import saved_kind
+from .files import read_lines, read_text, triple_line
+from .options import MODEL_HELP, Device, Dtype
 
 
 def ask(
@@ -22,22 +24,27 @@ def ask(
     passages: Annotated[Path | None, typer.Option(help="Many texts: one a line, .jsonl or plain text.")] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Answers.")] = 1,
     impossible: Annotated[bool, typer.Option(help="Allow the answer that there is none.")] = False,
+    device: Device = None,
+    dtype: Dtype = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Answer a question from a text, or from many passages, with a saved reader.
 
-    A line of a .jsonl file is a string, or an object with the text under "passage", "context" or "text". Positions
-    count characters from 0, lines from 1.
+    A line of a .jsonl file is a string, or an object with the text under "passage", "context" or "text"; lines without
+    a visible character are left out. Positions count characters from 0, lines from 1.
     """
     if (context is not None) + (file is not None) + (passages is not None) != 1:
         raise ValueError("Give the text in one of --context, --file and --passages.")
-    saved_class(model, "DGCNNForQuestionAnswering")
-    lines = [] if passages is None else read_lines(passages, ("passage", "context", "text"))
-    reader = load_pipeline(model, "DGCNNForQuestionAnswering")
+    kind = saved_kind(model, READER)
+    lines: list[tuple[int, str]] = []
     if passages is None:
         texts: dict[str, Any] = {"context": read_text(file) if file is not None else context}
     else:
+        from ..inference.extraction import readable
+
+        lines = readable(read_lines(passages, ("passage", "context", "text")))
         texts = {"passages": [text for _, text in lines]}
+    reader = kind.load(model, device, dtype)
     found = reader(question=question, **texts, top_k=top_k, handle_impossible_answer=impossible)
     answers = found if isinstance(found, list) else [found]
     for answer in answers if passages is not None else []:
@@ -60,34 +67,54 @@ def extract(
     predicate: Annotated[list[str] | None, typer.Option(help="Look for this one only; may be repeated.")] = None,
     occurrences: Annotated[str, typer.Option(help="found, best (one for equal words) or all places.")] = "found",
     output: Annotated[str, typer.Option(help="table, json or html.")] = "table",
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> None:
     """Extract subject, predicate and object from a text, or from the lines of a file, with a saved model.
 
     A line of a .jsonl file is a string, or an object with the text under "text". Positions count characters from 0,
-    lines from 1. As json one text gives a list, lines give an object each, on a line of its own. A page is written
-    with `--output html > page.html`.
+    lines from 1. As json one text gives a list, lines give an object each, on a line of its own, as soon as it is
+    there: files may be of any length. A page, which is held in memory, is written with `--output html > page.html`.
     """
     if (text is None) == (file is None) or (lines and file is None):
         raise ValueError("Give the text as an argument, or a file in --input; --lines is for a file.")
     if output not in ("table", "json", "html"):
         raise ValueError(f"--output must be table, json or html, got {output!r}.")
-    saved_class(model, "DGCNNForTripleExtraction")
-    of_lines = file is not None and (lines or file.suffix == ".jsonl")
-    if file is None:
-        texts = [(1, str(text))]
-    else:
-        texts = read_lines(file, ("text",)) if of_lines else [(1, read_text(file))]
-    pipeline = load_pipeline(model, "DGCNNForTripleExtraction")
-    found = pipeline([one for _, one in texts], predicates=predicate, occurrences=occurrences)
+    kind = saved_kind(model, TRIPLES)
+    settings: dict[str, Any] = {"predicates": predicate, "occurrences": occurrences}
+    if file is not None and (lines or file.suffix == ".jsonl"):
+        if file.is_file():  # a mistake in the last line shows before the first is read; a pipe can be read but once
+            for _ in read_lines(file, ("text",)):
+                pass
+        from tqdm.auto import tqdm
+
+        from ..inference.extraction import extract_each
+
+        pipeline = kind.load(model, device, dtype)
+        found = tqdm(extract_each(pipeline, read_lines(file, ("text",)), **settings), unit=" lines", disable=None)
+        if output == "html":
+            texts, lists = zip(*((one, triples) for _, one, triples in found))
+            typer.echo(pipeline.to_html(texts, lists), nl=False)
+            return
+        for number, one, triples in found:
+            if output == "json":
+                typer.echo(json.dumps({"line": number, "text": one, "triples": triples}, ensure_ascii=False))
+            else:
+                _echo_table(triples, f"line {number}, ")
+        return
+    whole = str(text) if file is None else read_text(file)
+    pipeline = kind.load(model, device, dtype)
+    triples = pipeline(whole, **settings)
     if output == "html":
-        typer.echo(pipeline.to_html([one for _, one in texts], found), nl=False)
-    for (number, one), triples in zip(texts, found):
-        if output == "json":
-            whole = {"line": number, "text": one, "triples": triples} if of_lines else triples
-            typer.echo(json.dumps(whole, ensure_ascii=False))
-        elif output == "table":
-            place = f"line {number}, " if of_lines else ""
-            for triple in triples:
-                typer.echo(triple_line(triple, place))
-            if not triples:
-                typer.echo(f"{place}no triples")
+        typer.echo(pipeline.to_html(whole, triples), nl=False)
+    elif output == "json":
+        typer.echo(json.dumps(triples, ensure_ascii=False))
+    else:
+        _echo_table(triples, "")
+
+
+def _echo_table(triples: list[dict[str, Any]], place: str) -> None:
+    for triple in triples:
+        typer.echo(triple_line(triple, place))
+    if not triples:
+        typer.echo(f"{place}no triples")

@@ -4,21 +4,25 @@
         ...                                                  # ("train.jsonl.gz, line 1", {"id": ...})
 
 A .json file holds one JSON value: a list of records, {"data": such a list}, or one record. A .jsonl file holds one
-record a line, and a .json file of lines is read too. Either name may be followed by .gz. What a record must hold is
-the business of the caller, for whom `field`, `text_field` and `as_object` say in a sentence what is wrong.
+record a line, and a .json file of lines is read too. A .csv or .tsv file names its columns in the first line, and all
+its values are strings. Each name may be followed by .gz. Files are UTF-8, and an error says where one is GBK. What a
+record must hold is the business of the caller, whose errors `field`, `text_field` and `as_object` raise.
 """
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
+import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
+SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _KIND_NAMES = {dict: "an object", list: "a list", str: "a string", type(None): "null"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -120,10 +124,13 @@ def _file(path: Path) -> Iterator[Located]:
     if not path.name.endswith(SUFFIXES):
         raise ValueError(f"{path} is of no known kind: the name of a file of records ends in {', '.join(SUFFIXES)}.")
     lines = lines_of(path)
+    if {".csv", ".tsv"} & set(path.suffixes):
+        yield from _table(path, lines)
+        return
     if ".jsonl" not in path.suffixes:
         whole = b"".join(lines)
         try:
-            document = json.loads(whole.decode("utf-8-sig")) if whole.strip() else []
+            document = json.loads(decoded(whole)) if whole.strip() else []
         except (ValueError, RecursionError) as error:
             if not str(error).startswith("Extra data"):  # which says: a whole JSON value, and then more
                 raise ValueError(f"{path} is no JSON: {error}.") from error
@@ -138,18 +145,70 @@ def _file(path: Path) -> Iterator[Located]:
 
 def _record(line: bytes) -> Any:
     try:
-        return json.loads(line.decode("utf-8-sig"))
+        return json.loads(decoded(line))
     except (ValueError, RecursionError) as error:
         return ValueError(f"the line is no JSON ({error})")
 
 
+def decoded(content: bytes) -> str:
+    """UTF-8 as text.
+
+    Raises:
+        ValueError: for other encodings; GBK, in which much Chinese text is still kept, by its name.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        try:
+            content.decode("gb18030")
+        except UnicodeDecodeError:
+            raise error from None
+        raise ValueError("it is not UTF-8 but GBK: convert it with `iconv -f gb18030 -t utf-8`") from error
+
+
+def _table(path: Path, lines: Iterator[bytes]) -> Iterator[Located]:
+    """The rows of a CSV or TSV file."""
+    try:
+        text = decoded(b"".join(lines))
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from error
+    delimiter = "\t" if ".tsv" in path.suffixes else ","
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        try:
+            row: Any = next(rows, None)
+        except csv.Error as error:
+            raise ValueError(f"{path} is no whole table: line {rows.line_num}: {error}.") from error
+        if row is None:
+            return
+        if None in row or None in row.values():
+            row = ValueError(
+                f"the row has not as many values as the first line has columns, {len(rows.fieldnames or ())}"
+            )
+        yield f"{path.name}, line {rows.line_num}", row
+
+
 def _items(document: Any, name: str) -> Iterator[Located]:
-    if isinstance(document, dict):
+    if isinstance(document, dict) and not isinstance(document.get("data"), dict):
         document = document.get("data", [document])
+    elif isinstance(document, dict):  # one task of Label Studio
+        document = [document]
     if not isinstance(document, list):
         raise ValueError(f"{name} holds {kind_of(document)} in the place of a list of records.")
     for number, record in enumerate(document, 1):
         yield f"{name}, record {number}", record
+
+
+def write_records(path: Path, records: Iterable[dict[str, Any]]) -> int:
+    """Write one record a line, .jsonl, and return their number. The file appears when all of it is written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished, number = path.with_name(f".{path.name}.unfinished"), 0
+    with unfinished.open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            number += 1
+    os.replace(unfinished, path)
+    return number
 
 
 def lines_of(path: Path) -> Iterator[bytes]:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import torch
 
+from ..inference import kinds
 from ..inference.drawing import Labels, class_rows, draw_by_gan, draw_way
 from ..inference.grids import class_sheet, image_grid
 from ..inference.saved_models import load_pipeline
 from .html import Section, picture
 
-GAN = Path("model_cards/rsgan-clothing-64")
+GAN = Path("model_cards") / kinds.GAN.published
 SEEDS = (0, 1)
 STEPS = 12  # pictures of a strip
 STRIPS = ("Outwear", "Pants", "T-Shirt")  # classes that have one; the first three of a model without them
@@ -24,22 +25,26 @@ def gan(repository: Path, output: Path) -> Section:
     if not (repository / GAN).is_dir():
         return title, f"{GAN} is not published yet, so that there is nothing to show here.", ""
     started = time.perf_counter()
-    pipeline = load_pipeline(str(repository / GAN), "RSGANPipeline")
+    pipeline = load_pipeline(str(repository / GAN), kinds.GAN)
     rows = class_rows(pipeline)
-    chance = torch.Generator().manual_seed(0)
-    images = draw_by_gan(pipeline, [row for row in rows for _ in range(4)], truncation=0.8, generator=chance)
-    class_sheet(images, 4).save(output / "gan.png")
+    generator = torch.Generator().manual_seed(0)
+    images = draw_by_gan(pipeline, rows, 4, truncation=0.8, generator=generator)
+    class_sheet(images, 4, _names(rows)).save(output / "gan.png")
     shown = [row for row in rows if row in STRIPS] or rows[: len(STRIPS)]
     strips = [image for row in shown for image in draw_way(pipeline, row, SEEDS, STEPS, 0.8)]
-    image_grid(strips, STEPS).save(output / "gan_way.png")
+    image_grid(strips, STEPS, _names(shown)).save(output / "gan_way.png")
     return (
         title,
         f"One network pass for an image: {len(images) + len(strips)} images, loaded and drawn here in "
-        f"{time.perf_counter() - started:.1f} s. Rows: {_names(rows)}. Below, the way from seed {SEEDS[0]} to seed "
-        f"{SEEDS[1]}: {_names(shown)}.",
+        f"{time.perf_counter() - started:.1f} s. Rows: {_told(rows)}. Below, the way from seed {SEEDS[0]} to seed "
+        f"{SEEDS[1]}: {_told(shown)}.",
         picture("gan.png", "samples of each class") + "<p></p>" + picture("gan_way.png", "interpolations"),
     )
 
 
-def _names(rows: Labels) -> str:
-    return ", ".join(map(str, rows)) if rows != [None] else "no classes"
+def _names(rows: Labels) -> list[str] | None:
+    return None if rows == [None] else [str(row) for row in rows]
+
+
+def _told(rows: Labels) -> str:
+    return ", ".join(_names(rows) or ["no classes"])

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 
+from ..inference import kinds
 from ..inference.drawing import draw_classes
 from ..simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline
 from .html import Section, picture
 
-PUBLISHED = Path("model_cards/simple-diffusion-clothing-64")
+PUBLISHED = Path("model_cards") / kinds.SIMPLE_DIFFUSION.published
 SCRIPT = Path("training/train_simple_diffusion.py")
 
 
@@ -23,7 +24,7 @@ def published(repository: Path, output: Path) -> Section:
     """Samples of the published model."""
     started = time.perf_counter()
     pipeline = SimpleDiffusionPipeline.from_pretrained(repository / PUBLISHED)
-    draw_classes(pipeline, output / "published.png", per_class=4)
+    draw_classes(pipeline, output / "published.png", per_class=4, names=True)
     return (
         "The published model",
         f"{len(pipeline.class_names)} classes of clothing, 64 x 64 pixels, drawn here in "
@@ -60,7 +61,8 @@ def short_training(repository: Path, run: Path, output: Path, steps: int) -> Sec
 
 def trained(run: Path, output: Path) -> Section:
     """Samples of what the short training saved."""
-    draw_classes(SimpleDiffusionPipeline.from_pretrained(run / "pipeline"), output / "trained.png", per_class=4)
+    pipeline = SimpleDiffusionPipeline.from_pretrained(run / "pipeline")
+    draw_classes(pipeline, output / "trained.png", per_class=4, names=True)
     return (
         "What the short training can draw",
         "The saved pipeline, loaded again with from_pretrained. So few steps teach blotches of colour; the published "

@@ -19,17 +19,13 @@ from PIL import Image
 
 from ..inference.drawing import draw_between, draw_by_diffusion, draw_way
 from ..inference.grids import image_grid
+from ..inference.kinds import KINDS
 from ..inference.saved_models import load_pipeline
 from .graph import triples_svg
 from .questions import marked
 
-MODELS = {
-    "images": ("simple-diffusion-clothing-64", "SimpleDiffusionPipeline"),
-    "questions": ("dgcnn-qa-zh", "DGCNNForQuestionAnswering"),
-    "triples": ("dgcnn-triples-zh", "DGCNNForTripleExtraction"),
-    "gan": ("rsgan-clothing-64", "RSGANPipeline"),
-}
-"""Name of each published model, and its class."""
+MODELS = {kind.tab.lower(): kind for kind in KINDS if kind.tab}
+"""The kind of model that each tab shows."""
 
 MOST_CHARACTERS = 20_000  # of a text: a page answers in seconds
 MOST_IMAGES = 16
@@ -52,7 +48,7 @@ class Page:
 
     def where(self, key: str) -> str:
         """Folder or repository of a model."""
-        return self.names.get(key) or f"{self.source}/{MODELS[key][0]}"
+        return self.names.get(key) or f"{self.source}/{MODELS[key].published}"
 
     def model(self, key: str) -> Any:
         """The pipeline, kept after the first call.
@@ -63,7 +59,7 @@ class Page:
         if key not in self._loaded:
             if self.absence(key):
                 raise ValueError(self.absence(key))
-            self._loaded[key] = load_pipeline(self.where(key), MODELS[key][1])
+            self._loaded[key] = load_pipeline(self.where(key), MODELS[key])
         return self._loaded[key]
 
     def absence(self, key: str) -> str:

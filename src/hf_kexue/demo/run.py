@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ..inference import kinds
 from ..inference.saved_models import load_pipeline
 from .gan import gan
 from .html import Section, page_html, picture
@@ -18,7 +19,7 @@ from .images import PUBLISHED, SCRIPT, published, schedule, short_training, trai
 from .questions import answers_html
 from .triples import TRIPLES, three_sentences
 
-READER = Path("model_cards/dgcnn-qa-zh")
+READER = Path("model_cards") / kinds.READER.published
 EXAMPLE = Path("examples/asymptotic_series.py")
 
 
@@ -76,7 +77,7 @@ def _mathematics(repository: Path, output: Path) -> Section:
 
 def _reader(repository: Path) -> Section:
     started = time.perf_counter()
-    reader = load_pipeline(str(repository / READER), "DGCNNForQuestionAnswering")
+    reader = load_pipeline(str(repository / READER), kinds.READER)
     answers = answers_html(reader)
     return (
         "Three questions to the published reader",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from ..inference import kinds
 from ..inference.saved_models import load_pipeline
 from .graph import triples_svg
 from .html import Section
 
-TRIPLES = Path("model_cards/dgcnn-triples-zh")
+TRIPLES = Path("model_cards") / kinds.TRIPLES.published
 SENTENCES = [
     "《城南旧事》是林海音创作的小说，1983年由吴贻弓导演拍成同名电影，沈洁主演。",
     "《月亮代表我的心》由孙仪作词，翁清溪作曲，邓丽君演唱。",
@@ -20,7 +21,7 @@ SENTENCES = [
 def three_sentences(repository: Path, output: Path) -> Section:
     """The triples that the published model finds."""
     started = time.perf_counter()
-    extract = load_pipeline(str(repository / TRIPLES), "DGCNNForTripleExtraction")
+    extract = load_pipeline(str(repository / TRIPLES), kinds.TRIPLES)
     triples = extract(SENTENCES)
     (output / "triples.html").write_text(extract.to_html(SENTENCES, triples), encoding="utf-8")
     graphs = "".join(f"<p>{triples_svg(found)}</p>" for found in triples)

@@ -7,26 +7,48 @@ all that the pipeline needs.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-_MODULE_OF = {
-    "DGCNNConfig": "configuration_dgcnn",
-    "DGCNNForMaskedLM": "modeling_dgcnn",
-    "DGCNNForQuestionAnswering": "modeling_dgcnn",
-    "DGCNNForTripleExtraction": "modeling_dgcnn_triples",
-    "DGCNNModel": "modeling_dgcnn",
-    "DGCNNTokenizer": "tokenization_dgcnn",
-    "ReadingComprehensionPipeline": "pipeline_dgcnn_qa",
-    "TripleExtractionPipeline": "pipeline_dgcnn_triples",
-    "TriplePrior": "prior_dgcnn",
-    "to_html": "view_dgcnn_triples",
-    "to_networkx": "view_dgcnn_triples",
+if TYPE_CHECKING:
+    from .configuration_dgcnn import DGCNNConfig
+    from .modeling_dgcnn import DGCNNForMaskedLM, DGCNNForQuestionAnswering, DGCNNModel
+    from .modeling_dgcnn_triples import DGCNNForTripleExtraction
+    from .pipeline_dgcnn_qa import ReadingComprehensionPipeline
+    from .pipeline_dgcnn_triples import TripleExtractionPipeline
+    from .prior_dgcnn import TriplePrior
+    from .tokenization_dgcnn import DGCNNTokenizer
+    from .view_dgcnn_triples import to_html, to_networkx
+
+__all__ = [
+    "DGCNNConfig",
+    "DGCNNForMaskedLM",
+    "DGCNNForQuestionAnswering",
+    "DGCNNForTripleExtraction",
+    "DGCNNModel",
+    "DGCNNTokenizer",
+    "ReadingComprehensionPipeline",
+    "TripleExtractionPipeline",
+    "TriplePrior",
+    "to_html",
+    "to_networkx",
+]
+
+_PUBLIC = {
+    "configuration_dgcnn": ["DGCNNConfig"],
+    "modeling_dgcnn": ["DGCNNForMaskedLM", "DGCNNForQuestionAnswering", "DGCNNModel"],
+    "modeling_dgcnn_triples": ["DGCNNForTripleExtraction"],
+    "pipeline_dgcnn_qa": ["ReadingComprehensionPipeline"],
+    "pipeline_dgcnn_triples": ["TripleExtractionPipeline"],
+    "prior_dgcnn": ["TriplePrior"],
+    "tokenization_dgcnn": ["DGCNNTokenizer"],
+    "view_dgcnn_triples": ["to_html", "to_networkx"],
 }
+_MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 
-__all__ = sorted(_MODULE_OF)
 
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'hf_kexue.dgcnn' has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+    def __getattr__(name: str) -> object:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module 'hf_kexue.dgcnn' has no attribute {name!r}")
+        return getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)

@@ -3,12 +3,17 @@
 Source: kexue.fm/archives/5409 (2018, reading comprehension), /6671 (2019, triples), /6906 (2019, open-source reader).
 """
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-from huggingface_hub.dataclasses import strict
 from transformers import GenerationConfig, PreTrainedConfig
 
 from .strict_loading import refuse_unknown_fields
+
+if TYPE_CHECKING:  # so that editors and type checkers know the fields as arguments
+    from dataclasses import dataclass as strict
+else:
+    from huggingface_hub.dataclasses import strict
 
 POSITIONS = ("none", "sinusoidal", "learned")
 SUBJECT_ENCODERS = ("ends", "gru")
@@ -92,6 +97,11 @@ class DGCNNConfig(PreTrainedConfig):
     """
 
     model_type = "dgcnn"
+
+    if TYPE_CHECKING:
+
+        @classmethod
+        def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self: ...
 
     vocab_size: int = 8000
     hidden_size: int = 128

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from .checks_dgcnn import check_content, check_integer, check_vocabularies, is_sequence
 from .decoding_dgcnn import vote
@@ -38,6 +38,19 @@ class QASettings:
             if not isinstance(getattr(self, name), bool | None if name == "progress" else bool):
                 raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}.")
         vote([], method=self.vote)  # refuses a method that it does not know
+
+
+class QAOptions(TypedDict, total=False):
+    """The fields of `QASettings` as keyword arguments, for editors and type checkers."""
+
+    top_k: int
+    handle_impossible_answer: bool
+    max_answer_len: float
+    max_seq_len: int
+    doc_stride: int
+    vote: str
+    batch_size: int
+    progress: bool | None
 
 
 class Record(NamedTuple):

@@ -5,7 +5,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,20 @@ def _pair(name: str, value: Any) -> tuple[float, float]:
     if not all(0 <= part <= 1 for part in pair):
         raise ValueError(f"{name} must be in [0, 1], got {value!r}.")
     return pair
+
+
+class TripleOptions(TypedDict, total=False):
+    """The fields of `TripleSettings` as keyword arguments, for editors and type checkers."""
+
+    subject_threshold: float | Sequence[float]
+    object_threshold: float | Sequence[float]
+    predicates: str | Sequence[str] | None
+    max_seq_len: int
+    split_above: int
+    occurrences: str
+    known_threshold: float
+    batch_size: int
+    progress: bool | None
 
 
 def read_input(inputs: Any) -> tuple[list[str], bool]:

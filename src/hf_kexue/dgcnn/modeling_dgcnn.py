@@ -21,7 +21,8 @@ A few lines longer than its siblings should be: a third is the docstrings of thr
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -59,7 +60,7 @@ class DGCNNPreTrainedModel(PreTrainedModel):
     _no_split_modules: ClassVar[list[str]] = ["DGCNNBlock"]
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> Self:
         """As everywhere in transformers, from safetensors alone and without shapes that do not fit; frozen parameters
         are frozen again, as new ones are made on loading. A class that was saved as this one is loaded whole."""
         source, info = pretrained_model_name_or_path, kwargs.pop("output_loading_info", False)
@@ -71,7 +72,8 @@ class DGCNNPreTrainedModel(PreTrainedModel):
             check_loaded(source, found if same else {"mismatched_keys": found["mismatched_keys"]})
         if model.config.freeze_word_embeddings and model.base_model.embeddings.words is not None:
             model.base_model.embeddings.words.requires_grad_(False)
-        return (model, found) if info else model
+        loaded: Any = (model, found) if info else model
+        return loaded
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

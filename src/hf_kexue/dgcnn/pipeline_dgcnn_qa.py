@@ -12,10 +12,10 @@ stay in memory; tensors exist for one batch.
 Source: kexue.fm/archives/5409 and /6906 (decoding and vote).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 import torch
@@ -28,7 +28,11 @@ from transformers.utils import logging
 from .checks_dgcnn import check_names
 from .columns_dgcnn import CHARACTERS_WITH_PROGRESS, Columns, padded
 from .decoding_dgcnn import Span, best_per_string, best_spans, no_answer_score, vote
-from .inputs_dgcnn_qa import QASettings, Record, check_fit, read_records
+from .inputs_dgcnn_qa import QAOptions, QASettings, Record, check_fit, read_records
+
+if TYPE_CHECKING:
+    from .modeling_dgcnn import DGCNNForQuestionAnswering
+    from .tokenization_dgcnn import DGCNNTokenizer
 
 SPANS_FOR_VOTE = 20  # of each passage: a string gets only the votes of the passages that list it
 
@@ -98,16 +102,24 @@ class ReadingComprehensionPipeline(Pipeline):
     _load_video_processor = False
     _load_feature_extractor = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, model: "DGCNNForQuestionAnswering", tokenizer: "DGCNNTokenizer | None" = None, **kwargs: Any
+    ) -> None:
+        super().__init__(model, tokenizer, **kwargs)
         self._columns = check_fit(self.model, self.tokenizer)
         self._settings({})
 
     def __call__(
-        self, inputs: Any = None, *, question: Any = None, context: Any = None, passages: Any = None, **settings: Any
+        self,
+        inputs: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
+        *,
+        question: str | Sequence[str] | None = None,
+        context: str | Sequence[str] | None = None,
+        passages: Sequence[str] | Sequence[Sequence[str]] | None = None,
+        **settings: Unpack[QAOptions],
     ) -> Any:
         """See the class."""
-        chosen = self._settings(settings)
+        chosen = self._settings({**settings})
         records, is_list = read_records(inputs, question, context, passages)
         was_training = self.model.training
         self.model.eval()

@@ -11,10 +11,10 @@ one batch.
 Source: kexue.fm/archives/6671 (model and decoding).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 import torch
@@ -35,8 +35,19 @@ from .decoding_dgcnn_triples import (
     decode_subjects,
     everywhere,
 )
-from .inputs_dgcnn_triples import TripleSettings, check_triple_fit, chosen_predicates, pieces, read_input
+from .inputs_dgcnn_triples import (
+    TripleOptions,
+    TripleSettings,
+    check_triple_fit,
+    chosen_predicates,
+    pieces,
+    read_input,
+)
 from .view_dgcnn_triples import to_html, to_networkx
+
+if TYPE_CHECKING:
+    from .modeling_dgcnn_triples import DGCNNForTripleExtraction
+    from .tokenization_dgcnn import DGCNNTokenizer
 
 SUBJECTS_AT_ONCE = 256  # far more than a batch holds; bounds the memory where a model finds them everywhere
 
@@ -109,14 +120,16 @@ class TripleExtractionPipeline(Pipeline):
     to_html = staticmethod(to_html)
     to_networkx = staticmethod(to_networkx)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, model: "DGCNNForTripleExtraction", tokenizer: "DGCNNTokenizer | None" = None, **kwargs: Any
+    ) -> None:
+        super().__init__(model, tokenizer, **kwargs)
         self._prior = check_triple_fit(self.model, self.tokenizer)
         chosen_predicates(self.model.schema, self._settings({}).predicates)
 
-    def __call__(self, inputs: Any, **settings: Any) -> Any:
+    def __call__(self, inputs: str | Iterable[str], **settings: Unpack[TripleOptions]) -> Any:
         """See the class."""
-        chosen = self._settings(settings)
+        chosen = self._settings({**settings})
         wanted = chosen_predicates(self.model.schema, chosen.predicates)
         texts, is_list = read_input(inputs)
         was_training = self.model.training

@@ -10,7 +10,7 @@ The file has more than 250 lines: it is one class, its arguments and what it kee
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from tokenizers import Tokenizer, decoders, processors
 from tokenizers.models import WordLevel
@@ -137,7 +137,7 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
             self.model_input_names = usual + [name for name, there in columns.items() if there]
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> "DGCNNTokenizer":
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> Self:
         """As everywhere in transformers; a ValueError with a sentence where a file is cut off or missing."""
         with clear_errors(pretrained_model_name_or_path):
             return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)

@@ -1,9 +1,43 @@
-"""`python -m hf_kexue.hub FOLDER...`: bring the code in exported repositories up to that of this package."""
+"""Complete saved models with the code that their configurations name.
 
+    python -m hf_kexue.hub model_cards/* --output outputs/models     copies of the models, each with its code
+    python -m hf_kexue.hub FOLDER...                                 write the code into the folders themselves
+
+What is no saved model is passed over, with a line on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
 import sys
+from pathlib import Path
 
-from .repository import refresh_code
+from .remote_code import build_repository, is_saved_model, refresh_code
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit status: 2 where there was nothing to do or a folder is broken."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hf_kexue.hub", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of a saved model")
+    parser.add_argument("--output", type=Path, help="folder for the copies; default: the folders themselves")
+    arguments = parser.parse_args(argv)
+    models = [folder for folder in arguments.folders if is_saved_model(folder)]
+    for folder in arguments.folders:
+        if folder not in models:
+            print(f"{folder} is no saved model.", file=sys.stderr)
+    try:
+        for folder in models:
+            if arguments.output is not None:
+                print(build_repository(folder, arguments.output / folder.resolve().name))
+            else:
+                print(*refresh_code(folder), sep="\n")
+    except ValueError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    return 0 if models else 2
+
 
 if __name__ == "__main__":
-    for path in [path for name in sys.argv[1:] for path in refresh_code(name)]:
-        print(path)
+    sys.exit(main())

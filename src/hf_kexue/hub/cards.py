@@ -18,35 +18,36 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 
-def card_metadata(text: dict[str, Any], results: dict[str, Any]) -> Any:
-    """The YAML head of a card as `huggingface_hub.ModelCardData`, evaluation results included.
+def card_metadata(title: str, metadata: dict[str, Any], evaluation: Sequence[dict[str, Any]]) -> Any:
+    """The YAML head of a card as `huggingface_hub.ModelCardData`.
 
     Args:
-        text: of `texts/<name>.yaml`; its `metadata` entry holds the keys of the Hub (license, library_name, ...).
-        results: of `results/<name>.json`; its `evaluation` entry holds rows with metric, value, dataset, and split
-            where the data set has several.
+        title: of the card.
+        metadata: keys of the Hub: pipeline_tag, and license, library_name, ... as far as there are any.
+        evaluation: rows with metric, value, dataset, and split where the data set has several; `type`, where the
+            metric's type is not its name in small letters.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    metadata = text["metadata"]
-    evaluation = [
+    results = [
         EvalResult(
             task_type=metadata["pipeline_tag"],
             dataset_type=row["dataset"],
             dataset_name=row["dataset"],
             dataset_split=row.get("split"),
-            metric_type=row["metric"].lower().replace(" ", "_"),
+            metric_type=row.get("type") or row["metric"].lower().replace(" ", "_"),
             metric_name=row["metric"],
             metric_value=row["value"],
         )
-        for row in results["evaluation"]
+        for row in evaluation
     ]
-    metrics = list(dict.fromkeys(result.metric_type for result in evaluation))
-    return ModelCardData(model_name=text["title"], eval_results=evaluation, metrics=metrics, **metadata)
+    metrics = list(dict.fromkeys(result.metric_type for result in results))
+    return ModelCardData(model_name=title, eval_results=results or None, metrics=metrics or None, **metadata)
 
 
 def render_card(folder: Path, name: str) -> str:
@@ -79,9 +80,9 @@ def render_card(folder: Path, name: str) -> str:
         body = environment.from_string(template).render(name=name, text=text, results=results)
         # The texts may quote figures too.
         body = environment.from_string(body).render(name=name, text=text, results=results)
-        head = card_metadata(text, results).to_yaml()
+        head = card_metadata(text["title"], text["metadata"], results["evaluation"]).to_yaml()
     except (jinja2.UndefinedError, KeyError) as error:
-        raise ValueError(f"The card of {name} wants a figure that its results do not hold: {error}.") from error
+        raise ValueError(f"The card of {name} needs a figure that its results do not hold: {error}.") from error
     return f"---\n{head}\n---\n\n{body}"
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import stat
+from collections.abc import Container
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from .remote_code import code_of, diffusers_classes, is_saved_model, transformers_classes
 
 PICKLED = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 CONFIGURATIONS = ("config.json", "model_index.json", "tokenizer_config.json")
@@ -23,15 +27,15 @@ def check_repository(folder: str | Path) -> list[Path]:
         Its files, relative to it and sorted, without hidden ones and Python's caches.
 
     Raises:
-        ValueError: with one sentence, for a folder without a configuration, a pickled file, a link that leads outside,
-            a name that no system takes, JSON that cannot be read, safetensors that are cut off or damaged, and a
-            configuration that names what the folder does not hold.
+        ValueError: for a folder without a configuration, a pickled file, a link that leads outside, a name that no
+            system takes, JSON that cannot be read, safetensors that are cut off or damaged, and a configuration that
+            names what the folder does not hold. Code of this package may be missing: `publish` adds it.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"A repository is a folder, and {folder} is none.")
     paths = _files(folder)
-    if not any(str(path) in CONFIGURATIONS for path in paths):
+    if not is_saved_model(folder):
         raise ValueError(f"{folder} holds none of {', '.join(CONFIGURATIONS)}: it is no saved model.")
     for path in paths:
         if path.suffix.lower() in PICKLED:
@@ -40,8 +44,14 @@ def check_repository(folder: str | Path) -> list[Path]:
             )
         if path.suffix == ".safetensors":
             _check_weights(folder, path)
-        if path.suffix == ".json":
-            _check_names(folder, path, _read(folder, path))
+    contents = {path: _read(folder, path) for path in paths if path.suffix == ".json"}
+    for path, content in contents.items():
+        if path.name in CONFIGURATIONS and not isinstance(content, dict):
+            raise ValueError(f"{path} must be an object of fields, got {type(content).__name__}.")
+    added = code_of(folder)
+    for path, content in contents.items():
+        if isinstance(content, dict):
+            _check_names(folder, path, content, added)
     return paths
 
 
@@ -84,27 +94,32 @@ def _check_weights(folder: Path, path: Path) -> None:
         raise ValueError(f"{path} is cut off or damaged ({error}): save it again.") from error
 
 
-def _check_names(folder: Path, path: Path, content: Any) -> None:
-    """What a configuration says the repository holds is there, and within it."""
-    if not isinstance(content, dict):
-        if path.name in CONFIGURATIONS:
-            raise ValueError(f"{path} must be an object of fields, got {type(content).__name__}.")
-        return
+def _check_names(folder: Path, path: Path, content: dict[str, Any], added: Container[Path]) -> None:
+    """What a configuration says the repository holds is there or will be added, and within it."""
     named: list[str] = []
+    code: list[str] = []
     if path.name.endswith(".safetensors.index.json"):
         named = sorted({str(name) for name in content.get("weight_map", {}).values()})
     elif path.name == "model_index.json":
         own = {key: value for key, value in content.items() if isinstance(value, list) and not key.startswith("_")}
         named = [key for key, value in own.items() if value and value[0] is not None]
+        classes = [(place, module) for place, module, _ in diffusers_classes(content)]
+        code = [
+            f"{place}/{module}.py".lstrip("/") for place, module in classes if not place or not _is_library(module)
+        ]
     elif path.name in CONFIGURATIONS:
-        classes = [name for value in dict(content.get("auto_map") or {}).values() for name in _listed(value) if name]
-        classes += [str(entry.get("impl")) for entry in dict(content.get("custom_pipelines") or {}).values()]
-        named = sorted({f"{name.split('.')[0]}.py" for name in classes if "--" not in name})
-    for name in named:
+        code = sorted({f"{module}.py" for module, _ in transformers_classes(content)})
+    for name in [*named, *code]:
         parts = PurePosixPath(name).parts
-        if ".." in parts or PurePosixPath(name).is_absolute() or not (folder / path.parent / name).exists():
+        if ".." in parts or PurePosixPath(name).is_absolute():
+            raise ValueError(f"{path} names {name!r}, which the folder does not hold.")
+        if not (folder / path.parent / name).exists() and not (name in code and path.parent / name in added):
             raise ValueError(f"{path} names {name!r}, which the folder does not hold.")
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _is_library(module: str) -> bool:
+    """Whether diffusers finds a component's class in an installed module, or among its own pipelines."""
+    if "." in module or importlib.util.find_spec(module) is not None:
+        return True
+    diffusers = importlib.util.find_spec("diffusers")
+    return bool(diffusers and diffusers.origin and (Path(diffusers.origin).parent / "pipelines" / module).is_dir())

@@ -4,12 +4,10 @@
     export_repository(SimpleDiffusionPipeline(unet, scheduler), "my-images")
     publish("my-images", "user/my-images")
 
-    python -m hf_kexue.hub model_cards/*     # brings the code in exported repositories up to date
-
     config.json or model_index.json    configuration; which class in which file stands behind `Auto*` and pipelines
     *.safetensors                      weights, of a diffusers pipeline in a folder for each component
     tokenizer.json, ...                of a pipeline of transformers: its tokenizer
-    *.py                               the code of the classes
+    *.py                               the code of the classes; `publish` adds it where the folder lacks it
 
 With `import hf_kexue` its own classes load such a folder, and the code in it is not looked at. Elsewhere
 `from_pretrained`, `pipeline` and `DiffusionPipeline` take the code in the folder, if `trust_remote_code=True` allows
@@ -19,17 +17,18 @@ it.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from .checks import check_repository
-from .diffusers import one_file, with_siblings
+from .remote_code import missing_code
 
 REPLACED = ("*.safetensors", "*.json", "*.py")  # what a repository no longer has when the folder no longer has it
 
 
-def export_repository(source: Any, folder: str | Path) -> Path:
+def export_repository(source: Any, folder: str | Path, *, with_code: bool = True) -> Path:
     """Write a pipeline or a model as a Hub repository, with the code that loads it where the package is not installed.
 
     A pipeline of transformers is found there under the name of its task: `pipeline("question-answering", model=folder,
@@ -41,6 +40,7 @@ def export_repository(source: Any, folder: str | Path) -> Path:
         source: `transformers.Pipeline` with a model of this package, a `PreTrainedModel` of this package, or one of
             its diffusers pipelines.
         folder: where to; made if it is not there. Files of the same names are overwritten, others stay.
+        with_code: without, the configurations name the code all the same, and `publish` adds it.
 
     Returns:
         The folder.
@@ -68,7 +68,7 @@ def export_repository(source: Any, folder: str | Path) -> Path:
         save(source, written)
         for path in sorted(written.rglob("*")):
             target = folder / path.relative_to(written)
-            if path.is_file():
+            if path.is_file() and (with_code or path.suffix != ".py"):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(path, target)
     return folder
@@ -93,9 +93,10 @@ def publish(folder: str | Path, repo_id: str, *, private: bool = False, revision
 
     The folder is looked through first, and what cannot be loaded is not sent. Large files go up before the commit,
     with a progress bar; a publication that is cut off at any point leaves the repository as it was, and the same call
-    again sends only what is missing. Weights, configurations and code that the folder no longer holds leave the
-    repository with the same commit; other files stay. A card that speaks of `model_cards/<name of the folder>` speaks
-    of `repo_id` on the Hub.
+    again sends only what is missing. Code that the configurations name and the folder does not hold is added from this
+    package. Weights, configurations and code that the folder no longer holds leave the repository with the same
+    commit; other files stay. A card that speaks of `model_cards/<name of the folder>` or `outputs/models/<name of the
+    folder>` speaks of `repo_id` on the Hub.
 
     Args:
         folder: as `export_repository` or `save_pretrained` leave it, with or without a card (README.md).
@@ -124,15 +125,15 @@ def publish(folder: str | Path, repo_id: str, *, private: bool = False, revision
     for path in paths:
         content: Any = folder / path
         if path == Path("README.md"):
-            content = (
-                content.read_text(encoding="utf-8").replace(f"model_cards/{folder.resolve().name}", repo_id).encode()
-            )
+            content = card_on_the_hub(content.read_text(encoding="utf-8"), folder.resolve().name, repo_id).encode()
         added.append(CommitOperationAdd(path_in_repo=path.as_posix(), path_or_fileobj=content))
+    code = {path.as_posix(): source.encode() for path, source in missing_code(folder).items()}
+    added += [CommitOperationAdd(path_in_repo=path, path_or_fileobj=source) for path, source in code.items()]
     try:
         if revision is not None:
             api.create_branch(repo_id, branch=revision, exist_ok=True)
         there = filter_repo_objects(api.list_repo_files(repo_id, revision=revision), allow_patterns=list(REPLACED))
-        gone = sorted(set(there) - {path.as_posix() for path in paths})
+        gone = sorted(set(there) - {path.as_posix() for path in paths} - code.keys())
         # Not upload_folder: where Xet is installed, it commits a folder in several parts.
         commit = api.create_commit(
             repo_id,
@@ -145,28 +146,15 @@ def publish(folder: str | Path, repo_id: str, *, private: bool = False, revision
     return commit.commit_url
 
 
-def refresh_code(folder: str | Path) -> list[Path]:
-    """Bring the code of an exported repository up to that of this package; weights and configurations stay.
+def card_on_the_hub(card: str, name: str, repo_id: str) -> str:
+    """A card as it reads on the Hub.
 
     Args:
-        folder: as `export_repository` left it.
-
-    Returns:
-        The code files.
+        card: text of README.md in a checkout.
+        name: of the model's folder there.
+        repo_id: what stands in place of its paths; `model_cards/<name>-wide` is another model's, and stays.
     """
-    folder, package = Path(folder), Path(__file__).resolve().parents[1]
-    in_one_file = (folder / "model_index.json").is_file()
-    written: dict[Path, str] = {}
-    for path in sorted(folder.rglob("*.py")):
-        source = next(package.glob(f"*/{path.name}"))
-        if in_one_file:
-            written[path] = one_file(source)
-        else:
-            for part in with_siblings(source):
-                written[path.with_name(part.name)] = part.read_text(encoding="utf-8")
-    for path, text in written.items():
-        path.write_text(text, encoding="utf-8")
-    return sorted(written)
+    return re.sub(rf"(?<![\w./-])(?:model_cards|outputs/models)/{re.escape(name)}(?![\w-])", repo_id, card)
 
 
 def reserve(repo_id: str, *, private: bool = False) -> None:

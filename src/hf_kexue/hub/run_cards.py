@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .transformers import TASK, auto_class_of
+from ..inference.kinds import kind_of
+from .cards import card_metadata
 
 CARD = """# {title}
 
@@ -35,16 +36,16 @@ Where hf_kexue is not installed, the code in this repository serves; read it bef
 
 {figures}
 """
-IMAGES = """pipe = {name}.from_pretrained("{repo_id}"{options})
-pipe().images[0].save("sample.png")
+OF_DIFFUSERS = """from {module} import {name}
+
+pipe = {name}.from_pretrained("{repo_id}"{options})
+{call}
 """
-TEXTS = """pipe = pipeline("{task}", model="{repo_id}"{options})
-print(pipe({call}))
+OF_TRANSFORMERS = """{first}from transformers import pipeline
+
+pipe = pipeline("{task}", model="{repo_id}"{options})
+print({call})
 """
-CALLS = {
-    "question-answering": 'question="镭由谁发现？", context="1898年，居里夫妇发现了镭。"',
-    "triple-extraction": '"1898年，居里夫妇发现了镭。"',
-}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 REMOTE = ", trust_remote_code=True"
 
@@ -57,8 +58,6 @@ def run_card(pipeline: Any, repo_id: str, results: dict[str, Any]) -> str:
         repo_id: where it will lie.
         results: what the script writes to results.json: `arguments`, `environment`, and figures.
     """
-    from huggingface_hub import EvalResult, ModelCardData
-
     library, task, snippet, remote_snippet = usage(pipeline, repo_id)
     arguments, environment = results["arguments"], results["environment"]
     sources = [arguments["dataset"]] if "dataset" in arguments else arguments["train"]
@@ -66,30 +65,26 @@ def run_card(pipeline: Any, repo_id: str, results: dict[str, Any]) -> str:
     numbers = {key: value for key, value in results.items() if _is_number(value)}
     figures = {key: numbers[key] for key in numbers if key.startswith(("validation/", "validation_loss", "kid"))}
     evaluation = [
-        EvalResult(
-            task_type=task,
-            dataset_type=data,
-            dataset_name=data,
-            dataset_split="validation",
-            metric_type=key.removeprefix("validation/"),
-            metric_name=key,
-            metric_value=value,
-        )
+        {
+            "metric": key,
+            "type": key.removeprefix("validation/"),
+            "value": value,
+            "dataset": data,
+            "split": "validation",
+        }
         for key, value in figures.items()
         if "/" not in key.removeprefix("validation/") and not key.endswith("standard_error")
     ]
     title = repo_id.rpartition("/")[2]
-    head = ModelCardData(
-        model_name=title,
-        library_name=library,
-        pipeline_tag=task,
-        license=arguments.get("hub_license"),
-        datasets=[source for source in sources if HUB_ID.fullmatch(source) and not Path(source).exists()] or None,
-        language="zh" if library == "transformers" else None,
-        tags=["kexue", library],
-        metrics=sorted({result.metric_type for result in evaluation}) or None,
-        eval_results=evaluation or None,
-    )
+    metadata = {
+        "library_name": library,
+        "pipeline_tag": task,
+        "license": arguments.get("hub_license"),
+        "datasets": [source for source in sources if HUB_ID.fullmatch(source) and not Path(source).exists()] or None,
+        "language": "zh" if library == "transformers" else None,
+        "tags": ["kexue", library],
+    }
+    head = card_metadata(title, metadata, evaluation)
     told = {key: value for key, value in numbers.items() if key not in figures}
     told |= {key: environment[key] for key in ("device", "torch", "diffusers", "transformers", "accelerate")}
     script = environment["command"].split(" ")[0]
@@ -107,18 +102,18 @@ def run_card(pipeline: Any, repo_id: str, results: dict[str, Any]) -> str:
 
 def usage(pipeline: Any, repo_id: str) -> tuple[str, str, str, str]:
     """Library, task of the Hub, and the lines that use the pipeline from there: with the package, and without it."""
-    name = type(pipeline).__name__
-    if hasattr(pipeline, "components"):  # of diffusers
-        own = f"from hf_kexue import {name}\n\n" + IMAGES.format(name=name, repo_id=repo_id, options="")
-        remote = IMAGES.format(name="DiffusionPipeline", repo_id=repo_id, options=REMOTE)
-        remote = f"from diffusers import DiffusionPipeline\n\n{remote}"
-        return "diffusers", "unconditional-image-generation", own, remote
-    task = TASK[auto_class_of(pipeline.model).__name__]
-    head = "from transformers import pipeline\n\n"
-    own = TEXTS.format(task=f"kexue-{task}", repo_id=repo_id, options="", call=CALLS[task])
-    remote = TEXTS.format(task=task, repo_id=repo_id, options=REMOTE, call=CALLS[task])
-    tag = task if task == "question-answering" else "token-classification"
-    return "transformers", tag, f"import hf_kexue\n{head}{own}", f"{head}{remote}"
+    kind = kind_of(pipeline)
+    if kind.library == "transformers":
+        values = {"repo_id": repo_id, "call": kind.call}
+        own = OF_TRANSFORMERS.format(first="import hf_kexue\n", task=f"kexue-{kind.task}", options="", **values)
+        remote = OF_TRANSFORMERS.format(first="", task=kind.task, options=REMOTE, **values)
+        return kind.library, kind.tag, own, remote
+    names = ("hf_kexue", kind.class_name, ""), ("diffusers", "DiffusionPipeline", REMOTE)
+    own, remote = (
+        OF_DIFFUSERS.format(module=module, name=name, repo_id=repo_id, options=options, call=kind.call)
+        for module, name, options in names
+    )
+    return kind.library, kind.tag, own, remote
 
 
 def _is_number(value: Any) -> bool:

@@ -2,18 +2,23 @@
 
     evaluate_reader(pipeline, read_qa("cmrc2018", split="validation"))          # scorer of CMRC 2018
     evaluate_triples(pipeline, read_triples("duie2", split="validation"))       # scorer of DuIE 1.0
-    evaluate_images(pipeline, load_images("clothing-64", split="validation", label_column="auto"))
+    evaluate_images(pipeline, load_images("clothing-64", split="validation", label_column="auto"))  # KID-EffLite0
 
-The scorers are those of `metrics`, to the letter of the published ones.
+The scorers are those of `metrics`, to the letter of the published ones. KID-EffLite0 has its parts here, for scripts
+that draw samples themselves: `photographs`, `class_mix`, `picture_features` and `picture_distance`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
 
 from ..data.images import ImageDataset, ImageSource
 from ..data.questions.reading import QAExample
@@ -27,14 +32,21 @@ from ..metrics import (
     triple_scores,
     webqa_scores,
 )
-from .drawing import Labels, draw_by_diffusion, draw_by_gan
+from .drawing import Labels, draw_in_batches
+from .kinds import kind_of
+
+logger = logging.getLogger(__name__)
 
 SCORERS = ("cmrc2018", "sogouqa", "webqa")
 AT_ONCE = 50  # images drawn together; the noise of a diffusion depends on it
 
 
 def evaluate_reader(
-    pipeline: Any, examples: Sequence[QAExample], scorer: str | None = None, batch_size: int = 32
+    pipeline: Any,
+    examples: Sequence[QAExample],
+    scorer: str | None = None,
+    batch_size: int = 32,
+    limit: int | None = None,
 ) -> dict[str, Any]:
     """Scores of a reader, questions without any answer left out.
 
@@ -44,6 +56,7 @@ def evaluate_reader(
         scorer: of `SCORERS`; None: "cmrc2018" where every question has one passage, else "sogouqa". The first two
             judge the vote of all passages; "webqa" the best span of each passage, and then the most frequent ones.
         batch_size: windows that run together.
+        limit: only the first so many examples.
 
     Returns:
         "scorer", "questions", "left_out" and the figures of the scorer.
@@ -51,6 +64,7 @@ def evaluate_reader(
     Raises:
         ValueError: for another scorer, or if no question has an answer.
     """
+    examples = examples[:limit]
     known = [example for example in examples if any(example.answers)]
     if not known:
         raise ValueError(f"None of the {len(examples)} questions has an answer to score.")
@@ -97,17 +111,21 @@ def _webqa(pipeline: Any, examples: Sequence[QAExample], batch_size: int) -> dic
     }
 
 
-def evaluate_triples(pipeline: Any, examples: Sequence[TripleExample], batch_size: int = 32) -> dict[str, Any]:
+def evaluate_triples(
+    pipeline: Any, examples: Sequence[TripleExample], batch_size: int = 32, limit: int | None = None
+) -> dict[str, Any]:
     """Precision, recall and F1 in [0, 1] by the scorer of DuIE 1.0, without aliases.
 
     Args:
         pipeline: `TripleExtractionPipeline`.
         examples: of `read_triples`.
         batch_size: texts that run together.
+        limit: only the first so many examples.
 
     Returns:
         "scorer", "texts", the figures of `triple_scores`, and "per_predicate" with the same of each predicate.
     """
+    examples = examples[:limit]
     found = pipeline([example.text for example in examples], batch_size=batch_size)
     predictions = [
         (example.text, [(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in triples])
@@ -120,66 +138,131 @@ def evaluate_triples(pipeline: Any, examples: Sequence[TripleExample], batch_siz
 def evaluate_images(
     pipeline: Any, source: ImageSource, images: int = 400, seed: int = 0, progress: bool = True, **options: Any
 ) -> dict[str, Any]:
-    """Kernel distance of samples to the first images of a data set, over features of EfficientNet-Lite0.
+    """Kernel distance of samples to images of a data set, KID-EffLite0.
 
-    Classes are drawn as often as they are there. The same pipeline, data, seed and options give the same samples.
+    Images are chosen at random from all that there are, and classes are drawn as often as they are there: folders are
+    sorted by class as a rule, so that the first images would be of one class. The same pipeline, data, seed and
+    options give the same samples. Images that cannot be decoded are left out and named.
 
     Args:
-        pipeline: `SimpleDiffusionPipeline` or `RSGANPipeline`.
+        pipeline: of images, of any kind.
         source: of `load_images`, with its labels if the pipeline has classes; not streamed.
         images: how many to draw, and to compare with at most.
-        seed: of classes and noise.
+        seed: of the choice of images, of classes and of noise.
         progress: show a bar.
-        options: of `draw_by_diffusion` or `draw_by_gan`.
+        options: of the function `draw` of this kind.
 
     Returns:
-        "scorer", the numbers of "images" and "samples", "kid_efflite0" and its "standard_error".
+        "scorer", the numbers of "images" and "samples", "kid_efflite0" and its "standard_error"; "broken", the names
+        of images that could not be decoded, where there are any.
 
     Raises:
         ValueError: for fewer than 4 images, a class that the pipeline does not know, or refused options.
     """
     if images < 4:
         raise ValueError(f"A kernel distance needs at least 4 images, got {images}.")
-    diffusion = hasattr(pipeline, "unet")
-    network = pipeline.unet if diffusion else pipeline.generator
-    labels = _labels_like(pipeline, network.config.num_class_embeds, source, images, seed)
-    photographs = ImageDataset(source, network.config.sample_size)
-    if len(photographs) < 4:
-        raise ValueError(f"A kernel distance needs at least 4 images, and the data have {len(photographs)}.")
-    pixels = [photographs[index]["pixel_values"] / 2 + 0.5 for index in range(min(images, len(photographs)))]
-    generator = torch.Generator().manual_seed(seed)
+    config = getattr(pipeline, kind_of(pipeline).network).config
+    labels: Labels = [None] * images
+    if config.num_class_embeds is not None and source.label_column is not None:
+        labels = class_mix(source, images, seed)
+        if source.label_names and pipeline.class_names:
+            labels = [source.label_names[index] for index in labels]
+        pipeline.label_ids(sorted(set(labels)))
+    real = photographs(source, config.sample_size, images, seed)
+    if real.broken:
+        logger.warning("%d image(s) that cannot be decoded are left out: %s", len(real.broken), ", ".join(real.broken))
+    if len(real.images) < 4:
+        raise ValueError(f"A kernel distance needs at least 4 images, and the data have {len(real.images)}.")
+    device = str(getattr(pipeline, "device", "cpu"))
+    held_out = picture_features(real.images, device)
+    samples = draw_in_batches(
+        pipeline, labels, AT_ONCE, generator=torch.Generator().manual_seed(seed), progress=False, **options
+    )
+    figures = picture_distance(held_out, _counted(samples, images, progress), device)
+    found = {"scorer": "KID-EffLite0", "images": len(real.images), "samples": images, **figures}
+    return found | ({"broken": real.broken} if real.broken else {})
 
-    def samples() -> Iterator[Any]:
-        for start in range(0, images, AT_ONCE):
-            part = labels[start : start + AT_ONCE]
-            if diffusion:
-                yield from draw_by_diffusion(pipeline, part, generator=generator, progress=False, **options)
-            else:
-                yield from draw_by_gan(pipeline, part, generator=generator, **options)
 
-    network_of_features = efficientnet_lite0_features()
-    real = extract_features(network_of_features, pixels, progress=False)
-    fake = extract_features(network_of_features, _counted(samples(), images, progress), progress=False)
-    distance = kernel_distance(real, fake)
-    return {
-        "scorer": network_of_features.kernel_metric_name, "images": len(real), "samples": len(fake),
-        "kid_efflite0": distance.value, "standard_error": distance.standard_error,
-    }  # fmt: skip
+@dataclass
+class Photographs:
+    """Decoded images of a data set, the class index of each (None without classes), and the names of broken ones."""
+
+    images: list[Image.Image] = field(default_factory=list)
+    labels: list[int | None] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+
+def photographs(
+    source: ImageSource, resolution: int, count: int | None = None, seed: int | None = None
+) -> Photographs:
+    """Images of a data set as the training scripts see them.
+
+    Args:
+        source: of `load_images`; not streamed.
+        resolution: of their sides.
+        count: how many at most; None: all.
+        seed: choose them at random from all; None: take the first ones, for data whose rows are in random order, such
+            as the embedded photographs: published figures are measured against the first 400 of these.
+
+    Returns:
+        Images that can be decoded; broken ones are passed over, so that there are `count` as long as the data last.
+    """
+    examples, found = ImageDataset(source, resolution), Photographs()
+    order = range(len(examples)) if seed is None else np.random.default_rng(seed).permutation(len(examples))
+    for index in order:
+        if len(found.images) == count:
+            break
+        example = examples[int(index)]
+        if "broken" in example:
+            found.broken.append(example["broken"])
+            continue
+        pixels = ((example["pixel_values"] + 1) * 127.5).round().byte()
+        found.images.append(Image.fromarray(pixels.permute(1, 2, 0).numpy()))
+        found.labels.append(example.get("class_labels"))
+    return found
+
+
+def class_mix(source: ImageSource, count: int, seed: int = 0) -> list[int]:
+    """Class indices of `count` images drawn at random: classes in their own proportions.
+
+    Args:
+        source: with labels; images without one (None or negative, as data sets mark them) do not count.
+        count: without replacement as long as there are enough.
+        seed: of the choice.
+
+    Raises:
+        ValueError: if no image has a label.
+    """
+    labels = [label for label in source.rows[source.label_column] if label is not None and label >= 0]
+    if not labels:
+        raise ValueError(f"No image has a label in {source.label_column!r}, so that there are no classes to draw.")
+    return np.random.default_rng(seed).choice(np.asarray(labels), size=count, replace=count > len(labels)).tolist()
+
+
+def picture_features(images: Iterable[Image.Image] | Tensor, device: str = "cpu") -> Tensor:
+    """Features of EfficientNet-Lite0, (N, 1280).
+
+    Args:
+        images: pictures, or tensors (C, H, W) in [0, 1].
+        device: to compute on.
+    """
+    return extract_features(efficientnet_lite0_features(), images, device=device, progress=False)
+
+
+def picture_distance(
+    held_out: Tensor, images: Iterable[Image.Image] | Tensor, device: str = "cpu"
+) -> dict[str, float]:
+    """KID-EffLite0, "kid_efflite0", and its "standard_error".
+
+    Args:
+        held_out: (N, 1280) of `picture_features`.
+        images, device: as of `picture_features`.
+    """
+    distance = kernel_distance(held_out, picture_features(images, device))
+    return {"kid_efflite0": distance.value, "standard_error": distance.standard_error}
 
 
 def _counted(items: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
     from tqdm.auto import tqdm
 
     yield from tqdm(items, total=total, desc="samples", unit="image", disable=not progress)
-
-
-def _labels_like(pipeline: Any, known: int | None, source: ImageSource, count: int, seed: int) -> Labels:
-    """Classes drawn from those of the data; names where both have them."""
-    if known is None or source.label_column is None:
-        return [None] * count
-    indices = np.asarray(source.rows[source.label_column])
-    drawn = np.random.default_rng(seed).choice(indices, size=count, replace=count > len(indices)).tolist()
-    names = source.label_names if pipeline.class_names else []
-    labels = [names[index] for index in drawn] if names else drawn
-    pipeline.label_ids(sorted(set(labels)))
-    return labels

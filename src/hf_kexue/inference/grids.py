@@ -1,26 +1,59 @@
-"""Pictures side by side on one sheet."""
+"""Pictures side by side on one sheet, with or without the names of their rows."""
 
 from __future__ import annotations
 
-from PIL import Image
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+FONT_SIZE = 12  # pixels
+EDGE = 4  # pixels on both sides of a name
 
 
-def image_grid(images: list[Image.Image], columns: int) -> Image.Image:
-    """Pictures of one size in rows of `columns`, without gaps."""
+def image_grid(images: list[Image.Image], columns: int, names: Sequence[str] | None = None) -> Image.Image:
+    """Pictures of one size in rows of `columns`, without gaps.
+
+    Args:
+        images: from left to right, then down.
+        columns: pictures of a row.
+        names: of the rows, written left of them. Pillow's own font holds Latin letters only, so that a row with
+            another name gets its number, from 1.
+
+    Raises:
+        ValueError: for no pictures, no columns, or another number of names than of rows.
+    """
     if not images or columns < 1:
         raise ValueError(f"A grid needs pictures and at least one column, got {len(images)} and {columns}.")
     width, height = images[0].size
-    grid = Image.new("RGB", (columns * width, -(-len(images) // columns) * height), "white")
+    rows = -(-len(images) // columns)
+    if names is not None and len(names) != rows:
+        raise ValueError(f"A grid needs one name for each of its {rows} rows, got {len(names)}.")
+    font = ImageFont.load_default(FONT_SIZE)
+    shown = [name if name.isascii() else str(number) for number, name in enumerate(names or [], 1)]
+    margin = max((int(font.getlength(name)) + 2 * EDGE + 1 for name in shown), default=0)
+    grid = Image.new("RGB", (margin + columns * width, rows * height), "white")
     for index, image in enumerate(images):
-        grid.paste(image, ((index % columns) * width, (index // columns) * height))
+        grid.paste(image, (margin + (index % columns) * width, (index // columns) * height))
+    for row, name in enumerate(shown):
+        place = (margin - EDGE, row * height + height / 2)
+        ImageDraw.Draw(grid).text(place, name, fill="black", font=font, anchor="rm")
     return grid
 
 
-def class_sheet(images: list[Image.Image], per_class: int) -> Image.Image:
-    """Rows of `per_class` pictures, a class each, in two blocks side by side."""
-    half = -(-len(images) // per_class // 2) * per_class
-    blocks = [image_grid(part, per_class) for part in (images[:half], images[half:]) if part]
+def class_sheet(images: list[Image.Image], per_class: int, names: Sequence[str] | None = None) -> Image.Image:
+    """Rows of `per_class` pictures, a class each, in two blocks side by side; `names` as of `image_grid`."""
+    rows = -(-len(images) // per_class)
+    half = -(-rows // 2)
+    blocks = [
+        image_grid(
+            images[first * per_class : last * per_class], per_class, None if names is None else names[first:last]
+        )
+        for first, last in ((0, half), (half, rows))
+        if first < last
+    ]
     sheet = Image.new("RGB", (sum(block.width + 16 for block in blocks) - 16, blocks[0].height), "white")
-    for number, block in enumerate(blocks):
-        sheet.paste(block, (number * (block.width + 16), 0))
+    left = 0
+    for block in blocks:
+        sheet.paste(block, (left, 0))
+        left += block.width + 16
     return sheet

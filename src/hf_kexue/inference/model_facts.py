@@ -1,6 +1,10 @@
 """How large a saved model is, and how much one forward pass computes: counted while it runs, not estimated.
 
-    model_facts(load_pipeline("model_cards/dgcnn-qa-zh"))
+    reader_facts(load_pipeline("model_cards/dgcnn-qa-zh"))
+
+One function for each kind of model, of a pipeline on the CPU. All return the "class" of the network; "parameters", of
+models of texts "parameters_without_embeddings" too; "flops" and "flops_of", what they were counted over; "sample_size"
+and "classes" of images, "predicates" of triples.
 
 FLOPs are those that `torch.utils.flop_counter` sees: matrix products and convolutions, a multiplication and an
 addition counted as two.
@@ -19,44 +23,25 @@ from torch.utils.flop_counter import FlopCounterMode
 QUESTION_LENGTH, TEXT_LENGTH = 16, 240  # characters; as in the measurements of README
 
 
-def model_facts(pipeline: Any) -> dict[str, Any]:
-    """Figures of a pipeline of any family.
-
-    Args:
-        pipeline: of `load_pipeline`.
-
-    Returns:
-        "class" of the network; "parameters", of texts' models "parameters_without_embeddings" too; "flops" and
-        "flops_of", what they were counted over; "sample_size" and "classes" of images, "predicates" of triples.
-    """
-    if hasattr(pipeline, "unet"):
-        facts = _of_diffusion(pipeline)
-    elif hasattr(pipeline, "generator"):
-        facts = _of_gan(pipeline)
-    elif hasattr(pipeline.model, "extract_subjects"):
-        facts = _of_triples(pipeline)
-    else:
-        facts = _of_reader(pipeline)
-    return facts
-
-
-def _of_diffusion(pipeline: Any) -> dict[str, Any]:
+def diffusion_facts(pipeline: Any) -> dict[str, Any]:
+    """Of a `SimpleDiffusionPipeline`."""
     unet = pipeline.unet
     side, channels = unet.config.sample_size, unet.config.in_channels
     sample, logsnr = torch.zeros(1, channels, side, side), torch.zeros(1)
     flops = _flops(lambda: unet(sample, logsnr))
-    return _of_images(pipeline, unet, flops, f"one image of {side} x {side} pixels, one network evaluation")
+    return _image_facts(pipeline, unet, flops, f"one image of {side} x {side} pixels, one network evaluation")
 
 
-def _of_gan(pipeline: Any) -> dict[str, Any]:
+def gan_facts(pipeline: Any) -> dict[str, Any]:
+    """Of an `RSGANPipeline`."""
     network = pipeline.generator
     latents = torch.zeros(1, network.config.latent_dim)
     labels = None if network.config.num_class_embeds is None else torch.zeros(1, dtype=torch.long)
     flops, side = _flops(lambda: network(latents, labels)), network.config.sample_size
-    return _of_images(pipeline, network, flops, f"one image of {side} x {side} pixels")
+    return _image_facts(pipeline, network, flops, f"one image of {side} x {side} pixels")
 
 
-def _of_images(pipeline: Any, network: nn.Module, flops: int, of: str) -> dict[str, Any]:
+def _image_facts(pipeline: Any, network: nn.Module, flops: int, of: str) -> dict[str, Any]:
     config: Any = network.config
     return {
         "class": type(network).__name__, "parameters": _parameters(network), "flops": flops, "flops_of": of,
@@ -64,15 +49,16 @@ def _of_images(pipeline: Any, network: nn.Module, flops: int, of: str) -> dict[s
     }  # fmt: skip
 
 
-def _of_reader(pipeline: Any) -> dict[str, Any]:
+def reader_facts(pipeline: Any) -> dict[str, Any]:
+    """Of a `ReadingComprehensionPipeline`."""
     question, text = "问" * QUESTION_LENGTH, "文" * TEXT_LENGTH
     flops = _flops(lambda: pipeline(question=question, context=text, progress=False))
     of = f"a question of {QUESTION_LENGTH} characters and a text of {TEXT_LENGTH}"
-    return _of_texts(pipeline.model, flops, of)
+    return _text_facts(pipeline.model, flops, of)
 
 
-def _of_triples(pipeline: Any) -> dict[str, Any]:
-    """The objects of one subject count: how many a text has is not known beforehand."""
+def triples_facts(pipeline: Any) -> dict[str, Any]:
+    """Of a `TripleExtractionPipeline`, with the objects of one subject: how many there are is not known before."""
     columns, _ = pipeline.preprocess("文" * TEXT_LENGTH)
     inputs = {name: torch.from_numpy(column)[None] for name, column in columns.items()}
     model = pipeline.model
@@ -80,10 +66,10 @@ def _of_triples(pipeline: Any) -> dict[str, Any]:
         inputs["prior"] = torch.zeros(1, inputs["input_ids"].shape[1], 2 + 2 * len(model.schema))
     flops = _flops(lambda: model(**inputs, subjects=torch.tensor([[0, 0, 1]])))
     of = f"a text of {TEXT_LENGTH} characters, one subject in it"
-    return {**_of_texts(model, flops, of), "predicates": len(model.schema)}
+    return {**_text_facts(model, flops, of), "predicates": len(model.schema)}
 
 
-def _of_texts(model: nn.Module, flops: int, of: str) -> dict[str, Any]:
+def _text_facts(model: nn.Module, flops: int, of: str) -> dict[str, Any]:
     embeddings = sum(_parameters(part) for part in model.modules() if isinstance(part, nn.Embedding))
     total = _parameters(model)
     return {

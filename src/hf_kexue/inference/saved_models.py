@@ -1,7 +1,7 @@
-"""Saved models of all families: which one a folder or a repository of the Hub holds, and the pipeline that uses it.
+"""Which kind of model a folder or a repository of the Hub holds.
 
-    load_pipeline("model_cards/dgcnn-qa-zh")                 # ReadingComprehensionPipeline
-    load_pipeline("user/name", "SimpleDiffusionPipeline", "RSGANPipeline")
+    saved_kind("model_cards/dgcnn-qa-zh")                       # the row READER of `kinds`
+    load_pipeline("user/name", SIMPLE_DIFFUSION, GAN)           # a pipeline of one of these kinds
 
 Looking at a folder imports nothing heavy; a repository is looked at through diffusers and transformers.
 """
@@ -10,78 +10,57 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-IMAGES = {"SimpleDiffusionPipeline": "a pipeline of simple diffusion", "RSGANPipeline": "a pipeline of a GAN"}
-TEXTS = {"DGCNNForQuestionAnswering": "a reader", "DGCNNForTripleExtraction": "a model for triples"}
-KINDS = IMAGES | TEXTS
-"""Class that a saved model names -> what it is called in a sentence."""
+from .kinds import KINDS, Kind
 
-_REPOSITORY = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+REPOSITORY = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+FILES = ("model_index.json", "config.json")  # of diffusers, of transformers
 
 
-def saved_class(model: str, *expected: str) -> str:
-    """The class of a saved model.
+def saved_kind(model: str, *expected: Kind) -> Kind:
+    """The kind of a saved model.
 
     Args:
         model: folder, or repository id.
-        expected: names of `KINDS`; none given: any of them.
+        expected: which kinds it may be; none given: any.
 
     Raises:
         ValueError: if it is none of the expected ones, or nothing is there; saying what is.
     """
-    names = expected or tuple(KINDS)
-    what = " or ".join(KINDS[name] for name in names)
-    config = _config(model, names, what)
+    kinds = expected or tuple(KINDS)
+    words = " or ".join(kind.words for kind in kinds)
+    files = [file for file in FILES if any(kind.file == file for kind in kinds)]
+    if not Path(model).is_dir() and REPOSITORY.fullmatch(model):
+        config = _config_of_repository(model, files)
+    else:  # a file of the other library may say what the folder holds in fact
+        path = next((path for path in (Path(model) / file for file in FILES) if path.is_file()), None)
+        if path is None:
+            raise ValueError(f"{model} is not the folder of {words}: it has no {' or '.join(files)}.")
+        config = _read(path)
     found = config.get("_class_name") or (config.get("architectures") or ["no model"])[0]
     found = found[-1] if isinstance(found, list) else found  # ["file", "class"] where the code is in the repository
-    if found not in names:
-        raise ValueError(f"{model} holds {found}, not {what} ({', '.join(names)}).")
-    return found
+    for kind in kinds:
+        if kind.class_name == found:
+            return kind
+    raise ValueError(f"{model} holds {found}, not {words} ({', '.join(kind.class_name for kind in kinds)}).")
 
 
-def load_pipeline(model: str, *expected: str) -> Any:
-    """What a model is used through: `SimpleDiffusionPipeline`, `RSGANPipeline`, `ReadingComprehensionPipeline` or
-    `TripleExtractionPipeline`.
+def load_pipeline(model: str, *expected: Kind, device: str | None = None, dtype: str | None = None) -> Any:
+    """What a saved model is used through.
 
     Args:
         model: folder, or repository id.
-        expected: as of `saved_class`.
+        expected: as of `saved_kind`.
+        device, dtype: as of `Kind.load`.
 
     Raises:
-        ValueError: as `saved_class`.
+        ValueError: as `saved_kind` and `Kind.load`.
         OSError: for files that are missing or broken.
     """
-    name = saved_class(model, *expected)
-    if name == "SimpleDiffusionPipeline":
-        from ..simple_diffusion import SimpleDiffusionPipeline
-
-        return SimpleDiffusionPipeline.from_pretrained(model)
-    if name == "RSGANPipeline":
-        from ..rsgan import RSGANPipeline
-
-        return RSGANPipeline.from_pretrained(model)
-    from .. import dgcnn
-
-    pipeline = {
-        "DGCNNForQuestionAnswering": dgcnn.ReadingComprehensionPipeline,
-        "DGCNNForTripleExtraction": dgcnn.TripleExtractionPipeline,
-    }[name]
-    tokenizer = dgcnn.DGCNNTokenizer.from_pretrained(model)
-    return pipeline(model=getattr(dgcnn, name).from_pretrained(model), tokenizer=tokenizer)
-
-
-def _config(model: str, names: tuple[str, ...], what: str) -> dict[str, Any]:
-    """Contents of model_index.json or config.json, whichever models of these names have."""
-    files = [file for file, kinds in (("model_index.json", IMAGES), ("config.json", TEXTS)) if kinds.keys() & names]
-    if not Path(model).is_dir() and _REPOSITORY.fullmatch(model):
-        return _config_of_repository(model, files)
-    for file in ("model_index.json", "config.json"):  # the other one may say what the folder holds in fact
-        path = Path(model) / file
-        if path.is_file():
-            return _read(path)
-    raise ValueError(f"{model} is not the folder of {what}: it has no {' or '.join(files)}.")
+    return saved_kind(model, *expected).load(model, device, dtype)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -94,7 +73,7 @@ def _read(path: Path) -> dict[str, Any]:
     return config
 
 
-def _config_of_repository(model: str, files: list[str]) -> dict[str, Any]:
+def _config_of_repository(model: str, files: Sequence[str]) -> dict[str, Any]:
     from diffusers import DiffusionPipeline
     from transformers import PreTrainedConfig
 

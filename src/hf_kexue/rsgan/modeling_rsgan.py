@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
@@ -46,6 +46,7 @@ from .layers_rsgan import (
     residual_blocks,
 )
 from .modeling_from_hub import ModelFromHub
+from .typed_config import registered
 
 SIZES = (32, 64, 128, 256)
 WIDEST, NARROWEST = 256, 32
@@ -96,7 +97,7 @@ class RSGANGenerator(ModelFromHub, ModelMixin, ConfigMixin):
         ValueError: for a size, number of stages or of channels that does not fit.
     """
 
-    @register_to_config
+    @registered
     def __init__(
         self,
         sample_size: int = 64,
@@ -180,7 +181,7 @@ class RSGANDiscriminator(ModelFromHub, ModelMixin, ConfigMixin):
         ValueError: for a size, number of stages or of channels that does not fit.
     """
 
-    @register_to_config
+    @registered
     def __init__(
         self,
         sample_size: int = 64,

@@ -7,7 +7,8 @@ copies equal.
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from diffusers.models.modeling_utils import ModelMixin
 
@@ -19,7 +20,7 @@ class ModelFromHub(ModelMixin):
     """What the networks of the family have in common."""
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Any:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self:
         """As everywhere in diffusers, from safetensors alone, and all of it or nothing.
 
         Args:
@@ -36,7 +37,8 @@ class ModelFromHub(ModelMixin):
             model, info = super().from_pretrained(pretrained_model_name_or_path, output_loading_info=True, **options)
         if not kwargs.get("ignore_mismatched_sizes"):
             check_loaded(pretrained_model_name_or_path, info)
-        return (model, info) if with_info else model
+        loaded: Any = (model, info) if with_info else model
+        return loaded
 
     def save_pretrained(self, save_directory: Any, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
         """As everywhere in diffusers, in safetensors alone.

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from .layers_uvit import DownBlock, LogSNREmbedding, UpBlock
 from .modeling_from_hub import ModelFromHub
 from .transformer_uvit import TransformerBlock, axial_rotary_angles, zero_init
+from .typed_config import registered
 from .wavelet_legall import dwt_forward, dwt_inverse
 
 
@@ -82,7 +83,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
     _skip_layerwise_casting_patterns = ["logsnr_embedding", "conv_in", "conv_out", "norm"]  # noqa: RUF012
     _repeated_blocks = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - for compile_repeated_blocks
 
-    @register_to_config
+    @registered
     def __init__(
         self,
         sample_size: int = 64,

@@ -16,12 +16,13 @@ Legend: B batch, N training timesteps, t the timestep that a step leaves, s the 
 import inspect
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import diffusers
 import numpy as np
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.configuration_utils import ConfigMixin
 from diffusers.schedulers.scheduling_ddim import DDIMSchedulerOutput
 from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers, SchedulerMixin
 from diffusers.utils import logging
@@ -29,6 +30,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from .strict_loading import refuse_unknown_fields
+from .typed_config import registered
 
 logger = logging.get_logger(__name__)
 
@@ -90,7 +92,12 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
     _compatibles = [e.name for e in KarrasDiffusionSchedulers if e.name != "EDMEulerScheduler"]  # noqa: RUF012
     order = 1
 
-    @register_to_config
+    if TYPE_CHECKING:  # inherited, and without types there
+
+        @classmethod
+        def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self: ...
+
+    @registered
     def __init__(
         self,
         num_train_timesteps: int = 1000,

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or do not count, without pickle where Accelerate leaves a choice.
+"""Checkpoints that are complete or are not used, without pickle where Accelerate leaves a choice.
 
 A folder `checkpoint-<step>` holds what `Accelerator.save_state` writes (weights as safetensors; `optimizer.bin`,
 `scheduler.bin`, `random_states_*.pkl`, which it reads with `weights_only`), what the run adds (`run.json`, and
@@ -21,7 +21,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .processes import from_first
+from .processes import broadcast_from_main
 
 logger = logging.getLogger(__name__)
 LIST, RUN, TENSORS = "files.json", "run.json", "run.safetensors"
@@ -69,14 +69,18 @@ class Checkpoints:
         self.accelerator.wait_for_everyone()
         return target
 
-    def resume(self) -> Path | None:
-        """Load the newest whole checkpoint, if there is one."""
+    def resume(self, read_only: bool = False) -> Path | None:
+        """Load the newest complete checkpoint, if there is one.
+
+        Args:
+            read_only: leave unfinished and broken ones where they are.
+        """
         newest = None
         if self.accelerator.is_main_process:
-            for leftover in self.folder.glob("unfinished-*"):
+            for leftover in () if read_only else self.folder.glob("unfinished-*"):
                 shutil.rmtree(leftover)
-            newest = self._newest_whole()
-        newest = from_first(self.accelerator, newest)
+            newest = self._newest_complete(read_only)
+        newest = broadcast_from_main(self.accelerator, newest)
         if newest is not None:
             self.accelerator.load_state(str(newest))
             plain, tensors = json.loads((newest / RUN).read_text()), load_file(newest / TENSORS)
@@ -84,12 +88,15 @@ class Checkpoints:
                 held.load_state_dict(_joined(name, plain[name], tensors))
         return newest
 
-    def _newest_whole(self) -> Path | None:
+    def _newest_complete(self, read_only: bool) -> Path | None:
         for path in reversed(self.all()):
             if (fault := fault_of(path)) is None:
                 return path
+            if read_only:
+                logger.warning("%s is not complete: %s.", path, fault)
+                continue
             aside = path.with_name(path.name.replace("checkpoint", "broken"))
-            logger.warning("%s is not whole: %s. It is set aside as %s.", path, fault, aside.name)
+            logger.warning("%s is not complete: %s. It is set aside as %s.", path, fault, aside.name)
             shutil.rmtree(aside, ignore_errors=True)
             os.replace(path, aside)
         return None
@@ -138,7 +145,7 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_copy(tensor: Tensor) -> Tensor:
     """On the CPU, with a storage of its own; of a tensor split over processes all parts, for which all must call."""
     tensor = tensor.detach()
     return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).cpu().clone().contiguous()
@@ -152,7 +159,7 @@ def _split(states: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], dict[str,
         plain[name] = {}
         for key, value in state.items():
             if isinstance(value, list) and value and all(isinstance(each, Tensor) for each in value):
-                tensors |= {f"{name}.{key}.{place}": whole(each) for place, each in enumerate(value)}
+                tensors |= {f"{name}.{key}.{place}": full_copy(each) for place, each in enumerate(value)}
                 plain[name][key] = {"tensors": len(value)}
             else:
                 plain[name][key] = value

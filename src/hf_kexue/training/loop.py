@@ -1,24 +1,23 @@
-"""The loop around a training step: batches that a resumed run sees again, the bookkeeping after each step, and the
-articles' way to end (back to the best weights with a tenth of the rate).
+"""A run of one network with one schedule: descent, averaged weights, validation, and the articles' way to end (back to
+the best weights with a tenth of the rate).
 
     accelerator = start(args)
-    run = TrainingRun(args, accelerator, model, loader, manifest, validate)
+    run = TrainingRun(args, accelerator, model, loader, manifest, "tracker", "sentences", validate)
     for batch in run.batches():
         with accelerator.accumulate(run.model):
-            ...  # loss, backward, clipping, optimizer, schedule: in the script, in sight
-        run.after_step(len(batch["input_ids"]), loss, norm)
+            with accelerator.autocast():
+                loss = run.model(**batch).loss
+            run.descend(loss)
+        run.after_step(len(batch["input_ids"]))
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,11 +25,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .arguments import RunArguments
-from .checkpoints import Checkpoints, whole
-from .processes import from_first
-from .setup import one_clock, optimizer_and_schedule
-from .sharding import AveragedWeights, Twin, split_like
-from .state import History, TrainingState, check_finite, set_learning_rate
+from .checkpoints import full_copy
+from .processes import broadcast_from_main, mean_over_processes
+from .run import Run
+from .setup import optimizer_and_schedule
+from .sharding import AveragedWeights, EvaluationCopy, split_like
+from .state import check_finite, set_learning_rate
 
 logger = logging.getLogger(__name__)
 
@@ -52,170 +52,166 @@ class Best:
         self.__dict__.update(state)
 
 
-class TrainingRun:
-    """Everything of a run but its step.
+class TrainingRun(Run):
+    """Everything of a run of one network but its step.
 
     Args:
-        args: of the run.
-        accelerator: of `training.setup.start`.
+        args, accelerator, loader, manifest, tracker, samples: see `Run`. `loader` may be a stream, of which each
+            process reads its own share.
         model: what is trained; `run.model` is the prepared one, `run.trained` the one below it, and `run.network` what
-            evaluates and is saved: the same, but with FSDP a whole copy.
-        loader: of `training.setup.training_loader`.
-        manifest: of `training.setup.run_manifest`; written to the output folder.
-        tracker: project name for the trackers.
+            evaluates and is saved: the same, but with FSDP a full copy.
         validate: figures during training, and the one number of them that decides which weights are the best, larger
-            is better; called with the averaged weights in place. None: no validation.
+            is better; called by all processes with the averaged weights in place. None: no validation.
+        optimizer: of the model's parameters; default: AdamW of `training.setup`.
+        first_score: validate before the first step too, for a network that begins with trained weights.
     """
 
     def __init__(
-        self,
-        args: RunArguments,
-        accelerator: Any,
-        model: nn.Module,
-        loader: Any,
-        manifest: dict[str, Any],
-        tracker: str,
-        validate: Callable[[], tuple[dict[str, float], float]] | None,
-    ) -> None:
-        from tqdm.auto import tqdm
-
-        self.args, self.accelerator, self.validate = args, accelerator, validate
-        self.folder, self.dataset = Path(args.output_dir), loader.dataset
-        one_clock(args.max_seconds, accelerator.num_processes)
-        optimizer, lr_scheduler = optimizer_and_schedule(args, model, self.time_spent)
-        self.twin = Twin(accelerator, model)
-        if accelerator.is_main_process:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False))
-        self.state, self.best = TrainingState(), Best()
-        prepared = accelerator.prepare(model, optimizer, lr_scheduler, loader)
-        self.model, self.optimizer, self.lr_scheduler, self.loader = prepared
+        self, args: RunArguments, accelerator: Any, model: nn.Module, loader: Any, manifest: dict[str, Any],
+        tracker: str, samples: str, validate: Callable[[], tuple[dict[str, float], float]] | None,
+        optimizer: torch.optim.Optimizer | None = None, first_score: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(args, accelerator, loader, manifest, tracker, samples, accelerator.device)
+        self.validate = validate
+        optimizer, lr_scheduler = optimizer_and_schedule(args, model, self.time_spent, optimizer)
+        self.copy, self.best = EvaluationCopy(accelerator, model), Best()
+        self.model, self.optimizer, self.lr_scheduler, *prepared = accelerator.prepare(
+            model, optimizer, lr_scheduler, *([] if self.streaming else [loader])
+        )
+        self.loader = prepared[0] if prepared else loader
         self.trained = accelerator.unwrap_model(self.model)
-        self.network: Any = self.twin.copy or self.trained
+        self.network: Any = self.copy.network or self.trained
         self.ema = AveragedWeights(self.trained.parameters(), args.ema_decay)
-        states = {"ema": self.ema, "state": self.state, "best": self.best}
-        self.checkpoints = Checkpoints(accelerator, self.folder / "checkpoints", args.checkpoints_total_limit, states)
-        if resumed := self.checkpoints.resume():
-            logger.info("Resumed from %s", resumed)
+        self.norm: Any = None
+        # step, loss, weight and norm that nobody has looked at yet; weights of the batches of this step
+        self._pending: list[tuple[int, Tensor, float, Any]] = []
+        self._weights: list[float | None] = []
+        if self.begin({"ema": self.ema, "best": self.best}):
             # A checkpoint brings its learning rate along; what counts is the one asked for now.
             set_learning_rate(self.optimizer, self.lr_scheduler, args.learning_rate / 10**self.best.drops)
-        self.state.count_in(args.train_batch_size * accelerator.num_processes)
-        if args.tracker != "none":
-            accelerator.init_trackers(tracker, {key: str(value) for key, value in asdict(args).items()})
-        self.history = History(accelerator, self.folder / "history.jsonl", resumed_at=self.state.step)
-        self._pending: list[tuple[int, Tensor, Any]] = []  # step, loss and norm that nobody has looked at yet
-        bar: Any = tqdm(initial=self.state.step, total=args.max_train_steps, desc="training",
-                        disable=not accelerator.is_main_process)  # fmt: skip
-        self._bar = bar
-        self._started = self._busy = 0.0
-
-    def time_spent(self) -> float:
-        """Share of --max_seconds that is over; 0 without."""
-        return self.state.wall_seconds / self.args.max_seconds if self.args.max_seconds else 0.0
+        self._scores_first = first_score and not self.state.step and not args.dry_run and validate is not None
 
     @property
     def finished(self) -> bool:
         """All steps are done, the time is over, or the best weights have returned twice."""
-        return self.state.step >= self.args.max_train_steps or self.time_spent() >= 1 or self.best.drops == 2
+        return super().finished or self.best.drops == 2
 
-    def batches(self) -> Iterator[dict[str, Tensor]]:
-        """The batches of the steps still to do. What is drawn in a step is seeded by its place in the run, so that
-        resuming repeats it."""
-        from accelerate.utils import set_seed
-
-        accelerator, state = self.accelerator, self.state
-        self._clock = time.perf_counter()
-        while not self.finished:
-            self.dataset.set_epoch(state.epoch)
-            self.loader.set_epoch(state.epoch)
-            for batch in accelerator.skip_first_batches(self.loader, state.batch) if state.batch else self.loader:
-                self._started, self._busy = time.perf_counter(), time.process_time()
-                set_seed(hash((self.args.seed, accelerator.process_index, state.epoch, state.batch)) % 2**32)
-                yield batch
-                if self.finished:
-                    break
-            else:
-                state.epoch, state.batch = state.epoch + 1, 0
-        self._bar.close()
+    def batches(self) -> Iterator[dict[str, Any]]:
+        """The batches of the steps still to do; see `Run`."""
+        if self._scores_first:
+            self._validate()
+        yield from super().batches()
         with self.averaged():  # by all processes, so that the first one can save alone
             pass
 
-    def after_step(self, samples: int, loss: Tensor, norm: Any) -> None:
+    # ---- the step
+
+    def descend(
+        self, loss: Tensor, weight: float | None = None, change_gradients: Callable[[], None] | None = None
+    ) -> None:
+        """Backward; after the last batch of a step also clip, step, advance the schedule, and zero the gradients.
+
+        The gradient of a step is the mean over its batches, also where an epoch ends with fewer of them than
+        --gradient_accumulation_steps.
+
+        Args:
+            loss: of the batch, a mean.
+            weight: what the mean is over, such as a number of images: batches and processes count accordingly. None:
+                all count alike. With DeepSpeed, which descends by itself, only whether it is 0 counts.
+            change_gradients: called before they are clipped.
+        """
+        accelerator = self.accelerator
+        if weight is not None and self._is_deepspeed:
+            weight = float(weight != 0)
+        accelerator.backward(loss if weight is None else loss * weight)
+        self._weights.append(weight)
+        self.norm = None
+        if accelerator.sync_gradients:
+            self._divide_gradients()
+            if change_gradients:
+                change_gradients()
+            self.norm = accelerator.clip_grad_norm_(self.model.parameters(), self.args.max_grad_norm)
+        self.optimizer.step()
+        if accelerator.sync_gradients and not self.optimizer.step_was_skipped:
+            self.lr_scheduler.step()
+        self.optimizer.zero_grad()
+        norm = None if self.optimizer.step_was_skipped else self.norm
+        self._pending.append((self.state.step + 1, loss.detach(), 1.0 if weight is None else weight, norm))
+
+    def _divide_gradients(self) -> None:
+        """Make sums of weighted gradients, which Accelerate has divided by --gradient_accumulation_steps and averaged
+        over processes, their mean."""
+        weights, self._weights = self._weights, []
+        if self._is_deepspeed:
+            return
+        total = float(len(weights))
+        if weights[0] is not None:
+            (total,) = mean_over_processes(self.accelerator, [sum(weight or 0.0 for weight in weights)])
+        factor = self.args.gradient_accumulation_steps / total if total else 1.0
+        if factor != 1:
+            for parameter in self.trained.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(factor)
+
+    @property
+    def _is_deepspeed(self) -> bool:
+        return str(self.accelerator.distributed_type).endswith("DEEPSPEED")
+
+    def after_step(self, samples: int) -> None:
         """Count, check, average, log, validate, save.
 
         Args:
             samples: of this process's batch.
-            loss: of the batch.
-            norm: of the gradient before clipping; None where only a part of it has been summed.
 
         Raises:
-            FloatingPointError: if loss or gradient has left the numbers; at the next step that is logged, validated
-                or saved, before it is.
+            FloatingPointError: if loss or gradient is not finite; at the next step that is logged, validated or saved,
+                before it is.
         """
-        args, state = self.args, self.state
-        state.batch += 1
-        state.samples += samples * self.accelerator.num_processes
-        if norm is None or self.optimizer.step_was_skipped:
-            self._pending.append((state.step + 1, loss.detach(), None))
-        else:
-            self._pending.append((state.step + 1, loss.detach(), norm))
-        if norm is None:
-            self._count_time()
+        self.count_batch(samples)
+        if self.norm is None:  # only a part of the gradient has been summed
+            self.count_time()
             return
         self.ema.step(self.trained.parameters())
-        state.step += 1
-        self._bar.update()
-        self._count_time()
-        if any(
-            state.step % steps == 0 for steps in (args.logging_steps, args.validation_steps, args.checkpointing_steps)
-        ):
-            self._look()
-        if last := self.finished:
-            self._look()
-        if state.step % args.logging_steps == 0 or last:
-            mean = self.history.mean(self.state.running)
-            self._bar.set_postfix(loss=f"{mean:.4f}")
-            self.history.log(
-                state.step, loss=mean, gradient_norm=float(norm), samples=state.samples,
-                learning_rate=self.lr_scheduler.get_last_lr()[0], seconds=round(state.seconds, 2),
-            )  # fmt: skip
-            self.state.running.clear()
-        if self.validate and state.step % args.validation_steps == 0 and not last:
-            with self.averaged():
-                figures, score = from_first(self.accelerator, self.validate())
-            logger.info("step %d: %s", state.step, ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
-            self.history.log(state.step, **figures)
-            if args.drop_after:
-                self._after_validation(score)
-        if state.step % args.checkpointing_steps == 0 or last:
-            state.settle(self.accelerator)
-            self.checkpoints.save(state.step)
+        self.end_step()
 
-    def _look(self) -> None:
+    # ---- what `Run` asks for
+
+    def look(self) -> None:
         """Check the losses and norms since the last look. Not each step: a look is where a GPU waits."""
         good = (self.checkpoints, self.accelerator.mixed_precision, self.args.learning_rate)
-        for step, loss, norm in self._pending:
-            self.state.running.append(loss.item())
-            check_finite(self.state.running[-1], "The loss", step, *good)
+        for step, loss, weight, norm in self._pending:
+            row = {"loss": loss.item()}
+            self.state.running.append(row if weight == 1 else row | {"weight": weight})
+            check_finite(row["loss"], "The loss", step, *good)
             if norm is not None:
                 check_finite(float(norm), "The gradient", step, *good)
         self._pending.clear()
-        self._count_time()
+        self.count_time()
 
-    def _count_time(self) -> None:
-        """Add what has passed since the batch came, and since the last count."""
-        now, busy, state = time.perf_counter(), time.process_time(), self.state
-        state.seconds += now - self._started
-        state.cpu_seconds += busy - self._busy
-        state.wall_seconds += now - self._clock
-        self._started, self._busy, self._clock = now, busy, now
+    def figures(self) -> dict[str, float]:
+        return {"gradient_norm": float(self.norm), "learning_rate": self.lr_scheduler.get_last_lr()[0]}
+
+    def evaluate(self, last: bool) -> None:
+        if self.validate and self.state.step % self.args.validation_steps == 0 and not last:
+            self._validate()
+
+    def _validate(self) -> None:
+        """Log the figures of the averaged weights, and see whether they are the best."""
+        assert self.validate is not None
+        with self.averaged():
+            figures, score = broadcast_from_main(self.accelerator, self.validate())
+        text = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
+        logger.info("step %d: %s", self.state.step, text)
+        self.history.log(self.state.step, **figures)
+        if self.args.drop_after:
+            self._after_validation(score)
 
     def _after_validation(self, score: float) -> None:
         """Keep the best weights; where they have been the best for too long, go back to them with a lower rate."""
         best = self.best
         if score > best.score:
             best.score, best.misses = score, 0
-            best.weights = [whole(weight) for weight in self.ema.shadow_params]
+            best.weights = [full_copy(weight) for weight in self.ema.shadow_params]
             if self.accelerator.is_main_process:
                 with self.averaged():
                     save_file(self.network.state_dict(), self.folder / "best.unfinished")
@@ -228,19 +224,11 @@ class TrainingRun:
                 for parameter, weight in zip(self.trained.parameters(), best.weights):
                     parameter.copy_(split_like(weight, parameter))
             self.ema.shadow_params = [parameter.detach().clone() for parameter in self.trained.parameters()]
-            self.ema.optimization_step, self.twin.step = 0, -1
+            self.ema.optimization_step, self.copy.step = 0, -1
             self.optimizer.optimizer.state.clear()
             set_learning_rate(self.optimizer, self.lr_scheduler, self.args.learning_rate / 10**best.drops)
             logger.info("step %d: back to the best, %.4g, with a tenth of the rate", self.state.step, best.score)
 
     def averaged(self) -> AbstractContextManager[nn.Module]:
         """The network in evaluation mode with its averaged weights, as a context."""
-        return self.twin.averaged(self.ema, self.trained, self.state.step)
-
-    def costs(self) -> dict[str, Any]:
-        """Steps and seconds so far, for `results.json`."""
-        return {
-            "steps": self.state.step,
-            "seconds": round(self.state.seconds, 1),
-            "cpu_seconds": round(self.state.cpu_seconds, 1),
-        }
+        return self.copy.averaged(self.ema, self.trained, self.state.step)

@@ -1,13 +1,12 @@
 """A run on several processes: that they find each other, draw as one process would, and stop together.
 
     accelerator = start(args)                          # of training.setup: calls `options` and `check`
-    share(accelerator)                                 # (0, 2): the first of two
     mean_over_processes(accelerator, [0.5, 2.0])       # what the run as a whole logs
-    for batch in in_step(accelerator, stream):         # as many batches on every process
+    for batch in synchronized(accelerator, stream):    # as many batches on every process
 
 Two processes with B samples each do what one does with 2 B: random access is dealt out by Accelerate so that the
-samples of a step are the same, and what a step draws outside of the networks is drawn for all of them by every
-process, which takes its own rows. Dropout inside a network is drawn by each process on its own.
+samples of a step are the same, and every rank draws the noise of the global batch and keeps its slice. Dropout inside
+a network is drawn by each process on its own.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from typing import Any
 
 import torch
 
-PATIENCE = timedelta(hours=2)  # of processes that wait while the first one draws samples and measures them
+TIMEOUT = timedelta(hours=2)  # of processes that wait while the first one draws samples and measures them
 
 
 def options() -> dict[str, Any]:
-    """What an `Accelerator` has to be told about processes."""
+    """Keyword arguments of an `Accelerator` that concern processes."""
     from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
     return {
@@ -34,13 +33,13 @@ def options() -> dict[str, Any]:
         "step_scheduler_with_optimizer": False,
         # Buffers follow from the weights (spectral norm), so they need not be sent.
         "kwargs_handlers": [
-            InitProcessGroupKwargs(timeout=PATIENCE), DistributedDataParallelKwargs(broadcast_buffers=False),
+            InitProcessGroupKwargs(timeout=TIMEOUT), DistributedDataParallelKwargs(broadcast_buffers=False),
         ],
     }  # fmt: skip
 
 
 def check(accelerator: Any) -> str | None:
-    """A sentence if a launcher was asked for more than there is.
+    """A warning if a launcher was asked for more than there is.
 
     `accelerate launch --num_processes 2` starts one process on a machine without GPUs and says nothing; all that is
     left of the 2 is an address to meet at. FSDP and DeepSpeed it leaves out there.
@@ -49,8 +48,8 @@ def check(accelerator: Any) -> str | None:
         RuntimeError: if there are several processes that know nothing of each other.
     """
     for name in ("FSDP", "DeepSpeed"):
-        asked = os.environ.get(f"ACCELERATE_USE_{name.upper()}", "false").lower() == "true"
-        if asked and name.upper() not in str(accelerator.distributed_type):
+        requested = os.environ.get(f"ACCELERATE_USE_{name.upper()}", "false").lower() == "true"
+        if requested and name.upper() not in str(accelerator.distributed_type):
             return f"accelerate launch was asked for {name}, which Accelerate leaves out on {accelerator.device.type}."
     if accelerator.num_processes > 1:
         return None
@@ -71,11 +70,6 @@ def _world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def share(accelerator: Any) -> tuple[int, int]:
-    """(number of this process, number of processes)."""
-    return accelerator.process_index, accelerator.num_processes
-
-
 def mean_over_processes(accelerator: Any, values: list[float]) -> list[float]:
     """The mean of each value over the processes, all of which must call this."""
     if accelerator.num_processes == 1 or not values:
@@ -83,23 +77,23 @@ def mean_over_processes(accelerator: Any, values: list[float]) -> list[float]:
     return accelerator.reduce(torch.tensor(values, dtype=torch.float64, device=accelerator.device), "mean").tolist()
 
 
-def from_first(accelerator: Any, value: Any) -> Any:
-    """What the first process has, on all of them; so that what they decide on is the same to the last bit."""
+def broadcast_from_main(accelerator: Any, value: Any) -> Any:
+    """The value of the main process, on all of them; so that what they decide on is the same to the last bit."""
     from accelerate.utils import broadcast_object_list
 
     return broadcast_object_list([value])[0] if accelerator.num_processes > 1 else value
 
 
-def of_all(accelerator: Any, values: torch.Tensor) -> torch.Tensor:
+def gather(accelerator: Any, values: torch.Tensor) -> torch.Tensor:
     """The values (n,) of all processes, which may have different numbers of them, one after the other."""
     from accelerate.utils import gather_object
 
     return torch.cat(gather_object([values])) if accelerator.num_processes > 1 else values
 
 
-def in_step(accelerator: Any, batches: Iterable[Any]) -> Iterator[Any]:
-    """The batches of this process for as long as every process has one: shares of a stream may be unequal, and who
-    has more must not wait for a gradient that never comes. What is left over of the larger shares is not seen."""
+def synchronized(accelerator: Any, batches: Iterable[Any]) -> Iterator[Any]:
+    """The batches of this process for as long as every process has one: shares of a stream may be unequal, and the
+    larger ones must not wait for a gradient that never comes. What is left over of them is dropped."""
     if accelerator.num_processes == 1:
         yield from batches
         return

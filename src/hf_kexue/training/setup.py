@@ -1,4 +1,4 @@
-"""What a training run is set up from: arguments that every one has, `Accelerator`, manifest, loader, optimizer."""
+"""What a training run is set up from: checks of its arguments, `Accelerator`, manifest, loader, optimizer."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from ..data.length_groups import LengthGroupedSampler
 from . import processes
 from .arguments import CommonArguments, RunArguments
+from .checks import check_sources
 from .environment import environment, fastest_precision
 from .publishing import reserve_place
 
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def start(args: Any, networks: int = 1) -> Any:
-    """The run's `Accelerator`; logging and chance are set up on the way.
+    """The run's `Accelerator`; logging and the global generators are set up on the way.
 
     Args:
         args: `CommonArguments`, or what has its `output_dir`, `mixed_precision`, `tracker`, `seed`.
@@ -32,11 +33,15 @@ def start(args: Any, networks: int = 1) -> Any:
 
     Raises:
         RuntimeError: if several processes have been started that cannot work together.
-        ValueError: if FSDP or DeepSpeed are to train several networks.
+        ValueError: if FSDP or DeepSpeed are to train several networks, for a negative seed, and for a folder of the
+            data or of a donor that is not there.
     """
     from accelerate import Accelerator
     from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, set_seed
 
+    if args.seed < 0:
+        raise ValueError(f"--seed must be at least 0, got {args.seed}.")
+    check_sources(args)
     folder = Path(args.output_dir)
     accelerator = Accelerator(
         gradient_accumulation_steps=getattr(args, "gradient_accumulation_steps", 1),
@@ -90,7 +95,7 @@ def parameter_groups(model: nn.Module, weight_decay: float, embedding_rate: floa
     tables = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
     slow = {id(table) for table in tables} if embedding_rate != 1 else set()
     rest = [p for p in model.parameters() if p.requires_grad and id(p) not in slow]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay, "share": 1.0},
         {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0, "share": 1.0},
     ]
@@ -98,23 +103,6 @@ def parameter_groups(model: nn.Module, weight_decay: float, embedding_rate: floa
         tables = [table for table in tables if table.requires_grad]
         groups.append({"params": tables, "weight_decay": weight_decay, "share": embedding_rate})
     return groups
-
-
-def check_width(args: Any, donor: Any) -> None:
-    """Refuse to begin with a model of another width, of which hardly a weight would fit.
-
-    Args:
-        args: of the run, with `init_from` and `hidden_size`.
-        donor: configuration of the model that it should begin with.
-
-    Raises:
-        ValueError: naming both widths.
-    """
-    if donor.hidden_size != args.hidden_size:
-        raise ValueError(
-            f"--init_from {args.init_from} is {donor.hidden_size} wide, and this run {args.hidden_size}: hardly a "
-            f"weight would fit. Use --hidden_size {donor.hidden_size}, or the preset that the model was trained with."
-        )
 
 
 def length_multiple() -> int:
@@ -126,7 +114,6 @@ def training_loader(
     args: RunArguments,
     dataset: Any,
     collator: Callable[[Any], dict[str, Tensor]],
-    samples: str,
     lengths: Sequence[int] | None = None,
     processes: int = 1,
 ) -> DataLoader:
@@ -136,70 +123,52 @@ def training_loader(
         args: of the run.
         dataset: with `set_epoch`; what it gives depends on epoch and index alone.
         collator: samples -> batch.
-        samples: what they are called in a complaint.
         lengths: of the samples, for batches of samples of like lengths.
         processes: that the batches will be dealt out to, so many at a time.
-
-    Raises:
-        ValueError: if the data set is smaller than one batch a process.
     """
     size = args.train_batch_size * processes
     sampler = None if lengths is None else LengthGroupedSampler(lengths, size, args.seed)
-    loader = DataLoader(
+    return DataLoader(
         dataset, args.train_batch_size, shuffle=sampler is None, sampler=sampler, drop_last=True, collate_fn=collator,
         generator=torch.Generator().manual_seed(args.seed), num_workers=args.dataloader_num_workers,
         persistent_workers=args.dataloader_num_workers > 0, pin_memory=torch.cuda.is_available(),
     )  # fmt: skip
-    if len(loader) < processes:
-        each = f" for each of {processes} processes" if processes > 1 else ""
-        raise ValueError(f"{len(dataset)} {samples} are not one whole batch{each}: lower --train_batch_size.")
-    return loader
 
 
 def optimizer_and_schedule(
-    args: RunArguments, model: nn.Module, time_spent: Callable[[], float] = float
+    args: RunArguments, model: nn.Module, time_spent: Callable[[], float] = float, optimizer: Any = None
 ) -> tuple[Any, Any]:
-    """AdamW and its learning rate over the optimizer steps.
+    """The optimizer and its learning rate over the optimizer steps.
 
     Args:
         args: of the run.
         model: what is trained.
         time_spent: share of --max_seconds that is over. After the warm-up the schedule stands where steps or time
             have come to, whichever is further.
+        optimizer: default: AdamW over `parameter_groups`.
     """
-    groups = parameter_groups(model, args.weight_decay, args.embedding_rate)
-    groups = [group | {"lr": args.learning_rate * group["share"]} for group in groups]
-    optimizer = torch.optim.AdamW(groups, args.learning_rate, betas=(0.9, 0.98), fused=True)
+    if optimizer is None:
+        groups = parameter_groups(model, args.weight_decay, getattr(args, "embedding_rate", 1.0))
+        groups = [group | {"lr": args.learning_rate * group["share"]} for group in groups]
+        optimizer = torch.optim.AdamW(groups, args.learning_rate, betas=(0.9, 0.98), fused=True)
     schedule = get_scheduler(
         args.lr_scheduler, optimizer, num_warmup_steps=args.lr_warmup_steps, num_training_steps=args.max_train_steps
     )
     if args.max_seconds:
-        press_into_time(schedule, args.lr_warmup_steps, args.max_train_steps, time_spent)
+        fit_schedule_to_time(schedule, args.lr_warmup_steps, args.max_train_steps, time_spent)
     return optimizer, schedule
 
 
-def one_clock(max_seconds: float, processes: int) -> None:
-    """Refuse to end a run by the clocks of several processes, which would not end at the same step.
-
-    Raises:
-        ValueError: if there are several, or a negative time.
-    """
-    if max_seconds < 0:
-        raise ValueError(f"--max_seconds must be at least 0, got {max_seconds:g}.")
-    if max_seconds and processes > 1:
-        raise ValueError(f"--max_seconds is for one process, got {processes}: use --max_train_steps.")
-
-
-def press_into_time(schedule: Any, warmup: int, whole: int, time_spent: Callable[[], float]) -> None:
-    """Let a schedule, once it is warm, stand where steps or time have come to, whichever is further.
+def fit_schedule_to_time(schedule: Any, warmup: int, steps: int, time_spent: Callable[[], float]) -> None:
+    """Make a schedule, after its warm-up, stand where steps or time have come to, whichever is further.
 
     Args:
         schedule: a `LambdaLR`, not yet prepared.
         warmup: its steps that no clock shortens.
-        whole: all its steps.
+        steps: all its steps.
         time_spent: share of the time that is over.
     """
     schedule.lr_lambdas = [
-        lambda step, rate=rate: rate(step if step < warmup else max(step, round(time_spent() * whole)))
+        lambda step, rate=rate: rate(step if step < warmup else max(step, round(time_spent() * steps)))
         for rate in schedule.lr_lambdas
     ]

@@ -1,6 +1,6 @@
-"""Weights that FSDP2 has split over the processes: whole again, averaged, and in a twin that evaluates and is saved.
+"""Weights that FSDP2 has split over the processes: gathered, averaged, and in a full copy that evaluates and is saved.
 
-FSDP2 turns parameters into `DTensor`s, of which each process holds a part. Whatever makes them whole is a collective:
+FSDP2 turns parameters into `DTensor`s, of which each process holds a part. Gathering them is a collective:
 all processes must call it.
 """
 
@@ -15,7 +15,7 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from .checkpoints import whole
+from .checkpoints import full_copy
 from .state import ema_weights
 
 
@@ -30,7 +30,7 @@ def split_like(tensor: Tensor, like: Tensor) -> Tensor:
 
 
 def keep_first_row(parameter: nn.Parameter) -> None:
-    """Let row 0 of a parameter have no gradient; a split one needs `zero_first_row` in each step instead."""
+    """Give row 0 of a parameter a gradient of zero; a split one needs `zero_first_row` in each step instead."""
     if not hasattr(parameter, "full_tensor"):
         parameter.register_hook(lambda gradient: torch.cat([torch.zeros_like(gradient[:1]), gradient[1:]]))
 
@@ -62,8 +62,8 @@ class AveragedWeights(EMAModel):
         self.shadow_params = [split_like(new, old) for new, old in zip(self.shadow_params, held)]
 
 
-class Twin:
-    """The network that evaluates and is saved: the trained one itself, or with FSDP a whole copy beside it.
+class EvaluationCopy:
+    """The network that evaluates and is saved: the trained one itself, or with FSDP a full copy beside it.
 
     Args:
         accelerator: of the run.
@@ -72,20 +72,20 @@ class Twin:
 
     def __init__(self, accelerator: Any, model: nn.Module) -> None:
         split = str(accelerator.distributed_type).endswith("FSDP")
-        self.copy = copy.deepcopy(model).to(accelerator.device) if split else None
+        self.network = copy.deepcopy(model).to(accelerator.device) if split else None
         self.step = -1
 
     @contextmanager
     def averaged(self, ema: EMAModel, trained: nn.Module, step: int) -> Iterator[nn.Module]:
         """The network in evaluation mode with the averaged weights of a step; with FSDP the first call at a step is
         one of all processes."""
-        if self.copy is None:
+        if self.network is None:
             with ema_weights(ema, trained) as network:
                 yield network
             return
         if step != self.step:
             with torch.no_grad():
-                for parameter, average in zip(self.copy.parameters(), ema.shadow_params, strict=True):
-                    parameter.copy_(whole(average))
+                for parameter, average in zip(self.network.parameters(), ema.shadow_params, strict=True):
+                    parameter.copy_(full_copy(average))
             self.step = step
-        yield self.copy.eval()
+        yield self.network.eval()

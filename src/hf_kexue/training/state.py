@@ -1,4 +1,4 @@
-"""What every training run needs around its step: where it stands, a history, EMA weights on loan, a manifest."""
+"""What every training run needs around its step: where it stands, the seeds of a step, a history, averaged weights."""
 
 from __future__ import annotations
 
@@ -11,11 +11,29 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from diffusers.training_utils import EMAModel
+from PIL import Image
 from torch import nn
 
 from .checkpoints import Checkpoints
 from .processes import mean_over_processes
+
+
+def step_seed(seed: int, epoch: int, batch: int, process: int | None = None) -> int:
+    """The seed of what a step draws, from its place in the run, so that resuming repeats it.
+
+    Args:
+        seed: of the run, at least 0.
+        epoch: from 0.
+        batch: of the epoch, from 0.
+        process: for what each process draws for itself; None: for what all draw alike.
+
+    Returns:
+        In [0, 2**63), mixed so that neighbouring places have unrelated seeds (numpy's `SeedSequence`).
+    """
+    place = [seed, epoch, batch, 0 if process is None else process + 1]
+    return int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]) >> 1
 
 
 @dataclass
@@ -32,7 +50,7 @@ class TrainingState:
         wall_seconds: since the first batch, over all sessions, waiting for data and validation among them; what
             `--max_seconds` counts.
         micro_batch: samples of a micro batch, over all processes; 0 before the first.
-        running: figures of the steps since the last line of the history: numbers, or dictionaries of them.
+        running: figures of the batches since the last line of the history, by name.
     """
 
     step: int = 0
@@ -43,15 +61,12 @@ class TrainingState:
     samples: int = 0
     wall_seconds: float = 0.0
     micro_batch: int = 0
-    running: list[Any] = field(default_factory=list)
+    running: list[dict[str, float]] = field(default_factory=list)
 
     def settle(self, accelerator: Any) -> None:
         """Make the running figures alike on all processes, since a checkpoint holds those of one."""
-        rows = [list(row.values()) if isinstance(row, dict) else [row] for row in self.running]
-        means = iter(mean_over_processes(accelerator, [value for row in rows for value in row]))
-        self.running = [
-            {key: next(means) for key in row} if isinstance(row, dict) else next(means) for row in self.running
-        ]
+        means = iter(mean_over_processes(accelerator, [value for row in self.running for value in row.values()]))
+        self.running = [{key: next(means) for key in row} for row in self.running]
 
     def count_in(self, samples: int) -> None:
         """Count micro batches of so many samples from now on: those of a checkpoint were others if it comes from
@@ -76,15 +91,19 @@ class History:
         path: of `history.jsonl`; lines are added to what is there.
         resumed_at: step of the checkpoint that the run goes on from. Lines of later steps go: the session that wrote
             them was cut off, and they come again.
+        read_only: write nothing.
     """
 
-    def __init__(self, accelerator: Any, path: Path, resumed_at: int | None = None) -> None:
+    def __init__(self, accelerator: Any, path: Path, resumed_at: int | None = None, read_only: bool = False) -> None:
         self.accelerator = accelerator
         self.path = path
+        self.read_only = read_only
+        if read_only:
+            return
         if resumed_at is not None and accelerator.is_main_process and path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("}\n")]  # the last one may have been cut off too
-            kept = [line for line in whole if json.loads(line)["step"] <= resumed_at]
+            complete = [line for line in lines if line.endswith("}\n")]  # the last one may have been cut off too
+            kept = [line for line in complete if json.loads(line)["step"] <= resumed_at]
             shorter = path.with_suffix(".shorter")
             shorter.write_text("".join(kept), encoding="utf-8")
             os.replace(shorter, path)  # killed here, a run has either its old lines or the new ones
@@ -95,10 +114,19 @@ class History:
 
     def log(self, step: int, **figures: float) -> None:
         """Add figures of a step; every process may call it, the main one writes."""
+        if self.read_only:
+            return
         self.accelerator.log(figures, step=step)
         if self.accelerator.is_main_process:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, **figures}) + "\n")
+
+    def log_image(self, step: int, name: str, image: Image.Image) -> None:
+        """Show a picture in TensorBoard, where that is the tracker; other trackers are not sent any."""
+        for tracker in self.accelerator.trackers if not self.read_only else ():
+            if tracker.name == "tensorboard":
+                pixels = np.asarray(image.convert("RGB"))[None]  # (1, H, W, 3)
+                tracker.log_images({name: pixels}, step=step, dataformats="NHWC")
 
 
 @contextmanager
@@ -134,7 +162,7 @@ def set_learning_rate(optimizer: Any, lr_scheduler: Any, rate: float) -> None:
 def check_finite(
     value: float, what: str, step: int, checkpoints: Checkpoints, precision: str, learning_rate: float
 ) -> None:
-    """Stop a run whose loss or gradient has left the numbers, and say what to do.
+    """Stop a run whose loss or gradient is not finite, and say what to do.
 
     Raises:
         FloatingPointError: if `value` is not finite; names the step, the last good checkpoint and the likely cause.

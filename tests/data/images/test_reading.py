@@ -22,6 +22,7 @@ from hf_kexue.data.images import (
     StreamedImageDataset,
     collate_images,
     image_loader,
+    image_to_pixels,
     image_to_tensor,
     load_images,
 )
@@ -121,6 +122,48 @@ def test_every_mode_becomes_rgb(mode, expected):
     # A palette of 256 colours may miss the colour by a few levels.
     tolerance = 30 / 127.5 if mode == "P" else 1e-6
     torch.testing.assert_close(pixels[:, 4, 4], torch.tensor(expected) / 127.5 - 1, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
+@pytest.mark.parametrize(("background", "ground"), [("white", (255, 255, 255)), ("#204060", (0x20, 0x40, 0x60))])
+def test_transparent_pictures_are_laid_over_a_ground(mode, background, ground):
+    """An opaque square on a transparent ground, with rubbish below it."""
+    pixels = np.random.default_rng(0).integers(0, 255, (16, 16, 4)).astype(np.uint8)
+    pixels[..., 3] = 0
+    pixels[4:12, 4:12] = (60, 60, 60, 255)
+    image = Image.fromarray(pixels)
+    if mode in ("P", "RGB"):  # one palette entry or colour is the transparent one
+        image = Image.new(mode, (16, 16), (255, 0, 0) if mode == "RGB" else 0)
+        if mode == "P":
+            image.putpalette([255, 0, 0, 60, 60, 60])
+        image.paste(1 if mode == "P" else (60, 60, 60), (4, 4, 12, 12))
+        buffer = io.BytesIO()
+        image.save(buffer, "png", transparency=0 if mode == "P" else (255, 0, 0))
+        image = Image.open(buffer)
+    elif mode == "LA":
+        image = image.convert("LA")
+    found = image_to_pixels(image, 16, background)
+    assert (found[:, 0, :] == torch.tensor(ground, dtype=torch.uint8)[:, None]).all()
+    assert (found[:, 6, 6] == 60).all()
+
+
+def test_a_half_transparent_pixel_is_the_mean():
+    image = Image.new("RGBA", (8, 8), (200, 0, 100, 128))
+    expected = torch.tensor([200, 0, 100]) * 128 / 255 + 255 * 127 / 255
+    torch.testing.assert_close(image_to_pixels(image, 8)[:, 4, 4].double(), expected.double(), atol=1, rtol=0)
+
+
+def test_a_wrong_background_is_refused_before_the_first_picture(class_folders):
+    with pytest.raises(ValueError, match="octarine"):
+        load_images(str(class_folders), background="octarine")
+
+
+@pytest.mark.parametrize(("levels", "dtype"), [(4095, np.uint16), (65535, np.uint16), (1.0, np.float32)])
+def test_grey_of_more_than_eight_bits_spans_black_to_white(levels, dtype):
+    """12 bits in a 16-bit file, 16 bits, and floats up to 1: a ramp comes out as a ramp."""
+    ramp = np.linspace(0, levels, 64).astype(dtype).reshape(8, 8)
+    found = image_to_pixels(Image.fromarray(ramp), 8)[0].double()
+    torch.testing.assert_close(found, torch.from_numpy(ramp.astype(np.float64) / levels * 255), atol=0.51, rtol=0)
 
 
 @pytest.mark.parametrize("level", [0.25, 0.75])
@@ -258,20 +301,46 @@ def batch_of(whole, broken=()):
     return {"pixel_values": torch.zeros(whole, 3, 8, 8), "broken": list(broken)}
 
 
-def test_more_than_one_percent_broken_stops():
-    counter = BrokenImages()
-    counter.update(batch_of(198, ["a.png", "b.png"]))  # exactly 1 % is allowed
-    with pytest.raises(RuntimeError, match=r"3 of the 201 images read so far.*more than 1%.*a\.png, b\.png, c\.png"):
+def test_more_than_one_percent_of_the_data_stops():
+    counter = BrokenImages(total=200)
+    counter.update(batch_of(0, ["a.png", "b.png"]))  # exactly 1 % of the 200 is allowed, however early they come
+    counter.update(batch_of(198))
+    with pytest.raises(RuntimeError, match=r"3 of the 200 images.*a\.png, b\.png, c\.png"):
         counter.update(batch_of(0, ["c.png"]))
 
 
-def test_few_pictures_do_not_stop():
-    counter = BrokenImages()
-    for _ in range(9):
-        counter.update(batch_of(10))
-    counter.update(batch_of(8, ["a.png"]))  # 1 of 99 is more than 1 %, but tells nothing yet
-    assert counter.seen == 99
-    assert counter.failures == 1
+@pytest.mark.parametrize(("share", "stops"), [(0.005, False), (0.01, False), (0.03, True), (1.0, True)])
+def test_a_stream_stops_when_its_share_is_certainly_too_high(share, stops):
+    """Whatever the order: at the limit none of fifty orders of 10,000 pictures stops, at three times it all do."""
+    ended = 0
+    for seed in range(50):
+        broken = np.random.default_rng(seed).permutation(np.arange(10_000) < share * 10_000)
+        counter = BrokenImages()
+        try:
+            for start in range(0, 10_000, 32):
+                names = [f"{start + place}.png" for place in np.flatnonzero(broken[start : start + 32])]
+                counter.update(batch_of(len(broken[start : start + 32]) - len(names), names))
+        except RuntimeError:
+            ended += 1
+    assert ended == (50 if stops else 0)
+
+
+@pytest.mark.parametrize("seen", [20, 100, 1000, 20_000])
+def test_the_bound_on_a_stream_holds_against_the_exact_binomial_tail(seen):
+    stats = pytest.importorskip("scipy.stats")
+
+    def stops(failures):
+        counter = BrokenImages()
+        try:
+            counter.update({"pixel_values": torch.empty(seen - failures, 1), "broken": ["x.png"] * failures})
+        except RuntimeError:
+            return True
+        return False
+
+    first = next(failures for failures in range(1, seen + 1) if stops(failures))
+    assert stats.binom.sf(first - 1, seen, 0.01) < 1e-6
+    # Chernoff's bound loses a factor, not orders of failures.
+    assert stats.binom.sf(first - 1 - max(3, first // 5), seen, 0.01) > 1e-7
 
 
 def test_a_picture_broken_in_every_epoch_is_one_broken_picture():
@@ -283,7 +352,7 @@ def test_a_picture_broken_in_every_epoch_is_one_broken_picture():
 
 
 def test_summary_counts_all_and_names_twenty():
-    counter = BrokenImages(grace=10**6)
+    counter = BrokenImages(total=10**6)
     assert counter.summary() == "All images could be decoded."
     counter.update(batch_of(0, [f"{n:03}.png" for n in range(50)]))
     assert counter.summary().startswith("50 broken image(s)")
@@ -370,8 +439,8 @@ def test_a_missing_split_names_the_splits(class_folders, tmp_path, streaming):
     [
         (("image",), {"image_column": "picture"}, r"Name the image column .* columns \['caption', 'image', 'label'\]"),
         (("front", "back"), {}, r"images in \['front', 'back'\]"),
-        (("image",), {"label_column": "kind"}, r"'kind' is no class-label column .* class labels are in \['label'\]"),
-        (("image",), {"label_column": "caption"}, r"'caption' is no class-label column"),
+        (("image",), {"label_column": "kind"}, r"'kind' .*\['label'\].*\['caption'\]"),
+        (("image",), {"label_column": "caption"}, r"'caption' .* 2 different values in 2 rows"),
     ],
     ids=["unknown image column", "two image columns", "unknown label column", "text is no label"],
 )

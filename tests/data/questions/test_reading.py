@@ -241,7 +241,7 @@ def test_a_broken_json_file(tmp_path, document, sentence):
             b"no gzip at all",
             "a.jsonl.gz cannot be read past line 0: the gzip data are cut off or damaged.",
         ),
-        ("a.csv", b"question,context\n", "a.csv is of no known kind: the name of a file of records ends in .jsonl, "),
+        ("a.xlsx", b"question,context\n", "a.xlsx is of no known kind"),
     ],
 )
 def test_a_file_that_cannot_be_read(tmp_path, name, data, sentence, on_error):

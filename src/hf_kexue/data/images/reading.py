@@ -1,35 +1,26 @@
-"""Images and optional class labels: any Hub id, local folder (ImageFolder or parquet) or stream -> tensors in [-1, 1].
+"""Images and optional class labels: any Hub id, local folder (pictures or parquet) or stream, opened and not decoded.
 
-    source = load_images("folder or Hub id", label_column="label")
-    dataset = ImageDataset(source, resolution=64, random_flip=True, seed=0)
-    loader = DataLoader(dataset, batch_size=32, collate_fn=collate_images)
+    source = load_images("folder or Hub id", label_column="auto")
+    source.label_names, len(source.rows)
 
-A file that cannot be decoded is skipped; `collate_images` passes its name on, so that a `BrokenImages` counter in the
-training loop can name it and stop when there are too many. Whether an image is flipped depends on (seed, epoch, index)
-only: resuming in the middle of an epoch, or with other workers, gives the same pictures. Decoded pictures can be kept
-in memory; then a batch is a few operations on tensors, and a GPU need not wait for a decoder.
+`loading` makes tensors and batches of it.
 """
 
 from __future__ import annotations
 
-import io
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import logging
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-import torch
-from PIL import Image, ImageOps
-from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
-
-from ..epochs import EpochDataset
-from .decoded import DecodedImages, decoded_bytes
+from .folders import PictureFolder, read_picture_folder
 from .tar_shards import check_tar_shards
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+logger = logging.getLogger(__name__)
+
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+LABEL_NAMES = ("label", "labels", "class")  # columns of strings or integers that "auto" takes for classes
 
 
 @dataclass
@@ -39,9 +30,10 @@ class ImageSource:
     Args:
         rows: a `datasets.Dataset`, or `datasets.IterableDataset` when streaming.
         image_column: name of the column of `{"bytes", "path"}`.
-        label_column: name of the column of class indices, or None.
+        label_column: name of the column of class indices, or None. An index of -1 or None says that there is none.
         label_names: class names in the order of their indices; empty if there are no labels.
         streaming: whether `rows` is read once from front to back.
+        background: colour below transparent pictures.
     """
 
     rows: Any
@@ -49,6 +41,11 @@ class ImageSource:
     label_column: str | None
     label_names: list[str]
     streaming: bool = False
+    background: str = "white"
+
+    def class_of(self, label: int | None) -> int:
+        """The class index of a row's label; the number of classes, the index of no class, where there is none."""
+        return len(self.label_names) if label is None or label < 0 else label
 
 
 def load_images(
@@ -60,38 +57,33 @@ def load_images(
     label_column: str | None = None,
     streaming: bool = False,
     cache_dir: str | None = None,
+    background: str = "white",
+    unlabelled: Literal["keep", "drop"] = "keep",
 ) -> ImageSource:
     """Open a data set of images without decoding it.
 
     Args:
-        dataset: Hub id, or a local folder: parquet files, or pictures (class folders become labels).
-        split: name of the split.
+        dataset: Hub id, or a local folder: pictures (see `folders`), or files that `datasets` reads.
+        split: name of the split, or a part of it as "train[:100]".
         config_name: configuration of a Hub data set that has several.
         image_column: defaults to the only image column.
-        label_column: defaults to no labels. `"auto"` takes the only class-label column, if there is one.
+        label_column: defaults to no labels. `"auto"` takes the only class-label column, or a column of strings or
+            integers called "label", "labels" or "class", if there is one. By name also another column of strings or
+            integers, each different value a class.
         streaming: read from front to back, for data larger than memory and disk.
         cache_dir: where `datasets` keeps its Arrow files.
+        background: colour below transparent pictures, a name or "#rrggbb".
+        unlabelled: "keep" pictures without a label (-1 or null) as those of no class, or "drop" them; either is told.
 
     Raises:
-        ValueError: with a sentence that names the columns or splits there are.
+        ValueError: for a folder, columns or splits that are not there; names those that are.
     """
-    from datasets import ClassLabel, get_dataset_split_names, load_dataset
+    from datasets import ClassLabel
     from datasets import Image as ImageFeature
+    from PIL import ImageColor
 
-    path = Path(dataset).expanduser()
-    if dataset.startswith((".", "/", "~")) and not path.is_dir():
-        raise ValueError(f"The data set folder {dataset} does not exist.")
-    name = str(path) if path.is_dir() else dataset
-    if path.is_dir():
-        check_tar_shards(path)
-    try:
-        rows = load_dataset(name, config_name, split=split, streaming=streaming, cache_dir=cache_dir)
-    except ValueError as error:
-        if "split" not in str(error):
-            raise
-        raise ValueError(
-            f"{dataset} has no split {split!r}; it has {get_dataset_split_names(name, config_name)}."
-        ) from error
+    ImageColor.getrgb(background)  # a wrong colour ends here, not in the first batch
+    rows = _open(dataset, split, config_name, streaming, cache_dir)
     features = rows.features or {}
     images = [key for key, feature in features.items() if isinstance(feature, ImageFeature)]
     labels = [key for key, feature in features.items() if isinstance(feature, ClassLabel)]
@@ -100,242 +92,106 @@ def load_images(
         raise ValueError(
             f"Name the image column of {dataset}: it has the columns {sorted(features)}, images in {images}."
         )
+    plain = [key for key, feature in features.items() if getattr(feature, "dtype", "").startswith(("int", "string"))]
+    plain = [key for key in plain if key not in labels]
     if label_column == "auto":
-        label_column = labels[0] if len(labels) == 1 else None
-    if label_column is not None and label_column not in labels:
-        raise ValueError(f"{label_column!r} is no class-label column of {dataset}; class labels are in {labels}.")
+        named = [key for key in LABEL_NAMES if key in plain and not streaming]
+        label_column = labels[0] if len(labels) == 1 else named[0] if named and not labels else None
+    if label_column is not None and label_column not in (labels if streaming else labels + plain):
+        others = "" if streaming or not plain else f", strings and integers in {plain}"
+        raise ValueError(
+            f"{label_column!r} is no column of classes of {dataset}; class labels are in {labels}{others}."
+        )
     rows = rows.select_columns([image_column] + ([label_column] if label_column else []))
+    if label_column is not None and label_column in plain:
+        rows = _with_classes(rows, label_column, dataset)
     rows = rows.cast_column(image_column, ImageFeature(decode=False))
-    names = list(features[label_column].names) if label_column else []
-    return ImageSource(rows, image_column, label_column, names, streaming)
+    names = list(rows.features[label_column].names) if label_column else []
+    if label_column and not streaming:
+        rows = _without_missing(rows, label_column, unlabelled, dataset)
+    return ImageSource(rows, image_column, label_column, names, streaming, background)
 
 
-def image_to_pixels(image: Image.Image, resolution: int) -> Tensor:
-    """Scale the shorter side to `resolution` and crop the centre: (3, resolution, resolution) uint8."""
-    image = ImageOps.exif_transpose(image)  # photographs from telephones lie on their side
-    if image.mode.startswith("I"):  # 16 bits a pixel: Pillow would make all above 255 white
-        image = Image.fromarray(((np.asarray(image).clip(0, 65535).astype(np.uint32) + 128) // 257).astype(np.uint8))
-    image = image.convert("RGB")
-    if image.size != (resolution, resolution):
-        scale = resolution / min(image.size)
-        width, height = (max(resolution, round(side * scale)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
-        left, top = (width - resolution) // 2, (height - resolution) // 2
-        image = image.crop((left, top, left + resolution, top + resolution))
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)  # (3, H, W)
+def _open(dataset: str, split: str, config_name: str | None, streaming: bool, cache_dir: str | None) -> Any:
+    """The rows of a split, from a folder of pictures or by `datasets`."""
+    from datasets import get_dataset_split_names, load_dataset
+
+    path = Path(dataset).expanduser()
+    if path.is_file():
+        raise ValueError(f"{dataset} is a file; give the folder that holds it.")
+    if not path.is_dir() and (not HUB_ID.fullmatch(dataset) or Path(path.parts[0]).is_dir()):
+        raise ValueError(f"The data set folder {dataset} does not exist.")
+    name = str(path) if path.is_dir() else dataset
+    if path.is_dir():
+        check_tar_shards(path)
+        if (pictures := read_picture_folder(path)) is not None:
+            return _of_pictures(pictures, dataset, split, streaming)
+    try:
+        return load_dataset(name, config_name, split=split, streaming=streaming, cache_dir=cache_dir)
+    except ValueError as error:
+        if "split" not in str(error):
+            raise
+        raise ValueError(
+            f"{dataset} has no split {split!r}; it has {get_dataset_split_names(name, config_name)}."
+        ) from error
+    except (ConnectionError, FileNotFoundError) as error:  # of a Hub id
+        if path.is_dir():
+            raise
+        reason = " ".join(str(error).split()).split(". ")[0].rstrip(".")
+        raise ValueError(f"There is no folder {dataset} here, and no data set of the Hub: {reason}.") from error
 
 
-def image_to_tensor(image: Image.Image, resolution: int, flip: bool = False) -> Tensor:
-    """`image_to_pixels` in [-1, 1], mirrored or not: (3, resolution, resolution) float32."""
-    return _normalized(image_to_pixels(image, resolution), flip)
+def _of_pictures(pictures: PictureFolder, dataset: str, split: str, streaming: bool) -> Any:
+    """The rows of a folder of pictures."""
+    from datasets import ClassLabel, Dataset, ReadInstruction
+    from datasets import Image as ImageFeature
+
+    sizes = {name: len(found) for name, found in pictures.splits.items()}
+    name = split.partition("[")[0]
+    if name not in sizes:
+        raise ValueError(f"{dataset} has no split {split!r}; it has {sorted(sizes)}.")
+    columns = pictures.columns(name)
+    classes = pictures.label_names if pictures.labels and columns.get("label") else []
+    of_folders = bool(classes) and set(columns["label"]) <= {*classes, None}
+    if of_folders:
+        places = {label: index for index, label in enumerate(classes)}
+        columns["label"] = [None if label is None else places[label] for label in columns["label"]]
+    rows = Dataset.from_dict(columns)
+    rows = rows.cast_column("image", ImageFeature(decode=False))
+    if of_folders:
+        rows = rows.cast_column("label", ClassLabel(names=classes))
+    if "[" in split:
+        parts = ReadInstruction.from_spec(split).to_absolute(sizes)
+        rows = rows.select([row for part in parts for row in range(part.from_ or 0, part.to)])
+    return rows.to_iterable_dataset() if streaming else rows
 
 
-def _normalized(pixels: Tensor, flip: bool) -> Tensor:
-    return (pixels.flip(-1) if flip else pixels).float() / 127.5 - 1
+def _with_classes(rows: Any, column: str, dataset: str) -> Any:
+    """Strings or integers as class labels, in sorted order; empty strings and negative numbers are no label."""
+    from datasets import ClassLabel
+
+    values = [None if value in ("", None) or value == -1 else value for value in rows[column][:]]
+    names = sorted({value for value in values if value is not None})
+    if 2 * len(names) > len(values):
+        raise ValueError(
+            f"The column {column!r} of {dataset} has {len(names)} different values in {len(values)} rows: that is "
+            "text, not classes."
+        )
+    places = {value: index for index, value in enumerate(names)}
+    encoded = [None if value is None else places[value] for value in values]
+    logger.info("%s: the %d different values of %r are the classes.", dataset, len(names), column)
+    rows = rows.remove_columns(column).add_column(column, encoded)
+    return rows.cast_column(column, ClassLabel(names=[str(value) for value in names]))
 
 
-@dataclass
-class _Decoder:
-    """Row -> example; shared by the two data set classes below."""
-
-    source: ImageSource
-    resolution: int
-    random_flip: bool
-    seed: int
-
-    def flips(self, epoch: int, index: int) -> bool:
-        """Whether this image is mirrored in this epoch."""
-        return self.random_flip and random.Random(f"{self.seed} {epoch} {index}").random() < 0.5
-
-    def pixels(self, row: dict[str, Any], index: int) -> Tensor | str:
-        """(3, resolution, resolution) uint8, or the name of what cannot be decoded."""
-        record = row[self.source.image_column] or {}
-        try:
-            image = Image.open(io.BytesIO(record["bytes"]) if record.get("bytes") else record["path"])
-            return image_to_pixels(image, self.resolution)
-        except Exception as error:  # PIL raises a dozen kinds for files that are not pictures
-            return f"{record.get('path') or f'row {index}'} ({type(error).__name__})"
-
-    def __call__(self, row: dict[str, Any], epoch: int, index: int) -> dict[str, Any]:
-        pixels = self.pixels(row, index)
-        if isinstance(pixels, str):
-            return {"broken": pixels}
-        example: dict[str, Any] = {"pixel_values": _normalized(pixels, self.flips(epoch, index))}
-        if self.source.label_column:
-            example["class_labels"] = row[self.source.label_column]
-        return example
-
-
-class ImageDataset(EpochDataset):
-    """Random access to the decoded examples of an `ImageSource`.
-
-    Args:
-        source: from `load_images`.
-        resolution: side of the square examples in pixels.
-        random_flip: mirror half of the images, chosen anew in each epoch (`set_epoch` before the loader is iterated).
-        seed: of the flips.
-        memory: bytes that decoded pictures may take; a set that fits is decoded only once.
-
-    Each item is `{"pixel_values": (3, resolution, resolution) in [-1, 1], "class_labels": int}`, or `{"broken":
-    name}`.
-    """
-
-    def __init__(
-        self, source: ImageSource, resolution: int, random_flip: bool = False, seed: int = 0, memory: int = 0
-    ) -> None:
-        super().__init__()
-        self.source = source
-        self.decode = _Decoder(source, resolution, random_flip, seed)
-        self.decoded: DecodedImages | None = None
-        if decoded_bytes(len(source.rows), resolution) <= memory:
-            labels = source.rows[source.label_column][:] if source.label_column else None
-            self.decoded = DecodedImages(len(source.rows), resolution, labels, self._pixels)
-
-    def _pixels(self, index: int) -> Tensor | str:
-        return self.decode.pixels(self.source.rows[index], index)
-
-    def __getitems__(self, indices: list[int]) -> Any:
-        """Items of a batch, which torch's loader asks for at once; from memory, as `collate_images` returns them."""
-        if self.decoded is None:
-            return [self[index] for index in indices]
-        return self.decoded.batch(indices, [self.decode.flips(self.epoch, index) for index in indices])
-
-    def __len__(self) -> int:
-        return len(self.source.rows)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.decode(self.source.rows[int(index)], self.epoch, int(index))
-
-
-class StreamedImageDataset(IterableDataset):
-    """The same examples read from front to back through a shuffle buffer, for data larger than memory.
-
-    Args:
-        source, resolution, random_flip, seed: as for `ImageDataset`.
-        shuffle_buffer: rows held for shuffling; 0 keeps the order of the files.
-        rank, world_size: this process and how many there are; each reads its own share.
-    """
-
-    def __init__(
-        self,
-        source: ImageSource,
-        resolution: int,
-        random_flip: bool = False,
-        seed: int = 0,
-        shuffle_buffer: int = 2048,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        from datasets.distributed import split_dataset_by_node
-
-        self.source = source
-        self.decode = _Decoder(source, resolution, random_flip, seed)
-        rows = source.rows.shuffle(seed=seed, buffer_size=shuffle_buffer) if shuffle_buffer else source.rows
-        self.rows = split_dataset_by_node(rows, rank, world_size)
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Reshuffle for this epoch; call before the loader is iterated."""
-        self.epoch = epoch
-        self.rows.set_epoch(epoch)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for index, row in enumerate(self.rows):
-            yield self.decode(row, self.epoch, index)
-
-
-def collate_images(examples: list[dict[str, Any]] | dict[str, Any]) -> dict[str, Any]:
-    """Stack the examples that could be decoded; the names of the others go into `"broken"`. A batch stays as it is.
-
-    Returns:
-        `{"pixel_values": (B, 3, H, W), "class_labels": (B,) int64 if there are labels, "broken": list[str]}`; B counts
-        the decoded ones and may be 0, then `pixel_values` is (0,).
-    """
-    if isinstance(examples, dict):
-        return examples
-    whole = [example for example in examples if "broken" not in example]
-    batch: dict[str, Any] = {"broken": [example["broken"] for example in examples if "broken" in example]}
-    batch["pixel_values"] = torch.stack([e["pixel_values"] for e in whole]) if whole else torch.empty(0)
-    if whole and "class_labels" in whole[0]:
-        batch["class_labels"] = torch.tensor([e["class_labels"] for e in whole], dtype=torch.int64)
-    return batch
-
-
-def image_loader(
-    source: ImageSource,
-    resolution: int,
-    batch_size: int,
-    *,
-    train: bool,
-    random_flip: bool = False,
-    seed: int = 0,
-    num_workers: int = 0,
-    memory: int = 0,
-    rank: int = 0,
-    world_size: int = 1,
-) -> DataLoader:
-    """Batches of `collate_images`: shuffled by a generator of its own and without a short last batch in training.
-
-    Args:
-        source, resolution, random_flip, seed: as for `ImageDataset`.
-        batch_size: per process.
-        train: False keeps order and last batch.
-        num_workers: processes that decode; they outlive an epoch, and each has what the others decoded.
-        memory: as for `ImageDataset`.
-        rank, world_size: share of a stream; random access is shared out by Accelerate's `prepare`.
-    """
-    # Without it each start of a loader draws from the global generator, and a resumed run gets other dropout masks.
-    generator = torch.Generator().manual_seed(seed)
-    if source.streaming:
-        buffer = 2048 if train else 0
-        stream = StreamedImageDataset(source, resolution, random_flip, seed, buffer, rank, world_size)
-        return DataLoader(stream, batch_size, collate_fn=collate_images, num_workers=num_workers, generator=generator)
-    return DataLoader(
-        ImageDataset(source, resolution, random_flip, seed, memory),
-        batch_size,
-        shuffle=train,
-        drop_last=train,
-        collate_fn=collate_images,
-        num_workers=num_workers,
-        persistent_workers=num_workers > 0,
-        generator=generator,
-    )
-
-
-@dataclass
-class BrokenImages:
-    """Count of images that could not be decoded, and the rule when to give up.
-
-    Args:
-        limit: share of broken images above which `update` raises.
-        grace: images to see before the share means anything.
-    """
-
-    limit: float = 0.01
-    grace: int = 100
-    seen: int = 0
-    names: set[str] = field(default_factory=set)
-    failures: int = 0
-
-    def update(self, batch: dict[str, Any]) -> None:
-        """Count a batch of `collate_images`.
-
-        Raises:
-            RuntimeError: when more than `limit` of the images seen so far are broken.
-        """
-        self.seen += len(batch["pixel_values"]) + len(batch["broken"])
-        self.failures += len(batch["broken"])
-        self.names.update(batch["broken"])
-        if self.seen >= self.grace and self.failures > self.limit * self.seen:
-            raise RuntimeError(
-                f"{self.failures} of the {self.seen} images read so far are broken, more than {self.limit:.0%}. "
-                f"The data set needs mending first. {self.summary()}"
-            )
-
-    def summary(self) -> str:
-        """One sentence that counts and names the broken images."""
-        if not self.names:
-            return "All images could be decoded."
-        shown = sorted(self.names)
-        more = f" and {len(shown) - 20} more" if len(shown) > 20 else ""
-        return f"{len(shown)} broken image(s) skipped: {', '.join(shown[:20])}{more}."
+def _without_missing(rows: Any, column: str, unlabelled: str, dataset: str) -> Any:
+    """Tell of rows without a label, and leave them out if they are not to be kept."""
+    missing = [row for row, label in enumerate(rows[column][:]) if label is None or label < 0]
+    if not missing:
+        return rows
+    what = "are kept as pictures of no class" if unlabelled == "keep" else "are left out"
+    logger.warning("%s: %d of %d pictures have no label and %s.", dataset, len(missing), len(rows), what)
+    if unlabelled == "keep":
+        return rows
+    gone = set(missing)
+    return rows.select([row for row in range(len(rows)) if row not in gone])

@@ -2,11 +2,13 @@
 
     examples = read_qa("train.jsonl.gz")                     # or a folder, or a Hub id
 
-Three forms are recognised from their columns:
+Five forms are recognised from their columns:
 
     flat SQuAD       {"id", "question", "context", "answers": {"text": [...], "answer_start": [...]}}
     nested SQuAD     {"paragraphs": [{"context", "qas": [{"id", "question", "answers": [...]}]}]}
     many passages    {"id", "question", "passages": [{"passage", "answer": "..." or [...]}]}
+    WebQA            {"Q_...": {"question", "evidences": {"Q_...#00": {"evidence", "answer": [...]}}}}
+    table            columns question, context, answer, and where there are such id and answer_start (.csv, .tsv)
 
 `id` may be missing. `answers` may be a list of {"text", "answer_start"} in both SQuAD forms. An `answer_start` of -1
 says that the answer is not literally there, or nobody knows where. An empty string among the answers says that there
@@ -163,7 +165,15 @@ def _examples(source: str | Path, split: str, config: str | None) -> Iterator[Lo
 
 
 def _flat_records(place: str, record: Any) -> Iterator[Located]:
-    """The questions of an article of nested SQuAD; any other record as it is."""
+    """The questions of an article of nested SQuAD, or of a file of WebQA; any other record as it is."""
+    if isinstance(record, dict) and record and all(_is_webqa(value) for value in record.values()):
+        for key, value in record.items():
+            passages = [
+                {"passage": item.get("evidence"), "answer": _webqa_answers(item)}
+                for item in value["evidences"].values() if isinstance(item, dict)
+            ]  # fmt: skip
+            yield f"{place}, {key}", {"id": key, "question": value["question"], "passages": passages}
+        return
     if not isinstance(record, dict) or "paragraphs" not in record:
         yield place, record
         return
@@ -180,6 +190,16 @@ def _flat_records(place: str, record: Any) -> Iterator[Located]:
             yield f"{here}, question {count}", whole
 
 
+def _is_webqa(value: Any) -> bool:
+    return isinstance(value, dict) and "question" in value and isinstance(value.get("evidences"), dict)
+
+
+def _webqa_answers(item: dict[str, Any]) -> Any:
+    """Without the word that WebQA has in the place of no answer."""
+    answers = item.get("answer")
+    return [answer for answer in answers if answer != "no_answer"] if isinstance(answers, list) else answers
+
+
 def _example(record: Any, place: str) -> QAExample:
     if isinstance(record, ValueError):
         raise record
@@ -190,6 +210,8 @@ def _example(record: Any, place: str) -> QAExample:
     if "passages" in record:
         found = [_passage(as_object(item)) for item in field(record, "passages", list)]
     elif "context" in record:
+        if "answer" in record and "answers" not in record:  # a row of a table: one answer, its place if known
+            record = record | {"answers": [_answer_of_row(record)]}
         found = [(text_field(record, "context"), *_squad_answers(record))]
     else:
         raise ValueError(f"there is neither context nor passages; there are {sorted(record)}")
@@ -197,6 +219,13 @@ def _example(record: Any, place: str) -> QAExample:
         raise ValueError("passages is an empty list")
     passages, answers, starts = (list(column) for column in zip(*found))
     return QAExample(place if key is None else str(key), question, passages, answers, starts)
+
+
+def _answer_of_row(record: dict[str, Any]) -> dict[str, Any]:
+    start = record.get("answer_start")
+    if isinstance(start, str) and start.strip().lstrip("-").isdigit():
+        start = int(start)
+    return {"text": record["answer"], "answer_start": -1 if start in (None, "") else start}
 
 
 def _passage(item: dict[str, Any]) -> tuple[str, list[str], list[int]]:

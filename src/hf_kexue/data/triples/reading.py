@@ -13,6 +13,8 @@ keeps the predicate, every other part is named after it,
 
     {"predicate": "饰演", "object": {"@value": "楚留香", "inWork": "楚留香新传"}}  ->  饰演, 饰演_inWork
 
+Exports of doccano and Label Studio, the records of UIE, and CSV are read too: see `formats`.
+
 What is wrong with a record is a `ValueError` that names file, place and fault. Whether mentions stand in the text is
 not asked here but by `check_triples`. Which files are read, `record_files` says.
 """
@@ -28,6 +30,7 @@ from typing import Any, Literal
 
 from ..record_files import Located, as_object, field, kind_of, located_records, text_field
 from ..texts.occurrences import find_occurrences
+from .formats import duie_records
 
 find_mentions = find_occurrences
 """Places of a mention in a text: mentions are found as answers are."""
@@ -180,7 +183,7 @@ def _with_inverses(triples: list[Triple], inverse: Mapping[str, str]) -> list[Tr
 
 def _examples(source: str | Path, split: str, config: str | None) -> Iterator[Located]:
     """Places with a `TripleExample`, or the `ValueError` that says why there is none."""
-    for place, record in located_records(source, split, config):
+    for place, record in duie_records(located_records(source, split, config)):
         try:
             yield place, _example(record, place)
         except ValueError as error:

@@ -1,0 +1,70 @@
+"""Training of a peer for as much CPU time as ours had, with the same recipe for every peer."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+BATCH = 32
+
+
+def endless_batches(dataset: Any, collator: Callable[[list[Any]], dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+    """Shuffled batches without end, from seed 0; `dataset` has `epoch` and `set_epoch`."""
+    loader = DataLoader(
+        dataset, BATCH, shuffle=True, drop_last=True, collate_fn=collator, generator=torch.Generator().manual_seed(0)
+    )
+    while True:
+        yield from loader
+        dataset.set_epoch(dataset.epoch + 1)
+
+
+def train_for_seconds(
+    model: nn.Module,
+    loss_of: Callable[[dict[str, Tensor]], Tensor],
+    batches: Iterator[dict[str, Tensor]],
+    seconds: float,
+    learning_rate: float,
+) -> int:
+    """AdamW with warm-up over the first 5 % and a cosine to zero; the model ends with its averaged weights.
+
+    Args:
+        model: whose parameters are trained.
+        loss_of: a batch to a scalar loss.
+        batches: whose making does not count.
+        seconds: of CPU time in training steps.
+        learning_rate: the highest.
+
+    Returns:
+        The number of steps.
+    """
+    optimizer = torch.optim.AdamW(model.parameters(), learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    ema = EMAModel(model.parameters(), decay=0.998)
+    model.train()
+    spent, steps = 0.0, 0
+    bar = tqdm(total=round(seconds), desc="BERT", unit="s")
+    while spent < seconds:
+        batch = next(batches)
+        started = time.process_time()
+        place = spent / seconds
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * min(1.0, place / 0.05 + 1e-3) * (1 + math.cos(math.pi * place)) / 2
+        loss = loss_of(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        ema.step(model.parameters())
+        spent, steps = spent + time.process_time() - started, steps + 1
+        bar.update(round(spent) - bar.n)
+        bar.set_postfix(loss=f"{loss.item():.3f}")
+    bar.close()
+    ema.copy_to(model.parameters())
+    return steps

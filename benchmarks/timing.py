@@ -1,0 +1,31 @@
+"""Contestants that take turns: whatever else the machine does meets all of them alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+
+def best_seconds(
+    steps: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1, device: str = "cpu"
+) -> dict[str, float]:
+    """The shortest time of each step, in seconds; on a shared machine others only ever make a step slower.
+
+    Args:
+        steps: functions by name, called in turn.
+        rounds: that count.
+        warm_up: rounds before them.
+        device: of the steps; a GPU has finished a step before the clock is read.
+    """
+    best = dict.fromkeys(steps, float("inf"))
+    for number in range(warm_up + rounds):
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if number >= warm_up:
+                best[name] = min(best[name], time.perf_counter() - started)
+    return best

@@ -1,0 +1,198 @@
+"""A look at pictures before a training on them: sizes, modes, classes, and what is broken, double, tiny or empty.
+
+    report, thumbnails = check_images(load_images("photographs", label_column="auto"), resolution=64, batch_size=32)
+    print(report)                            # a table
+    report.usable                            # whether training on this makes sense
+
+The data are usable unless more than 1 % of the pictures are broken, or all of them are no whole batch. All else is
+counted and does no harm, or is the user's to judge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from PIL import Image
+
+from ..data_reports import DataReport
+from .pixels import image_to_pixels
+from .reading import ImageSource
+
+MAX_BROKEN_SHARE = 0.01
+RARE = 10  # pictures of a class below which it is rare
+SHOWN = 12  # thumbnails of a class or a finding
+THUMBNAIL = 96
+
+FINDINGS = {
+    "broken": ("broken pictures", "images"),
+    "unlabelled": ("pictures without a label", "images"),
+    "doubles": ("pictures given again", "images"),
+    "other_label": ("pictures given again with another label", "images"),
+    "held_out": ("pictures that {held_out} has too", "images"),
+    "small": ("smaller than {resolution} pixels, so enlarged", "images"),
+    "elongated": ("more than half cut off by the square", "images"),
+    "transparent": ("transparent, so laid over {background}", "images"),
+    "one_colour": ("of one colour", "images"),
+    "rare_classes": ("classes with fewer than {rare} pictures", "classes"),
+}
+
+
+class ImageReport(DataReport):
+    """What `check_images` found.
+
+    Args:
+        settings: `resolution`, `batch_size`, `background`, `rare`, and `held_out`, the name of the other split.
+        totals: number of `images` and `classes`; `shortest` and `longest`, the extremes of the sides in pixels, and
+            `middle`, the median of the shorter sides.
+        counts, examples: as of `DataReport`, for each of `FINDINGS`.
+
+    `modes` counts the modes of Pillow, `classes` the pictures of each class.
+    """
+
+    findings = FINDINGS
+    faults = ()
+    head = (
+        "{images} pictures, {classes} classes; sides of {shortest} to {longest} pixels, the shorter one {middle} in "
+        "the middle"
+    )
+
+    modes: Counter[str]
+    classes: Counter[str]
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the data are not usable, in words; empty if they are."""
+        found, images, broken = super().problems, self.totals["images"], self.counts["broken"]
+        if broken > MAX_BROKEN_SHARE * images:
+            found.append(f"{broken} of {images} pictures are broken, more than {MAX_BROKEN_SHARE:.0%}")
+        if images - broken < self.settings["batch_size"]:
+            found.append(f"{images - broken} pictures are not one batch of {self.settings['batch_size']}")
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for programs: only strings, numbers, booleans, lists and dictionaries."""
+        return {**super().to_dict(), "modes": dict(self.modes), "classes": dict(self.classes)}
+
+    def __str__(self) -> str:
+        table, _, verdict = super().__str__().rpartition("\n\n")
+        lines = [table, "", "modes    " + ", ".join(f"{mode} {count}" for mode, count in self.modes.most_common())]
+        if self.classes:
+            lines.append("classes  " + ", ".join(f"{name} {count}" for name, count in self.classes.most_common()))
+        return "\n".join([*lines, "", verdict])
+
+
+@dataclass
+class Thumbnails:
+    """Pictures to look at, as the training sees them, at most `SHOWN` of a kind: JPEG bytes by name of the class (""
+    without classes) and by finding, there with the name of the picture."""
+
+    classes: dict[str, list[bytes]] = field(default_factory=dict)
+    findings: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
+
+
+def check_images(
+    source: ImageSource,
+    resolution: int,
+    batch_size: int,
+    held_out: ImageSource | None = None,
+    split: str = "validation",
+) -> tuple[ImageReport, Thumbnails]:
+    """Decode every picture once and count what is wrong with it.
+
+    Args:
+        source: of `load_images`; not streamed.
+        resolution: of the training, in pixels.
+        batch_size: of the training.
+        held_out: another split, which should have none of these pictures.
+        split: its name.
+
+    Returns:
+        The report, and thumbnails of the classes and of what was found.
+
+    Raises:
+        ValueError: for a stream.
+    """
+    from tqdm.auto import tqdm
+
+    if source.streaming:
+        raise ValueError("A stream is read once from front to back: check a part of it without streaming.")
+    settings = {
+        "resolution": resolution, "batch_size": batch_size, "background": source.background, "rare": RARE,
+        "held_out": split,
+    }  # fmt: skip
+    totals = {"images": len(source.rows), "classes": len(source.label_names), "shortest": 0, "longest": 0, "middle": 0}
+    report, thumbnails = ImageReport(settings, totals), Thumbnails()
+    report.modes, report.classes = Counter(), Counter(dict.fromkeys(source.label_names, 0))
+    others = set() if held_out is None else {_digest(row[held_out.image_column], held_out) for row in held_out.rows}
+    sides: list[tuple[int, int]] = []
+    seen: dict[str, int | None] = {}
+    for number, row in enumerate(tqdm(source.rows, desc="pictures", unit="picture", leave=False)):
+        record = row[source.image_column] or {}
+        name = Path(record.get("path") or f"row {number}").name
+        label = source.class_of(row[source.label_column]) if source.label_column else None
+        class_name = "" if label in (None, len(source.label_names)) else source.label_names[label]
+        if source.label_column and not class_name:
+            report.add("unlabelled", name)
+        try:
+            image = _opened(record)
+            pixels = image_to_pixels(image, THUMBNAIL, source.background)
+        except Exception as error:  # PIL raises a dozen kinds for files that are not pictures
+            report.add("broken", f"{name} ({type(error).__name__})")
+            continue
+        report.modes[image.mode] += 1
+        sides.append((min(image.size), max(image.size)))
+        if class_name:
+            report.classes[class_name] += 1
+        digest = hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
+        found = {
+            "doubles": digest in seen,
+            "other_label": digest in seen and seen[digest] != label,
+            "held_out": digest in others,
+            "small": min(image.size) < resolution,
+            "elongated": max(image.size) > 2 * min(image.size),
+            "transparent": image.has_transparency_data,
+            "one_colour": bool((pixels == pixels[:, :1, :1]).all()),
+        }
+        seen.setdefault(digest, label)
+        thumbnail = _jpeg(Image.fromarray(pixels.permute(1, 2, 0).numpy()))
+        of_class = thumbnails.classes.setdefault(class_name, [])
+        if len(of_class) < SHOWN:
+            of_class.append(thumbnail)
+        for finding in [finding for finding, is_so in found.items() if is_so]:
+            report.add(finding, name)
+            shown = thumbnails.findings.setdefault(finding, [])
+            if len(shown) < SHOWN:
+                shown.append((name, thumbnail))
+    if sides:
+        shorter, longer = zip(*sides)
+        totals |= {"shortest": min(shorter), "longest": max(longer), "middle": round(median(shorter))}
+        report.totals.update(totals)
+    for name, count in report.classes.items():
+        if count < RARE:
+            report.add("rare_classes", name)
+    return report, thumbnails
+
+
+def _opened(record: dict[str, Any]) -> Image.Image:
+    return Image.open(io.BytesIO(record["bytes"]) if record.get("bytes") else record["path"])
+
+
+def _digest(record: dict[str, Any] | None, source: ImageSource) -> str | None:
+    """Of a picture as the training sees it; None for a broken one."""
+    try:
+        pixels = image_to_pixels(_opened(record or {}), THUMBNAIL, source.background)
+    except Exception:
+        return None
+    return hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()

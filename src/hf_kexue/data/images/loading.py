@@ -1,0 +1,198 @@
+"""Rows of an `ImageSource` -> decoded examples -> batches of tensors in [-1, 1].
+
+    dataset = ImageDataset(source, resolution=64, random_flip=True, seed=0)
+    loader = image_loader(source, 64, batch_size=32, train=True)
+
+A file that cannot be decoded is skipped; `collate_images` passes its name on, so that a `BrokenImages` counter in the
+training loop can name it. Whether an image is flipped depends on (seed, epoch, index) only: resuming in the middle of
+an epoch, or with other workers, gives the same pictures. Decoded pictures can be kept in memory; then a batch is a few
+operations on tensors, and a GPU need not wait for a decoder.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from ..epochs import EpochDataset
+from .decoded import DecodedImages, decoded_bytes
+from .pixels import image_to_pixels, normalized
+from .reading import ImageSource
+
+
+@dataclass
+class _Decoder:
+    """Row -> example; shared by the two data set classes below."""
+
+    source: ImageSource
+    resolution: int
+    random_flip: bool
+    seed: int
+
+    def flips(self, epoch: int, index: int) -> bool:
+        """Whether this image is mirrored in this epoch."""
+        return self.random_flip and random.Random(f"{self.seed} {epoch} {index}").random() < 0.5
+
+    def pixels(self, row: dict[str, Any], index: int) -> Tensor | str:
+        """(3, resolution, resolution) uint8, or the name of what cannot be decoded."""
+        record = row[self.source.image_column] or {}
+        try:
+            image = Image.open(io.BytesIO(record["bytes"]) if record.get("bytes") else record["path"])
+            return image_to_pixels(image, self.resolution, self.source.background)
+        except Exception as error:  # PIL raises a dozen kinds for files that are not pictures
+            return f"{record.get('path') or f'row {index}'} ({type(error).__name__})"
+
+    def __call__(self, row: dict[str, Any], epoch: int, index: int) -> dict[str, Any]:
+        pixels = self.pixels(row, index)
+        if isinstance(pixels, str):
+            return {"broken": pixels}
+        example: dict[str, Any] = {"pixel_values": normalized(pixels, self.flips(epoch, index))}
+        if self.source.label_column:
+            example["class_labels"] = self.source.class_of(row[self.source.label_column])
+        return example
+
+
+class ImageDataset(EpochDataset):
+    """Random access to the decoded examples of an `ImageSource`.
+
+    Args:
+        source: from `load_images`.
+        resolution: side of the square examples in pixels.
+        random_flip: mirror half of the images, chosen anew in each epoch (`set_epoch` before the loader is iterated).
+        seed: of the flips.
+        memory: bytes that decoded pictures may take; a set that fits is decoded only once.
+
+    Each item is `{"pixel_values": (3, resolution, resolution) in [-1, 1], "class_labels": int}`, or `{"broken":
+    name}`.
+    """
+
+    def __init__(
+        self, source: ImageSource, resolution: int, random_flip: bool = False, seed: int = 0, memory: int = 0
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.decode = _Decoder(source, resolution, random_flip, seed)
+        self.decoded: DecodedImages | None = None
+        if decoded_bytes(len(source.rows), resolution) <= memory:
+            labels = None
+            if source.label_column:
+                labels = [source.class_of(label) for label in source.rows[source.label_column][:]]
+            self.decoded = DecodedImages(len(source.rows), resolution, labels, self._pixels)
+
+    def _pixels(self, index: int) -> Tensor | str:
+        return self.decode.pixels(self.source.rows[index], index)
+
+    def __getitems__(self, indices: list[int]) -> Any:
+        """Items of a batch, which torch's loader asks for at once; from memory, as `collate_images` returns them."""
+        if self.decoded is None:
+            return [self[index] for index in indices]
+        return self.decoded.batch(indices, [self.decode.flips(self.epoch, index) for index in indices])
+
+    def __len__(self) -> int:
+        return len(self.source.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.decode(self.source.rows[int(index)], self.epoch, int(index))
+
+
+class StreamedImageDataset(IterableDataset):
+    """The same examples read from front to back through a shuffle buffer, for data larger than memory.
+
+    Args:
+        source, resolution, random_flip, seed: as for `ImageDataset`.
+        shuffle_buffer: rows held for shuffling; 0 keeps the order of the files.
+        rank, world_size: this process and how many there are; each reads its own share.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        resolution: int,
+        random_flip: bool = False,
+        seed: int = 0,
+        shuffle_buffer: int = 2048,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        from datasets.distributed import split_dataset_by_node
+
+        self.source = source
+        self.decode = _Decoder(source, resolution, random_flip, seed)
+        rows = source.rows.shuffle(seed=seed, buffer_size=shuffle_buffer) if shuffle_buffer else source.rows
+        self.rows = split_dataset_by_node(rows, rank, world_size)
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Reshuffle for this epoch; call before the loader is iterated."""
+        self.epoch = epoch
+        self.rows.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for index, row in enumerate(self.rows):
+            yield self.decode(row, self.epoch, index)
+
+
+def collate_images(examples: list[dict[str, Any]] | dict[str, Any]) -> dict[str, Any]:
+    """Stack the examples that could be decoded; the names of the others go into `"broken"`. A batch stays as it is.
+
+    Returns:
+        `{"pixel_values": (B, 3, H, W), "class_labels": (B,) int64 if there are labels, "broken": list[str]}`; B counts
+        the decoded ones and may be 0, then `pixel_values` is (0,).
+    """
+    if isinstance(examples, dict):
+        return examples
+    whole = [example for example in examples if "broken" not in example]
+    batch: dict[str, Any] = {"broken": [example["broken"] for example in examples if "broken" in example]}
+    batch["pixel_values"] = torch.stack([e["pixel_values"] for e in whole]) if whole else torch.empty(0)
+    if whole and "class_labels" in whole[0]:
+        batch["class_labels"] = torch.tensor([e["class_labels"] for e in whole], dtype=torch.int64)
+    return batch
+
+
+def image_loader(
+    source: ImageSource,
+    resolution: int,
+    batch_size: int,
+    *,
+    train: bool,
+    random_flip: bool = False,
+    seed: int = 0,
+    num_workers: int = 0,
+    memory: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader:
+    """Batches of `collate_images`: shuffled by a generator of its own and without a short last batch in training.
+
+    Args:
+        source, resolution, random_flip, seed: as for `ImageDataset`.
+        batch_size: per process.
+        train: False keeps order and last batch.
+        num_workers: processes that decode; they outlive an epoch, and each has what the others decoded.
+        memory: as for `ImageDataset`.
+        rank, world_size: share of a stream; random access is shared out by Accelerate's `prepare`.
+    """
+    # Without it each start of a loader draws from the global generator, and a resumed run gets other dropout masks.
+    generator = torch.Generator().manual_seed(seed)
+    if source.streaming:
+        buffer = 2048 if train else 0
+        stream = StreamedImageDataset(source, resolution, random_flip, seed, buffer, rank, world_size)
+        return DataLoader(stream, batch_size, collate_fn=collate_images, num_workers=num_workers, generator=generator)
+    return DataLoader(
+        ImageDataset(source, resolution, random_flip, seed, memory),
+        batch_size,
+        shuffle=train,
+        drop_last=train,
+        collate_fn=collate_images,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        generator=generator,
+    )

@@ -1,0 +1,77 @@
+"""What would end a run, before it begins: paths that are not there, the folder of another run, too little data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+# What a run may go on with otherwise than it began; anything else makes another run.
+CHANGEABLE = {
+    "output_dir", "preset", "max_train_steps", "num_train_epochs", "max_seconds", "train_batch_size",
+    "gradient_accumulation_steps", "gradient_checkpointing", "learning_rate", "learning_rate_end", "lr_scheduler",
+    "lr_warmup_steps", "annealing_steps", "max_grad_norm", "mixed_precision", "compile", "dataloader_num_workers",
+    "decoded_megabytes", "checkpointing_steps", "checkpoints_total_limit", "logging_steps", "validation_steps",
+    "validation", "validation_split", "validation_questions", "validation_sentences", "drop_after", "sample_steps",
+    "sample_inference_steps", "sample_guidance_scale", "distance_steps", "distance_images", "collapse_margin",
+    "collapse_steps", "tracker", "dry_run", "push_to_hub", "hub_private", "hub_license",
+}  # fmt: skip
+SOURCES = ("dataset", "train", "validation", "texts", "triples", "init_from", "teacher")
+
+
+def check_sources(args: Any) -> None:
+    """Refuse paths that do not exist, which would be looked up on the Hub.
+
+    `pictures` and `owner/name` may be ids of the Hub, unless a folder `owner` lies here.
+
+    Raises:
+        ValueError: naming argument and path.
+    """
+    for name in SOURCES:
+        given = getattr(args, name, None) or []
+        for source in [given] if isinstance(given, str) else given:
+            path = Path(source).expanduser()
+            local = source.startswith((".", "/", "~")) or source.endswith("/") or source.count("/") > 1
+            if not path.exists() and (local or ("/" in source and path.parent.is_dir())):
+                raise ValueError(f"--{name} {source}: there is no such file or folder.")
+
+
+def different_arguments(manifest: dict[str, Any], folder: Path) -> str | None:
+    """What keeps a run from going on in a folder: checkpoints of a run with other arguments. None if nothing does."""
+    path = folder / "manifest.json"
+    if not path.is_file() or not any((folder / "checkpoints").glob("checkpoint-*")):
+        return None
+    before = json.loads(path.read_text(encoding="utf-8"))
+    old, new = before["arguments"], json.loads(json.dumps(manifest["arguments"]))
+    other = [f"--{k} {old[k]} (now {new[k]})" for k in new if k in old and k not in CHANGEABLE and old[k] != new[k]]
+    if before.get("classes", manifest.get("classes")) != manifest.get("classes"):
+        other.append(f"classes {before['classes']} (now {manifest['classes']})")
+    if not other:
+        return None
+    return (
+        f"{folder} holds checkpoints of another run, with {', '.join(other)}. Take another --output_dir, or the same "
+        "arguments to go on there."
+    )
+
+
+def require_full_batch(loader: Any, samples: str, processes: int) -> None:
+    """Refuse data that are smaller than one batch for each process.
+
+    Raises:
+        ValueError: naming their number.
+    """
+    if len(loader) < processes:
+        each = f" for each of {processes} processes" if processes > 1 else ""
+        raise ValueError(f"{len(loader.dataset)} {samples} are not one whole batch{each}: lower --train_batch_size.")
+
+
+def require_single_process(max_seconds: float, processes: int) -> None:
+    """Refuse to end a run by the clocks of several processes, which would not end at the same step.
+
+    Raises:
+        ValueError: if there are several, or a negative time.
+    """
+    if max_seconds < 0:
+        raise ValueError(f"--max_seconds must be at least 0, got {max_seconds:g}.")
+    if max_seconds and processes > 1:
+        raise ValueError(f"--max_seconds is for one process, got {processes}: use --max_train_steps.")

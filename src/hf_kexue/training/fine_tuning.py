@@ -1,0 +1,181 @@
+"""A run that begins with a trained model: its shape, what is taken over, and how many steps the run takes."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .arguments import RunArguments
+
+logger = logging.getLogger(__name__)
+FINE_TUNING_EPOCHS = 20
+
+
+def follow_donor(args: Any, donor: Any, shape: Sequence[str]) -> None:
+    """Give a run the shape of the model that it begins with, where the command line does not say otherwise.
+
+    Args:
+        args: of the run, with `init_from`; changed.
+        donor: configuration of the model.
+        shape: names of what decides which weights there are, in both.
+
+    Raises:
+        ValueError: for a --preset on the command line that says otherwise.
+    """
+    other = {
+        key: getattr(donor, key) for key in shape
+        if key not in args.explicit and _plain(getattr(donor, key)) != _plain(getattr(args, key))
+    }  # fmt: skip
+    if other and "preset" in args.explicit:
+        mine = {key: getattr(args, key) for key in other}
+        raise ValueError(
+            f"--preset {args.preset} is of another shape than --init_from {args.init_from}: {mine}, and that model "
+            f"{other}. Leave --preset out to follow the model, or give these arguments themselves: what does not fit "
+            "then starts afresh."
+        )
+    for key, value in other.items():
+        setattr(args, key, _plain(value))
+    if other:
+        logger.info("The network has the shape of %s: %s", args.init_from, other)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, list | tuple) else value
+
+
+def check_width(args: Any, donor: Any) -> None:
+    """Refuse to begin with a model of another width, of which hardly a weight would fit.
+
+    Args:
+        args: of the run, with `init_from` and `hidden_size`.
+        donor: configuration of the model that it should begin with.
+
+    Raises:
+        ValueError: naming both widths.
+    """
+    if donor.hidden_size != args.hidden_size:
+        raise ValueError(
+            f"--init_from {args.init_from} is {donor.hidden_size} wide, and this run {args.hidden_size}: hardly a "
+            f"weight would fit. Use --hidden_size {donor.hidden_size}, or the preset that the model was trained with."
+        )
+
+
+def log_fresh_weights(args: Any, report: Any) -> None:
+    """Tell which weights a model has not taken over.
+
+    Args:
+        args: of the run, with `init_from`.
+        report: `loading_info` of transformers' `from_pretrained`.
+    """
+    names = [name[0] if isinstance(name, tuple) else name for key in ("missing_keys", "mismatched_keys")
+             for name in report[key]]  # fmt: skip
+    fresh = sorted({name.removesuffix(".weight").removesuffix(".bias") for name in names})
+    logger.info("Started from %s%s", args.init_from, f"; these start afresh: {', '.join(fresh)}" if fresh else "")
+
+
+def fit_steps_to_data(args: RunArguments, loader: Any, processes: int, fine_tuning: bool = False) -> None:
+    """Set --max_train_steps from --num_train_epochs; where neither is given and a run begins with a trained model, so
+    that it sees the data at most `FINE_TUNING_EPOCHS` times.
+
+    Args:
+        args: of the run, from `parse_arguments`; changed.
+        loader: batches of one process, before they are dealt out.
+        processes: that they are dealt out to.
+        fine_tuning: whether the run begins with a model trained for the same task.
+    """
+    if args.num_train_epochs < 0:
+        raise ValueError(f"--num_train_epochs must be at least 0, got {args.num_train_epochs:g}.")
+    epochs = args.num_train_epochs
+    if not epochs and (not fine_tuning or args.max_seconds or "max_train_steps" in args.explicit):
+        return
+    if not hasattr(loader.dataset, "__len__"):
+        raise ValueError("--num_train_epochs needs data of a known length: use --max_train_steps with --streaming.")
+    steps_per_epoch = math.ceil(len(loader) // processes / args.gradient_accumulation_steps)
+    steps = max(1, math.ceil((epochs or FINE_TUNING_EPOCHS) * steps_per_epoch))
+    if not epochs and steps >= args.max_train_steps:
+        return
+    args.max_train_steps = steps
+    if "lr_warmup_steps" not in args.explicit:
+        args.lr_warmup_steps = min(args.lr_warmup_steps, steps // 10)
+    logger.info(
+        "%d steps, %d of them warm-up: %g epochs of %d. --num_train_epochs or --max_train_steps change that.",
+        steps, args.lr_warmup_steps, epochs or FINE_TUNING_EPOCHS, steps_per_epoch,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def init_prior_columns(model: Any, donor: Any) -> None:
+    """Take over the layers that read the prior: the columns of the states as they are, those of the prior by the name
+    of the predicate, zero where the donor has none.
+
+    Args:
+        model: a `DGCNNForTripleExtraction`; changed.
+        donor: another, of the same width.
+    """
+    predicates = [[entry["predicate"] for entry in network.schema] for network in (model, donor)]
+    shared = [(new, predicates[1].index(name)) for new, name in enumerate(predicates[0]) if name in predicates[1]]
+    for layer, old, hints in (
+        (model.head.subject_hidden, donor.head.subject_hidden, (2, 2)),
+        (model.head.object_hidden, donor.head.object_hidden, tuple(2 + 2 * len(names) for names in predicates)),
+    ):
+        states = layer.in_channels - hints[0] * model.config.triple_prior
+        if layer.out_channels != old.out_channels or states != old.in_channels - hints[1] * donor.config.triple_prior:
+            continue  # of another shape: it starts afresh
+        layer.weight[:, states:] = 0
+        layer.weight[:, :states] = old.weight[:, :states]
+        layer.bias.copy_(old.bias)
+        if not (model.config.triple_prior and donor.config.triple_prior):
+            continue
+        columns = [(0, 0), (1, 1)]  # starts and ends of subjects, then starts and ends of objects by predicate
+        if hints[0] > 2:
+            counts = [len(names) for names in predicates]
+            columns += [
+                (2 + end * counts[0] + new, 2 + end * counts[1] + its) for new, its in shared for end in (0, 1)
+            ]
+        for new, its in columns:
+            layer.weight[:, states + new] = old.weight[:, states + its]
+
+
+@torch.no_grad()
+def take_over_image_weights(
+    model: nn.Module, donor: dict[str, Tensor], source: str, names: list[str], donor_names: list[str]
+) -> None:
+    """Weights of another diffusion network with the same blocks. The first and the last convolution start afresh where
+    their shapes differ; of the class table, rows of classes with the same name are taken over, and that of no class.
+
+    Args:
+        model: changed.
+        donor: state dict of the other; its class table is changed.
+        source: where that comes from.
+        names: of the classes of the model, in order; empty where it has none.
+        donor_names: the same of the donor.
+
+    Raises:
+        ValueError: for a network of other blocks, naming what does not fit.
+    """
+    own, table = model.state_dict(), "class_embedding.weight"
+    if table in donor and table in own and names != donor_names:
+        places = [(names.index(name), number) for number, name in enumerate(donor_names) if name in names] + [(-1, -1)]
+        rows = own[table].clone()
+        if rows.shape[1] == donor[table].shape[1]:
+            for new, old in places:
+                rows[new] = donor[table][old]
+            donor[table] = rows
+        logger.info(
+            "Classes differ from those of %s: %d of %d start afresh.", source, len(names) + 1 - len(places), len(names)
+        )
+    elif (table in donor) != (table in own):
+        has = ("a", "none") if table in donor else ("no", "one")
+        logger.info("%s has %s class table, and this run %s.", source, *has)
+        donor.pop(table, None)
+    fresh = sorted(key for key in own if key not in donor or donor[key].shape != own[key].shape)
+    other = [key for key in fresh if not key.startswith(("conv_in.", "conv_out.")) and (key != table or key in donor)]
+    if other := other + sorted(donor.keys() - own.keys()):
+        raise ValueError(f"--init_from {source} is another network; these weights do not fit: {other}.")
+    model.load_state_dict(own | {key: value for key, value in donor.items() if key not in fresh})
+    logger.info("Started from %s%s", source, f", but {fresh} start afresh" if fresh else "")

@@ -1,0 +1,273 @@
+"""What every run does around its training steps, however many networks it trains: clock, seeded batches, history,
+checkpoints, trackers, progress bar, and the way in which it goes on where it stood.
+
+`loop.TrainingRun` adds one network with a schedule, `adversarial.AdversarialRun` two networks against each other.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.images import BrokenImages
+from .arguments import CommonArguments
+from .checkpoints import Checkpoints
+from .checks import different_arguments, require_full_batch, require_single_process
+from .interruption import RunStopped, interruption
+from .processes import broadcast_from_main, mean_over_processes, synchronized
+from .state import History, TrainingState, step_seed
+
+logger = logging.getLogger(__name__)
+DRY_STEPS = 2  # of --dry_run: the first one also pays for what happens once
+
+
+class Run:
+    """Everything of a run but its networks and its step.
+
+    A subclass prepares its networks, calls `begin`, and after each batch `count_batch`, after each optimizer step
+    `end_step`, which asks it for `figures` and lets it `evaluate`.
+
+    Args:
+        args: of the run.
+        accelerator: of `training.setup.start`.
+        loader: batches as dictionaries; its data set has `set_epoch`.
+        manifest: of `training.setup.run_manifest`; written to the output folder.
+        tracker: project name for the trackers.
+        samples: what is counted and complained about, such as "images".
+        generator_device: of `shared_generator` and `local_generator`.
+
+    Attributes:
+        shared_generator: seeded by the place in the run, so that resuming repeats what a step draws. It is the same on
+            every process: each draws for the global batch and keeps its slice.
+        local_generator: the same for what each process draws for itself.
+        state: steps, samples and seconds so far.
+        broken: images that could not be decoded.
+    """
+
+    def __init__(
+        self, args: CommonArguments, accelerator: Any, loader: Any, manifest: dict[str, Any], tracker: str,
+        samples: str, generator_device: Any = "cpu",
+    ) -> None:  # fmt: skip
+        self.args: Any = args
+        self.accelerator, self.loader, self.manifest = accelerator, loader, manifest
+        self.folder, self.dataset, self.tracker, self.samples = Path(args.output_dir), loader.dataset, tracker, samples
+        self.samples_key = "images" if samples == "images" else "samples"  # in the history
+        require_single_process(self.args.max_seconds, accelerator.num_processes)
+        self.streaming = not hasattr(self.dataset, "__len__")
+        if not self.streaming:
+            require_full_batch(loader, samples, accelerator.num_processes)
+        difference = different_arguments(manifest, self.folder) if accelerator.is_main_process else None
+        if difference := broadcast_from_main(accelerator, difference):
+            raise ValueError(difference)
+        self.shared_generator = torch.Generator(generator_device)
+        self.local_generator = torch.Generator(generator_device)
+        self.state, self.broken = TrainingState(), BrokenImages()
+        self._clock = self._started = self._busy = 0.0
+
+    def begin(self, states: Mapping[str, Any]) -> bool:
+        """After the networks have been prepared: write the manifest, go on from the newest checkpoint, open history,
+        trackers and progress bar.
+
+        Args:
+            states: what a checkpoint holds besides, see `Checkpoints`.
+
+        Returns:
+            Whether the run goes on from a checkpoint.
+        """
+        from tqdm.auto import tqdm
+
+        args, accelerator, state = self.args, self.accelerator, self.state
+        writes = accelerator.is_main_process and not args.dry_run
+        self.checkpoints = Checkpoints(
+            accelerator, self.folder / "checkpoints", args.checkpoints_total_limit, {**states, "state": state}
+        )
+        resumed = self.checkpoints.resume(read_only=args.dry_run)
+        if resumed:
+            logger.info("Resumed from %s", resumed)
+        if writes:  # after resuming, which may refuse the checkpoint
+            self.folder.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(self.manifest, indent=1, ensure_ascii=False)
+            (self.folder / "manifest.json").write_text(text, encoding="utf-8")
+        state.count_in(args.train_batch_size * accelerator.num_processes)
+        if args.tracker != "none" and not args.dry_run:
+            accelerator.init_trackers(self.tracker, {key: str(value) for key, value in asdict(args).items()})
+        path = self.folder / "history.jsonl"
+        self.history = History(accelerator, path, resumed_at=state.step, read_only=args.dry_run)
+        self._first_step, self._dry_seconds = state.step, [state.wall_seconds]
+        bar: Any = tqdm(initial=state.step, total=args.max_train_steps, desc="training",
+                        disable=not accelerator.is_main_process)  # fmt: skip
+        self.bar = bar
+        return resumed is not None
+
+    # ---- where it stands
+
+    def time_spent(self) -> float:
+        """Share of --max_seconds that is over; 0 without."""
+        return self.state.wall_seconds / self.args.max_seconds if self.args.max_seconds else 0.0
+
+    @property
+    def finished(self) -> bool:
+        """All steps are done, or the time is over."""
+        if self.args.dry_run and self.state.step >= self._first_step + DRY_STEPS:
+            return True
+        return self.state.step >= self.args.max_train_steps or self.time_spent() >= 1
+
+    def due(self, steps: int) -> bool:
+        """Whether the step just done is a multiple of `steps` (0: never) and not the last one."""
+        return bool(steps) and self.state.step % steps == 0 and not self.finished
+
+    def costs(self) -> dict[str, Any]:
+        """Steps and seconds so far, for `results.json`."""
+        return {
+            "steps": self.state.step,
+            "seconds": round(self.state.seconds, 1),
+            "cpu_seconds": round(self.state.cpu_seconds, 1),
+        }
+
+    def estimate(self) -> dict[str, Any]:
+        """The manifest of a dry run with the minutes that all steps still to do would take, without evaluations."""
+        steps = [later - earlier for earlier, later in zip(self._dry_seconds, self._dry_seconds[1:])]
+        if not steps:
+            logger.info("Nothing is left to do: %s holds %d steps.", self.folder, self.state.step)
+            return self.manifest
+        left = self.args.max_train_steps - self._first_step
+        seconds = min(left * min(steps), self.args.max_seconds or float("inf"))
+        logger.info(
+            "Dry run: everything is there, and nothing was written. %d steps of %.2g s would take about %.1f minutes, "
+            "evaluations aside.", left, min(steps), seconds / 60,
+        )  # fmt: skip
+        return self.manifest | {"estimated_minutes": round(seconds / 60, 1)}
+
+    # ---- the loop
+
+    def batches(self) -> Iterator[dict[str, Any]]:
+        """The batches of the steps still to do, with everything that is drawn seeded by the place in the run.
+
+        Raises:
+            RunStopped: if too many images cannot be decoded, or a stream has no batch.
+        """
+        accelerator, state = self.accelerator, self.state
+        self._clock, interruption.in_loop = time.perf_counter(), True
+        while not self.finished:
+            for part in (self.dataset, self.loader):
+                if hasattr(part, "set_epoch"):
+                    part.set_epoch(state.epoch)
+            loader = accelerator.skip_first_batches(self.loader, state.batch) if state.batch else self.loader
+            for batch in synchronized(accelerator, loader) if self.streaming else loader:
+                self._started, self._busy = time.perf_counter(), time.process_time()
+                self._before_step(batch)
+                yield batch
+                if self.finished:
+                    break
+            else:
+                if not state.batch:
+                    raise RunStopped(f"The stream has no batch of {self.samples}: lower --train_batch_size.")
+                state.epoch, state.batch = state.epoch + 1, 0
+        interruption.in_loop = False
+        self.bar.close()
+        if self.broken.seen:
+            logger.info(self.broken.summary())
+
+    def _before_step(self, batch: Mapping[str, Any]) -> None:
+        """Count images that could not be decoded, and seed what the step draws."""
+        from accelerate.utils import set_seed
+
+        if "broken" in batch:
+            try:
+                self.broken.update(dict(batch))
+            except RuntimeError as error:
+                raise RunStopped(str(error)) from error
+        place, process = (self.args.seed, self.state.epoch, self.state.batch), self.accelerator.process_index
+        self.shared_generator.manual_seed(step_seed(*place))
+        self.local_generator.manual_seed(step_seed(*place, process))
+        set_seed(step_seed(*place, process) % 2**32)  # of dropout, which is each process's own
+
+    def count_batch(self, samples: int) -> None:
+        """A batch has been learned from.
+
+        Args:
+            samples: of this process's batch.
+        """
+        self.state.batch += 1
+        self.state.samples += samples * self.accelerator.num_processes
+
+    def end_step(self) -> None:
+        """After an optimizer step: count, log, evaluate, save, and stop where Ctrl-C was pressed.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C; a checkpoint has been saved then.
+        """
+        args, state = self.args, self.state
+        state.step += 1
+        self.bar.update()
+        self.count_time()
+        periods = (args.logging_steps, args.checkpointing_steps, getattr(args, "validation_steps", 0))
+        if args.dry_run or any(steps and state.step % steps == 0 for steps in periods):
+            self.look()
+        if args.dry_run:
+            self._dry_seconds.append(state.wall_seconds)
+        if last := self.finished:
+            self.look()
+        if logs := state.step % args.logging_steps == 0 or last:
+            self._log()
+        if args.dry_run:
+            return
+        self.evaluate(last)
+        saves = state.step % args.checkpointing_steps == 0 or self.finished
+        stops = self._stops(logs)
+        if saves or stops:
+            self.look()
+            state.settle(self.accelerator)
+            path = self.checkpoints.save(state.step)
+        if stops and not self.finished:
+            self.bar.close()
+            raise KeyboardInterrupt(f"Stopped at step {state.step}, saved {path}: the same command goes on there.")
+
+    def look(self) -> None:
+        """Fetch and check what the device has computed, in runs that do not do so at each step."""
+
+    def figures(self) -> dict[str, float]:
+        """What the history gets beside the means, such as the learning rate."""
+        raise NotImplementedError
+
+    def evaluate(self, last: bool) -> None:
+        """Validation, where a run has one."""
+
+    def _log(self) -> None:
+        """Means since the last line, and the figures of this step. Means weigh by "weight", where rows have it."""
+        rows, state = self.state.running, self.state
+        keys = dict.fromkeys(key for row in rows for key in row if key != "weight")
+        means = {}
+        for key in keys:
+            having = [row for row in rows if key in row]
+            weights = [row.get("weight", 1.0) for row in having]
+            sums = (sum(row[key] * weight for row, weight in zip(having, weights)), sum(weights))
+            total, weight = mean_over_processes(self.accelerator, [value / len(having) for value in sums])
+            means[key] = total / weight if weight else total
+        if self.args.max_seconds and self.time_spent():  # steps that the time will be enough for
+            self.bar.total = max(state.step, min(self.args.max_train_steps, round(state.step / self.time_spent())))
+        self.bar.set_postfix({key: f"{means[key]:.4f}" for key in list(means)[:2]})
+        figures = means | self.figures() | {self.samples_key: state.samples, "seconds": round(state.seconds, 2)}
+        self.history.log(state.step, **figures)
+        state.running.clear()
+
+    def _stops(self, together: bool) -> bool:
+        """Whether Ctrl-C was pressed; several processes agree where they log."""
+        if self.accelerator.num_processes == 1:
+            return interruption.requested
+        return together and mean_over_processes(self.accelerator, [float(interruption.requested)]) != [0.0]
+
+    def count_time(self) -> None:
+        """Add what has passed since the batch came, and since the last count."""
+        now, busy, state = time.perf_counter(), time.process_time(), self.state
+        state.seconds += now - self._started
+        state.cpu_seconds += busy - self._busy
+        state.wall_seconds += now - self._clock
+        self._started, self._busy, self._clock = now, busy, now

@@ -1,0 +1,92 @@
+"""How many steps a run takes, the shape that it begins with, and paths that are not there."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+pytest.importorskip("yaml", reason="the extra hf-kexue[train] is not installed")
+
+from torch.utils.data import DataLoader
+
+from hf_kexue import DGCNNConfig
+from hf_kexue.training.arguments import RunArguments, option, parse_arguments
+from hf_kexue.training.checks import check_sources
+from hf_kexue.training.fine_tuning import FINE_TUNING_EPOCHS, fit_steps_to_data, follow_donor
+
+
+@dataclass
+class Arguments(RunArguments):
+    preset: str = option("mine", "Name.")
+    init_from: str | None = option("donor", "Folder.")
+    train: list[str] = field(default_factory=list)
+    hidden_size: int = option(64, "Width.")
+    dilations: list[int] = option([1, 2, 4], "Of the blocks.")
+
+
+@pytest.fixture
+def parse(tmp_path):
+    (tmp_path / "mine.yaml").write_text("dilations: [1, 2]\n")
+    return lambda *argv: parse_arguments(Arguments, tmp_path, list(argv))
+
+
+LOADER = DataLoader(range(60), 8, drop_last=True)  # seven batches
+
+
+@pytest.mark.parametrize(
+    ("argv", "fine_tuning", "processes", "steps", "warmup"),
+    [
+        ([], False, 1, 6000, 100),
+        ([], True, 1, 7 * FINE_TUNING_EPOCHS, 14),
+        (["--lr_warmup_steps", "3"], True, 1, 7 * FINE_TUNING_EPOCHS, 3),
+        (["--max_train_steps", "900"], True, 1, 900, 100),
+        (["--max_seconds", "60"], True, 1, 6000, 100),
+        (["--num_train_epochs", "2"], False, 1, 14, 1),
+        (["--num_train_epochs", "0.5"], True, 1, 4, 0),
+        (["--num_train_epochs", "2", "--gradient_accumulation_steps", "3"], False, 1, 6, 0),
+        (["--num_train_epochs", "2"], False, 2, 6, 0),
+    ],
+)  # fmt: skip
+def test_steps_follow_the_data(parse, argv, fine_tuning, processes, steps, warmup):
+    """Each of two processes has three batches; the last group of an epoch is a step of its own."""
+    args = parse(*argv)
+    fit_steps_to_data(args, LOADER, processes, fine_tuning)
+    assert (args.max_train_steps, args.lr_warmup_steps) == (steps, warmup)
+
+
+def test_large_data_are_not_seen_more_often_than_the_steps_say(parse):
+    args = parse()
+    fit_steps_to_data(args, DataLoader(range(10_000), 8), 1, fine_tuning=True)
+    assert args.max_train_steps == 6000
+
+
+@pytest.mark.parametrize(
+    ("argv", "dilations", "hidden_size"),
+    [([], [1, 5], 64), (["--hidden_size", "32"], [1, 5], 32), (["--dilations", "3"], [3], 64)],
+)
+def test_a_run_follows_its_donor(parse, argv, dilations, hidden_size):
+    args = parse(*argv)
+    follow_donor(args, DGCNNConfig(hidden_size=64, dilations=[1, 5]), ("hidden_size", "dilations"))
+    assert (args.dilations, args.hidden_size) == (dilations, hidden_size)
+
+
+def test_a_preset_of_another_shape_is_refused(parse):
+    args = parse("--preset", "mine")
+    with pytest.raises(ValueError, match="dilations"):
+        follow_donor(args, DGCNNConfig(hidden_size=64, dilations=[1, 5]), ("hidden_size", "dilations"))
+    follow_donor(args, DGCNNConfig(hidden_size=64, dilations=[1, 2]), ("hidden_size", "dilations"))
+    given = parse("--preset", "mine", "--dilations", "1", "2", "4")
+    follow_donor(given, DGCNNConfig(hidden_size=64, dilations=[1, 5]), ("hidden_size", "dilations"))
+    assert given.dilations == [1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    "source", ["./here", "/no/where", "~/no_such_folder", "a/b/c", "pictures/", "data/train.jsonl"]
+)
+def test_paths_are_not_looked_up_on_the_hub(parse, source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    args = parse("--init_from", "owner/name", "--train", "squad", source)
+    with pytest.raises(ValueError, match="--train"):
+        check_sources(args)
+    args.train = ["squad", "owner/name", "data"]
+    check_sources(args)
