@@ -68,6 +68,7 @@ class Arguments(PublishingArguments, TextArguments):
     schema: str | None = option(None, "JSON file with predicates and types; default: those of the training sentences.")
     inverse: list[str] = option([], "Pairs such as 丈夫=妻子: each triple says the other one the other way round.")
     symmetric: list[str] = option([], "Predicates that hold the other way round too.")
+    skip_broken: bool = option(False, "Leave broken records of --train out, with a warning, in place of an error.")
     swap_mentions: float = option(0.0, "Chance of a sentence to get mentions of another triple of its predicate.")
     sampling: Literal["one", "all"] = option("all", "Subjects of a sentence that a step learns the objects of.")
     negatives: bool = option(True, "Subjects with a wrong end among them, which have no objects.")
@@ -109,7 +110,8 @@ FOLLOWED = SHAPE[: SHAPE.index("subject_power")]  # what decides which weights t
 
 def training_examples(args: Arguments) -> list[TripleExample]:
     """All files of --train, or a share of them, with what their triples say the other way round."""
-    examples = [example for source in args.train for example in read_triples(source, split="train")]
+    on_error: Any = "skip" if args.skip_broken else "raise"
+    examples = [example for source in args.train for example in read_triples(source, "train", on_error=on_error)]
     if not examples:
         raise ValueError("--train names no sentence: give files, folders or Hub ids.")
     if not 0 < args.train_share <= 1:

@@ -29,6 +29,7 @@ class ImageArguments:
     validation_share: float = option(0.0, "Share of --split that is held out, drawn once, in place of a split.")
     image_column: str | None = option(None, "Column of the images; default: the only one.")
     label_column: str = option("auto", "Column of class labels, 'auto', or 'none' for an unconditional model.")
+    background: str = option("white", "Colour below transparent images; a name or #rrggbb.")
     random_flip: bool = option(True, "Mirror half of the images.")
     dataloader_num_workers: int = option(0, "Processes that decode images.")
     decoded_megabytes: int = option(1024, "Decoded images are kept in memory if all fit into this; 0: never.")
@@ -50,6 +51,7 @@ def open_images(args: Any, embedded: Path, held_out: bool = True) -> tuple[Image
     """
     folder = str(embedded) if args.dataset == "embedded" else args.dataset
     find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
+    find["background"] = args.background
     find["label_column"] = None if args.label_column == "none" else args.label_column
     find["streaming"] = streaming = getattr(args, "streaming", False)
     source = load_images(folder, split=args.split, **find)
