@@ -136,7 +136,7 @@ def makes(command: Command, path: str) -> bool:
 
 
 def documented(document: str) -> list[Command]:
-    """All commands of a document that run a program of the package, in order; those in the text after those in blocks."""
+    """All commands of a document that run a program of the package, in order: of its blocks, then of its text."""
     lines = [
         " ".join(line.split())
         for _, language, code in blocks(document)
@@ -271,9 +271,8 @@ class Runs:
         reset()
         tiny = [*TINY, *([] if "--init_from" in command.words else TINY_NETWORKS.get(command.script, []))]
         printed = {word for word in command.arguments if word.startswith("--")}
-        starts = [i for i, word in enumerate(tiny) if word.startswith("--")]
-        for first, end in zip(starts, [*starts[1:], len(tiny)]):
-            assert tiny[first] not in printed, f"{command.line}: {tiny[first]} would replace what is printed"
+        replaced = printed.intersection(tiny)
+        assert not replaced, f"{command.line}: {replaced} would be replaced"
         load_script(command.script).main([*command.arguments, *tiny])
         return ""
 

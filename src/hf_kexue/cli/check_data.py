@@ -105,14 +105,17 @@ def images(
     ] = None,
     label_column: Annotated[str, typer.Option(help="A column of classes; auto: what the training takes.")] = "auto",
     resolution: Annotated[int, typer.Option(min=1, help="Of the training, in pixels.")] = 64,
-    batch_size: Annotated[int, typer.Option(min=1, help="Of the training.")] = 32,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Of the training; default: it follows the data.")
+    ] = None,
     background: Annotated[str, typer.Option(help="Below transparent pictures; a name or #rrggbb.")] = "white",
     page: Annotated[Path | None, typer.Option(help="Write thumbnails to this HTML page.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Count pictures that are broken, double, tiny, long or of one colour; show sizes, modes, classes and thumbnails.
 
-    Ends with 0 if the data are usable; with 1 if more than 1 % of the pictures are broken or all are no whole batch;
+    Ends with 0 if the data are usable; with 1 if more than 1 % of the pictures, and more than one, are broken, or all
+    are no whole batch;
     with 2 if there is nothing to check.
     """
     from ..data.images import load_images
@@ -121,7 +124,7 @@ def images(
 
     opened = load_images(source, split=split, label_column=label_column, background=background)
     other = None if held_out is None else load_images(source, split=held_out, background=background)
-    report, thumbnails = check_images(opened, resolution, batch_size, other, held_out or "another split")
+    report, thumbnails = check_images(opened, resolution, batch_size or 1, other, held_out or "another split")
     typer.echo(json.dumps(report.to_dict(), ensure_ascii=False) if as_json else str(report))
     if page is not None:
         page.parent.mkdir(parents=True, exist_ok=True)

@@ -9,11 +9,20 @@ from typing import Any
 CERTAINTY = math.log(1e6)  # odds against stopping a training whose data keep to the limit
 
 
+LIMIT = 0.01  # share of broken images that a training or a check puts up with
+
+
+def are_too_many(broken: int, total: int, limit: float = LIMIT) -> bool:
+    """Whether more than a share `limit` of `total` images is broken; a single one never is too many."""
+    return broken > max(1, limit * total)
+
+
 @dataclass
 class BrokenImages:
     """Count of images that could not be decoded, and the rule when to give up.
 
-    With the size of the data set known, that is as soon as more than `limit` of it is broken, whatever the order.
+    With the size of the data set known, that is as soon as more than `limit` of it is broken, and more than one image,
+    whatever the order and however often the images are seen.
     Without, as with a stream, as soon as the images seen so far could hardly come from data that keep to the limit:
     by Chernoff's bound on the binomial distribution, with odds of 1 to a million.
 
@@ -22,7 +31,7 @@ class BrokenImages:
         total: images of the data set; None: not known.
     """
 
-    limit: float = 0.01
+    limit: float = LIMIT
     total: int | None = None
     seen: int = 0
     names: set[str] = field(default_factory=set)
@@ -41,7 +50,7 @@ class BrokenImages:
             counted, of, too_many = self.failures, f"the {self.seen} images read so far", self._is_above_limit()
         else:
             counted, of = len(self.names), f"the {self.total} images"
-            too_many = counted > self.limit * self.total
+            too_many = are_too_many(counted, self.total, self.limit)
         if too_many:
             raise RuntimeError(
                 f"{counted} of {of} are broken, more than {self.limit:.0%}. `hf-kexue check-data images` lists all of "
