@@ -1,8 +1,8 @@
 """Commands of the documents that take the reader's own data: found, told apart from others, and run as printed.
 
-A command runs in a folder of its own, where `path/to/` and words such as `DATA` are real files and what earlier commands of its
-document leave in `outputs/` is in sight. Its own arguments stay; what is appended makes a training tiny and never
-repeats an argument that is printed.
+A command runs in a folder of its own, where `path/to/` and words such as `DATA` are real files, and what earlier
+commands of its document leave in `outputs/` is in sight. Its own arguments stay; what is appended makes a training
+tiny and never repeats an argument that is printed.
 """
 
 import gzip

@@ -100,7 +100,7 @@ def start_from(script, card, folder, *options):
     [(5, False, []), (5, True, []), (5, True, ["--find_known", "True"]), (63, True, []), (75, True, [])],
 )
 def test_published_triples_start_any_schema(tmp_path, count, validation, options):
-    """Fewer predicates than the 48 of the model or more; its memorised triples do not come along."""
+    """Fewer predicates than those of the model, as many, or more; its memorised triples do not come along."""
     rows = [
         {"text": f"甲{i}的关系{i % count}是乙{i}。",
          "spo_list": [{"subject": f"甲{i}", "predicate": f"关系{i % count}", "object": f"乙{i}"}]}
