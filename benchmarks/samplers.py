@@ -61,7 +61,7 @@ SAMPLERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-class MixtureNetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class MixtureNetwork(ModelMixin, ConfigMixin):
     """Exact v-prediction for pixels that are independent draws from the mixture."""
 
     @register_to_config
