@@ -1,9 +1,11 @@
 """Conditions on arguments, which raise a ValueError that names the argument and what was given."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 
@@ -26,3 +28,13 @@ def require_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 def require_shape(name: str, given: Tensor, sample: Tensor) -> None:
     shapes = f"{tuple(given.shape)} and the sample {tuple(sample.shape)}"
     require(given.shape == sample.shape, f"{name} has shape {shapes}; they must be equal.")
+
+
+def checked_timesteps(timesteps: int | Sequence[int] | Tensor, number: int) -> Tensor:
+    """Integer timesteps in [0, number) as int64; the range is looked at on the CPU only, where that is free."""
+    steps = torch.as_tensor(timesteps)
+    whole = not steps.is_floating_point() and steps.dtype != torch.bool
+    require(whole, f"timesteps have dtype {steps.dtype}; integers are needed.")
+    inside = steps.device.type != "cpu" or bool(((steps >= 0) & (steps < number)).all())
+    require(inside, f"timesteps must lie in 0..{number - 1}; {timesteps} was given.")
+    return steps.long()

@@ -29,7 +29,7 @@ from diffusers.utils import logging
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .checks_simple_diffusion import require, require_one_of, require_positive, require_shape
+from .checks_simple_diffusion import checked_timesteps, require, require_one_of, require_positive, require_shape
 from .curve_shifted_cosine import ShiftedCosineCurve, alpha_sigma_of, working_dtype
 from .strict_loading import refuse_unknown_fields
 from .typed_config import registered
@@ -38,13 +38,8 @@ logger = logging.get_logger(__name__)
 
 # The arguments that define the curve.
 SCHEDULE_KEYS = {
-    "num_train_timesteps",
-    "sample_size",
-    "base_size",
-    "logsnr_min",
-    "logsnr_max",
-    "rescale_betas_zero_snr",
-}
+    "num_train_timesteps", "sample_size", "base_size", "logsnr_min", "logsnr_max", "rescale_betas_zero_snr",
+}  # fmt: skip
 # Not arguments: PNDM reads these, and by its own defaults stops at training index 0 and starts with unstable steps.
 PNDM_KEYS = {"set_alpha_to_one": True, "skip_prk_steps": True}
 
@@ -240,20 +235,12 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         Raises:
             ValueError: If a timestep is no integer or out of range.
         """
-        timesteps = self._check_timesteps(timesteps)
+        timesteps = checked_timesteps(timesteps, len(self))
         return self._logsnr.to(dtype).to(timesteps.device)[timesteps]
-
-    def _check_timesteps(self, timesteps: int | Sequence[int] | Tensor) -> Tensor:
-        steps = torch.as_tensor(timesteps)
-        whole = not steps.is_floating_point() and steps.dtype != torch.bool
-        require(whole, f"timesteps have dtype {steps.dtype}; integers are needed.")
-        inside = steps.device.type != "cpu" or bool(((steps >= 0) & (steps < len(self))).all())
-        require(inside, f"timesteps must lie in 0..{len(self) - 1}; {timesteps} was given.")
-        return steps.long()
 
     def _alpha_sigma(self, timesteps: int | Tensor, sample: Tensor) -> tuple[Tensor, Tensor]:
         """alpha_t, sigma_t on the device and in the working dtype of the sample, shape (B or 1, 1, 1, ...)."""
-        steps = self._check_timesteps(timesteps).to(sample.device).flatten()
+        steps = checked_timesteps(timesteps, len(self)).to(sample.device).flatten()
         fits = len(steps) == 1 or sample.shape[:1] == steps.shape
         require(fits, f"{len(steps)} timesteps for samples of shape {tuple(sample.shape)}; give one or one each.")
         device, dtype = key = sample.device, working_dtype(sample)
@@ -304,7 +291,7 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
             ValueError: If both or neither are given, or they are out of range or not descending.
         """
         if num_inference_steps is None and timesteps is not None:
-            chosen = self._check_timesteps(timesteps).cpu()
+            chosen = checked_timesteps(timesteps, len(self)).cpu()
             descending = chosen.ndim == 1 and len(chosen) > 0 and bool((chosen.diff() < 0).all())
             require(descending, f"timesteps are {chosen.tolist()}; they must be one strictly descending row.")
         elif num_inference_steps is not None and timesteps is None:
@@ -366,7 +353,7 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         require(self.num_inference_steps is not None, "step was called before set_timesteps(num_inference_steps).")
         require(0.0 <= eta <= 1.0, f"eta is {eta}; it must lie between 0 (DDIM) and 1 (ancestral).")
         require_shape("model_output", model_output, sample)
-        steps = set(self._check_timesteps(torch.as_tensor(timestep).cpu()).flatten().tolist())
+        steps = set(checked_timesteps(torch.as_tensor(timestep).cpu(), len(self)).flatten().tolist())
         require(len(steps) == 1, f"step takes one timestep for the whole batch; {timestep} was given.")
         t = steps.pop()
         s = self.previous_timestep(t)
