@@ -459,7 +459,7 @@ def cut(clothes, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("argv", "sentence"),
+    ("argv", "expected"),
     [
         (["generate", "{empty}"], "is not the folder of a pipeline of simple diffusion or a pipeline of a GAN: it"),
         (["info", "{empty}"], "a model for triples: it has no model_index.json or config.json"),
@@ -538,9 +538,9 @@ def cut(clothes, tmp_path_factory):
         "check-data: no tokenizer for triples", "check-data: no pieces", "check-data: unknown kind",
     ],
 )  # fmt: skip
-def test_mistakes_end_in_a_sentence(
+def test_user_errors_exit_with_one_line(
     argv,
-    sentence,
+    expected,
     clothes,
     plain,
     gan,
@@ -563,7 +563,7 @@ def test_mistakes_end_in_a_sentence(
         main()
     assert stopped.value.code == 2
     message = capsys.readouterr().err
-    assert sentence in message
+    assert expected in message
     assert "Traceback" not in message
     assert not message.startswith("Error: ") or message.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

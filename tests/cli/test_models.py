@@ -216,7 +216,7 @@ def test_evaluate_simple_diffusion(models, photographs, own_cache):
 
 
 @pytest.mark.parametrize(
-    ("kind", "argv", "sentence"),
+    ("kind", "argv", "message"),
     [
         ("reader", ["--images", "4"], "--images is not for a reader; allowed are --scorer"),
         ("reader", ["--scorer", "bleu"], "scorer must be one of cmrc2018, sogouqa, webqa; got 'bleu'"),
@@ -225,17 +225,17 @@ def test_evaluate_simple_diffusion(models, photographs, own_cache):
         ("diffusion", ["--truncation", "1"], "--truncation is not for"),
     ],
 )
-def test_wrong_options_are_refused(models, kind, argv, sentence, tmp_path):
+def test_wrong_options_are_refused(models, kind, argv, message, tmp_path):
     record = {"question": "谁？", "context": "居里", "answers": {"text": ["居里"], "answer_start": [0]}}
     result = invoke("evaluate", models[kind][0], write(tmp_path / "validation.jsonl", [record]), *argv)
     assert isinstance(result.exception, ValueError)
-    assert sentence in str(result.exception)
+    assert message in str(result.exception)
 
 
 def test_broken_folders(tmp_path):
-    for content, sentence in (("{", "is broken"), ("[]", "holds no object"), ("{}", "holds no model, not")):
+    for content, message in (("{", "is broken"), ("[]", "holds no object"), ("{}", "holds no model, not")):
         (tmp_path / "config.json").write_text(content)
-        with pytest.raises(ValueError, match=sentence):
+        with pytest.raises(ValueError, match=message):
             saved_kind(str(tmp_path))
 
 

@@ -126,7 +126,7 @@ def test_the_way_between_two_seeds(page):
 
 
 @pytest.mark.parametrize(
-    ("call", "sentence"),
+    ("call", "message"),
     [
         (("images", "Sock", 2, 1, 2, 0), "Unknown class 'Sock'; this model knows Dress, Hat"),
         (("images", "Hat", 2, 17, 2, 0), "The number of images must be a whole number from 1 to 16, got 17."),
@@ -145,8 +145,8 @@ def test_the_way_between_two_seeds(page):
         (("between", "Sock", 0, 1, 0.5, 1), "Unknown class 'Sock'"),
     ],
 )
-def test_mistakes_of_a_visitor_are_sentences(page, call, sentence):
-    with pytest.raises(ValueError, match=re.escape(sentence)):
+def test_bad_input_raises(page, call, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         getattr(page, call[0])(*call[1:])
 
 

@@ -97,6 +97,6 @@ def test_what_is_not_published(folder, name):
         publish(folder, "owner/name")  # refused before anything is asked of the Hub
 
 
-def test_a_folder_that_is_none(tmp_path):
+def test_a_missing_repository_folder_raises(tmp_path):
     with pytest.raises(ValueError, match=r"is a folder, and .*nothing is none"):
         publish(tmp_path / "nothing", "owner/name")

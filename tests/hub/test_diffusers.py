@@ -32,7 +32,7 @@ def test_each_file_stands_alone(folder):
         assert max(map(len, path.read_text().splitlines())) <= 119
 
 
-def test_nothing_tells_where_it_was_loaded(folder, tmp_path):
+def test_no_local_path_is_saved(folder, tmp_path):
     again = export_repository(SimpleDiffusionPipeline.from_pretrained(folder), tmp_path / "again")
     for path in sorted(folder.rglob("*.*")):
         assert (again / path.relative_to(folder)).read_bytes() == path.read_bytes()

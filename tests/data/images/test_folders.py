@@ -133,7 +133,7 @@ def test_metadata_that_does_not_fit_is_refused(tmp_path, rows, named):
         load_images(folder)
 
 
-def test_files_that_pillow_does_not_read_are_told(tmp_path, caplog):
+def test_files_that_pillow_cannot_read_are_reported(tmp_path, caplog):
     folder = write(tmp_path, "0.png")
     (tmp_path / "1.HEIC").write_bytes(b"")
     with caplog.at_level(logging.WARNING):

@@ -417,7 +417,7 @@ def test_a_broken_file_of_a_folder_is_named(class_folders, tmp_path):
 # ---- mistakes become sentences
 
 
-def test_a_missing_folder_is_a_sentence(tmp_path):
+def test_a_missing_folder_raises(tmp_path):
     with pytest.raises(ValueError, match=r"^The data set folder .*nowhere does not exist\.$"):
         load_images(str(tmp_path / "nowhere"))
 
@@ -435,7 +435,7 @@ def test_a_missing_split_names_the_splits(class_folders, tmp_path, streaming):
 
 
 @pytest.mark.parametrize(
-    ("columns", "arguments", "sentence"),
+    ("columns", "arguments", "message"),
     [
         (("image",), {"image_column": "picture"}, r"Name the image column .* columns \['caption', 'image', 'label'\]"),
         (("front", "back"), {}, r"images in \['front', 'back'\]"),
@@ -444,9 +444,9 @@ def test_a_missing_split_names_the_splits(class_folders, tmp_path, streaming):
     ],
     ids=["unknown image column", "two image columns", "unknown label column", "text is no label"],
 )
-def test_wrong_columns_are_sentences(tmp_path, columns, arguments, sentence):
+def test_wrong_columns_raise(tmp_path, columns, arguments, message):
     write_parquet(tmp_path / "set" / "train.parquet", range(2), columns=columns)
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=message):
         load_images(str(tmp_path / "set"), cache_dir=str(tmp_path / "cache"), **arguments)
 
 

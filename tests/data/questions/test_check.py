@@ -204,7 +204,7 @@ def test_answer_length(answer, length):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"stride": 512}, "got stride 512, max_length 512, max_answer_len 30"),
         ({"stride": -1}, "got stride -1"),
@@ -212,8 +212,8 @@ def test_answer_length(answer, length):
         ({"tokenizer": str.split}, "gives no offsets; a fast tokenizer is needed"),
     ],
 )
-def test_settings_that_make_no_windows(arguments, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_settings_that_make_no_windows(arguments, message):
+    with pytest.raises(ValueError, match=message):
         check_qa([example()], **arguments)
 
 

@@ -105,7 +105,7 @@ def test_the_questions_are_roughened():
     assert 0 < np.mean(quoted) < 0.2
 
 
-def test_chance_is_the_generator_s_alone():
+def test_only_the_generator_is_drawn_from():
     one, again = (make([RIVER, LONG], 5) for _ in range(2))
     assert one == again
     assert len({make([RIVER, LONG], seed).question for seed in range(30)}) > 25
@@ -135,6 +135,6 @@ def test_nothing_to_ask_about(texts):
 
 
 @pytest.mark.parametrize("text", ["x" * 40, "，" * 40], ids=["one word", "punctuation"])
-def test_sentences_without_an_answer_end_in_a_sentence(text):
+def test_sentences_without_an_answer_raise(text):
     with pytest.raises(ValueError, match=r"none of 1000 sentences had five words and an answer.*the last was"):
         make([text], 0, lambda text: [(text, 0, len(text))] if text[0] == "x" else characters(text))

@@ -206,7 +206,7 @@ def test_skipping_warns_once_and_only_when_it_skips(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("document", "sentence"),
+    ("document", "message"),
     [
         (nested({**QUESTION, "question": ""}), "a.json, record 1, paragraph 1, question 1: the question is empty."),
         (nested(QUESTION, 3), "a.json, record 1, paragraph 1, question 2: there is 3 in the place of an object."),
@@ -220,15 +220,15 @@ def test_skipping_warns_once_and_only_when_it_skips(tmp_path):
         ([], "a.json is empty: it holds no record."),
     ],
 )
-def test_a_broken_json_file(tmp_path, document, sentence):
+def test_a_broken_json_file(tmp_path, document, message):
     with pytest.raises(ValueError) as raised:  # noqa: PT011
         read_qa(write_json(tmp_path / "a.json", document))
-    assert sentence in str(raised.value)
+    assert message in str(raised.value)
 
 
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
 @pytest.mark.parametrize(
-    ("name", "data", "sentence"),
+    ("name", "data", "message"),
     [
         ("a.jsonl", b"", "a.jsonl is empty: it holds no record."),
         ("a.jsonl", b"\n \n", "a.jsonl is empty: it holds no record."),
@@ -244,11 +244,11 @@ def test_a_broken_json_file(tmp_path, document, sentence):
         ("a.xlsx", b"question,context\n", "a.xlsx is of no known kind"),
     ],
 )
-def test_a_file_that_cannot_be_read(tmp_path, name, data, sentence, on_error):
+def test_a_file_that_cannot_be_read(tmp_path, name, data, message, on_error):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ValueError) as raised:  # noqa: PT011
         read_qa(tmp_path / name, on_error=on_error)
-    assert sentence in str(raised.value)
+    assert message in str(raised.value)
 
 
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
@@ -259,7 +259,7 @@ def test_a_gzip_file_cut_in_the_middle(tmp_path, on_error):
         read_qa(path, on_error=on_error)
 
 
-def test_when_no_record_is_whole(tmp_path):
+def test_when_every_record_is_broken(tmp_path):
     path = write_lines(tmp_path / "a.jsonl", [changed(question=""), changed(context="")])
     with pytest.raises(
         ValueError, match=r"None of the 2 records of .*a\.jsonl is whole; the first is a\.jsonl, line 1"

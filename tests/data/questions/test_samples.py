@@ -179,7 +179,7 @@ def test_samples_from_a_source():
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         ({"examples": []}, "there is no question to train on"),
         ({"max_characters": 0}, "max_characters must be at least 1, got 0"),
@@ -190,8 +190,8 @@ def test_samples_from_a_source():
         ({"from_source": 0.5}, "from_source is 0.5, but there is no source"),
     ],
 )
-def test_mistakes_are_sentences(options, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_bad_arguments_raise(options, message):
+    with pytest.raises(ValueError, match=message):
         ReadingDataset(**{"examples": EXAMPLES, **options})
     with pytest.raises(ValueError, match="zero_ids is a share"):
         ReadingCollator(lambda: None, zero_ids=5)

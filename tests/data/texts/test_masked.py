@@ -52,7 +52,7 @@ def test_pieces_cover_every_text_and_stay_in_it():
     assert starts != {0, 10, 20, 30, 40, 47}, "always the same places"
 
 
-def test_chance_comes_from_seed_epoch_and_place():
+def test_draws_depend_on_seed_epoch_and_index():
     texts = [SENTENCE * 4, SENTENCE * 3]
 
     def look(dataset):
@@ -80,15 +80,15 @@ def test_blank_and_control_characters_leave_no_blank_piece(tokenizer):
 
 
 @pytest.mark.parametrize(
-    ("texts", "size", "sentence"),
+    ("texts", "size", "message"),
     [
         ([], 9, "none of the 0 texts holds a character"),
         ([" ", "\u200b"], 9, "none of the 2 texts holds a character that is not blank"),
         (["a"], 1, "max_characters must be at least 2, got 1"),
     ],
 )
-def test_mistakes_are_sentences(texts, size, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_bad_arguments_raise(texts, size, message):
+    with pytest.raises(ValueError, match=message):
         TextWindows(texts, size)
 
 

@@ -57,7 +57,7 @@ def test_folders(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "sentence"),
+    ("name", "data", "message"),
     [
         ("a.txt", b"", r"a\.txt holds no text: all its lines or records are empty"),
         ("a.txt", b" \n\n", "holds no text"),
@@ -76,8 +76,8 @@ def test_folders(tmp_path, monkeypatch):
         ("a.csv", b"text\na\n", r"a\.csv is of no known kind"),
     ],
 )  # fmt: skip
-def test_mistakes_are_sentences_that_name_the_place(tmp_path, name, data, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_bad_data_raise_and_name_the_place(tmp_path, name, data, message):
+    with pytest.raises(ValueError, match=message):
         read_texts(write(tmp_path / name, data))
 
 
@@ -113,7 +113,7 @@ def test_texts_held_out():
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
-def test_a_share_that_is_none(share):
+def test_a_share_out_of_range_raises(share):
     with pytest.raises(ValueError, match=f"must be at least 0 and below 1, got {share}"):
         hold_out(["a", "b"], share)
     with pytest.raises(ValueError, match="leaves none to train on"):

@@ -136,7 +136,7 @@ def test_words_in_texts(tmp_path, form):
 
 
 @pytest.mark.parametrize(
-    ("data", "sentence"),
+    ("data", "message"),
     [
         (b"", "is empty, or its first line is"),
         (b"\na 1 2\n", "is empty, or its first line is"),
@@ -164,8 +164,8 @@ def test_words_in_texts(tmp_path, form):
         (b"1 1\n \x00\x00\x80\x3f", "word 1: there is no word before the numbers"),
     ],
 )  # fmt: skip
-def test_mistakes_are_sentences_that_name_the_place(tmp_path, data, sentence):
-    with pytest.raises(ValueError, match=f"^vectors.*{sentence}"):
+def test_bad_data_raise_and_name_the_place(tmp_path, data, message):
+    with pytest.raises(ValueError, match=f"^vectors.*{message}"):
         read_word_vectors(write(tmp_path, data))
 
 

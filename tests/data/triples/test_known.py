@@ -36,7 +36,7 @@ def test_by_hand():
     assert known_triples(EXAMPLES, schema[:1]) == known_triples(EXAMPLES[:2], schema)
 
 
-def test_the_share_of_known_triples():
+def test_the_share_of_memorised_triples():
     schema = build_schema(EXAMPLES)
     held_out = [
         example("居里和玛丽", ("居里", "妻子", "玛丽"), ("居里", "妻子", "玛丽"), ("玛丽", "妻子", "居里")),

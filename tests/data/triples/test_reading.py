@@ -112,11 +112,11 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("record", "sentence"), FAULTS.values(), ids=FAULTS)
-def test_faults_are_named_with_their_place(tmp_path, record, sentence):
+@pytest.mark.parametrize(("record", "message"), FAULTS.values(), ids=FAULTS)
+def test_faults_are_named_with_their_place(tmp_path, record, message):
     with pytest.raises(ValueError, match=r"^a\.jsonl, line 2: ") as caught:
         read(tmp_path, RECORD, record)
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).endswith(".")
 
 
@@ -182,7 +182,7 @@ def test_adding_twice_adds_nothing(triples):
 
 
 @pytest.mark.parametrize(
-    ("pairs", "symmetric", "sentence"),
+    ("pairs", "symmetric", "message"),
     [
         ({"丈夫": "妻子"}, ["丈夫"], "'丈夫' is named twice"),
         ({"丈夫": "妻子", "老公": "妻子"}, [], "'妻子' is named twice"),
@@ -191,10 +191,10 @@ def test_adding_twice_adds_nothing(triples):
         ({}, ["合作者"], "No triple has the predicate '合作者'; near ones are '合作'."),
     ],
 )
-def test_predicates_that_cannot_be_turned_round(pairs, symmetric, sentence):
+def test_predicates_that_cannot_be_turned_round(pairs, symmetric, message):
     with pytest.raises(ValueError, match="predicate") as caught:
         add_inverses([example(("甲", "丈夫", "乙"), ("甲", "合作", "乙"))], pairs, symmetric)
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets beside this checkout are not there")

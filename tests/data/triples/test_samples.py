@@ -409,7 +409,7 @@ def test_remembered_texts_are_those_of_the_tokenizer():
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "sentence"),
+    ("kwargs", "message"),
     [
         ({"sampling": "two"}, "sampling must be 'one' or 'all'; got 'two'"),
         ({"zero_ids": 1.5}, "zero_ids is a share and must be in"),
@@ -417,8 +417,8 @@ def test_remembered_texts_are_those_of_the_tokenizer():
         ({"types": []}, "one of them is empty"),
     ],
 )
-def test_settings_of_a_collator(kwargs, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_settings_of_a_collator(kwargs, message):
+    with pytest.raises(ValueError, match=message):
         collator(**kwargs)
 
 

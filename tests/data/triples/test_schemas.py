@@ -56,7 +56,7 @@ def test_forms_of_a_file(tmp_path, items, wanted, lines):
 
 
 @pytest.mark.parametrize(
-    ("item", "sentence"),
+    ("item", "message"),
     [
         (3, "an entry of a schema is an object or the name of a predicate, not 3"),
         ({"name": "作者"}, "the column 'predicate' is missing"),
@@ -66,12 +66,12 @@ def test_forms_of_a_file(tmp_path, items, wanted, lines):
         ({"predicate": "作者", "object_type": [1]}, "object_type is a list, not a string"),
     ],
 )
-def test_faults_are_named_with_their_place(tmp_path, item, sentence):
+def test_faults_are_named_with_their_place(tmp_path, item, message):
     path = tmp_path / "schema.json"
     path.write_text(json.dumps(["作者", item]))
     with pytest.raises(ValueError, match=r"^schema.json, record 2: ") as caught:
         read_schema(path)
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_no_schema(tmp_path):
