@@ -1,9 +1,9 @@
-"""The code that a saved model names: its configurations say which classes in which files, the package has the files.
+"""The remote code of a saved model: its configurations name classes and files, this package holds those files.
 
     config.json, tokenizer_config.json    auto_map and custom_pipelines: "modeling_dgcnn.DGCNNModel"
     model_index.json                      ["modeling_uvit", "SimpleDiffusionUViT2DModel"]
 
-A checkout holds weights and configurations alone; `publish` and `build_repository` add these files.
+A checkout holds only weights and configurations; `publish` and `build_repository` add these files.
 """
 
 from __future__ import annotations
@@ -25,33 +25,32 @@ MODULE = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 def code_of(folder: Path) -> dict[Path, str]:
-    """The code of those classes in the configurations of a saved model that are of this package.
+    """The code of all classes of this package that the configurations of a saved model name.
 
     Args:
         folder: of a model, a pipeline or a tokenizer. Only its configurations are read.
 
     Returns:
-        Path relative to the folder -> source. Files that the configurations do not name as code, or with classes that
-        the package does not have, are left out.
+        Path relative to the folder -> source; nothing for classes that this package does not define.
     """
-    found: dict[Path, str] = {}
+    code: dict[Path, str] = {}
     for name in ("config.json", "tokenizer_config.json"):
         for module, class_name in transformers_classes(_object(folder / name)):
-            if source := _source(module, class_name):
-                found |= {Path(part.name): part.read_text(encoding="utf-8") for part in with_siblings(source)}
+            if source := source_of(module, class_name):
+                code |= {Path(part.name): part.read_text(encoding="utf-8") for part in with_siblings(source)}
     for place, module, class_name in diffusers_classes(_object(folder / "model_index.json")):
-        if source := _source(module, class_name):
-            found[Path(place, source.name)] = one_file(source)
-    return dict(sorted(found.items()))
+        if source := source_of(module, class_name):
+            code[Path(place, source.name)] = one_file(source)
+    return dict(sorted(code.items()))
 
 
 def missing_code(folder: Path) -> dict[Path, str]:
-    """What `code_of` gives and the folder does not hold. A file that it does hold stays what it is."""
+    """Files of `code_of` that the folder lacks; files that exist are never replaced."""
     return {path: source for path, source in code_of(folder).items() if not (folder / path).exists()}
 
 
 def transformers_classes(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Module and class of every entry that a configuration of transformers gives to remote code in its own folder."""
+    """Module and class of every entry of a transformers configuration whose code lies in the same folder."""
     values = [entry.get("impl") for entry in (config.get("custom_pipelines") or {}).values()]
     for value in (config.get("auto_map") or {}).values():
         values += value if isinstance(value, list) else [value]
@@ -62,7 +61,7 @@ def transformers_classes(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def diffusers_classes(index: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Folder ("" for the pipeline itself), module and class of every entry that a model_index.json names by two."""
+    """Folder ("" for the pipeline itself), module and class of every entry of a model_index.json."""
     for key, value in index.items():
         is_part = isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value)
         if is_part and (key == "_class_name" or not key.startswith("_")):
@@ -70,10 +69,10 @@ def diffusers_classes(index: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def refresh_code(folder: str | Path) -> list[Path]:
-    """Write the code that a saved model names into its folder, over what lies there; all else stays.
+    """Write the code that a saved model names into its folder; older code files are replaced, other files stay.
 
     Args:
-        folder: of a model, a pipeline or a tokenizer; one that names no code stays as it is.
+        folder: of a model, a pipeline or a tokenizer.
 
     Returns:
         The code files.
@@ -85,27 +84,27 @@ def refresh_code(folder: str | Path) -> list[Path]:
 
 
 def build_repository(folder: str | Path, output: str | Path) -> Path:
-    """Copy a saved model and write the code beside it that its configurations name, as the package has it.
+    """Copy a saved model and add the code that its configurations name.
 
     Args:
-        folder: of a saved model, without its code or with it.
-        output: where to; what was there is replaced.
+        folder: of a saved model, with or without its code.
+        output: target; a saved model that is there is replaced.
 
     Returns:
         The output folder.
 
     Raises:
-        ValueError: for a folder that cannot be published (`hub.checks.check_repository`), or an output within it.
+        ValueError: for a folder that fails `hub.checks.check_repository`, or an output inside or around it.
     """
     from .checks import check_repository
 
     folder, output = Path(folder), Path(output)
     paths = check_repository(folder)
     if output.resolve().is_relative_to(folder.resolve()) or folder.resolve().is_relative_to(output.resolve()):
-        raise ValueError(f"The copy of {folder} cannot lie in it or around it, got {output}.")
+        raise ValueError(f"The output must lie outside {folder} and not contain it, got {output}.")
     if output.exists() and not (output.is_dir() and (is_saved_model(output) or not any(output.iterdir()))):
         raise ValueError(
-            f"{output} is there and holds no saved model: it is not replaced. Remove it, or name another."
+            f"{output} exists and holds no saved model, so it is not replaced: remove it, or choose another output."
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=output.parent) as beside:
@@ -121,18 +120,18 @@ def build_repository(folder: str | Path, output: str | Path) -> Path:
 
 
 def is_saved_model(folder: Path) -> bool:
-    """Whether it holds a configuration that the libraries look for."""
+    """Whether a folder holds a configuration of transformers or diffusers."""
     return any((folder / name).is_file() for name in ("config.json", "model_index.json", "tokenizer_config.json"))
 
 
 def _object(path: Path) -> dict[str, Any]:
-    """Content of a configuration; empty where there is none. `checks` tells what is wrong with one."""
+    """Content of a configuration, empty if it is missing or not an object; `checks` reports those."""
     content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return content if isinstance(content, dict) else {}
 
 
-def _source(module: str, class_name: str) -> Path | None:
-    """The file of a family that defines a class under this name of a module."""
+def source_of(module: str, class_name: str) -> Path | None:
+    """The file of a family that defines a class in a module of this name."""
     if not MODULE.fullmatch(module):
         return None
     for path in sorted(PACKAGE.glob(f"*/{module}.py")):
