@@ -3,17 +3,14 @@
     config.json, tokenizer_config.json    auto_map and custom_pipelines: "modeling_dgcnn.DGCNNModel"
     model_index.json                      ["modeling_uvit", "SimpleDiffusionUViT2DModel"]
 
-A checkout holds only weights and configurations; `publish` and `build_repository` add these files.
+A checkout holds only weights and configurations; `publish` and `build_repository` of `repository` add these files.
 """
 
 from __future__ import annotations
 
 import ast
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,42 +78,6 @@ def refresh_code(folder: str | Path) -> list[Path]:
     for path, source in written.items():
         path.write_text(source, encoding="utf-8")
     return list(written)
-
-
-def build_repository(folder: str | Path, output: str | Path) -> Path:
-    """Copy a saved model and add the code that its configurations name.
-
-    Args:
-        folder: of a saved model, with or without its code.
-        output: target; a saved model that is there is replaced.
-
-    Returns:
-        The output folder.
-
-    Raises:
-        ValueError: for a folder that fails `hub.checks.check_repository`, or an output inside or around it.
-    """
-    from .checks import check_repository
-
-    folder, output = Path(folder), Path(output)
-    paths = check_repository(folder)
-    if output.resolve().is_relative_to(folder.resolve()) or folder.resolve().is_relative_to(output.resolve()):
-        raise ValueError(f"The output must lie outside {folder} and not contain it, got {output}.")
-    if output.exists() and not (output.is_dir() and (is_saved_model(output) or not any(output.iterdir()))):
-        raise ValueError(
-            f"{output} exists and holds no saved model, so it is not replaced: remove it, or choose another output."
-        )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=output.parent) as beside:
-        built = Path(beside) / output.name
-        for path in paths:
-            (built / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / path, built / path)
-        refresh_code(built)
-        if output.exists():
-            shutil.rmtree(output)
-        os.replace(built, output)
-    return output
 
 
 def is_saved_model(folder: Path) -> bool:
