@@ -27,7 +27,7 @@ from hf_kexue import (
     TripleExtractionPipeline,
     TriplePrior,
 )
-from hf_kexue.data.triples.known import known_triple_scores, known_triples
+from hf_kexue.data.triples.known import known_triple_scores, memorised_triples
 from hf_kexue.data.triples.reading import read_triples
 from hf_kexue.metrics import triple_scores
 from hf_kexue.training.arguments import parse_arguments
@@ -248,7 +248,7 @@ def test_memorised_triples_without_training(script, data, finished, tmp_path):
     assert list(model.config.known_triple_scores) == known_triple_scores(
         examples, model.schema, TriplePrior(tokenizer.triple_prior, 3)
     )
-    assert tokenizer.triple_prior == known_triples(examples, model.schema)
+    assert tokenizer.triple_prior == memorised_triples(examples, model.schema)
     pipe = TripleExtractionPipeline(model=model, tokenizer=tokenizer)
     found = [
         (e.text, [(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in pipe(e.text)]) for e in examples

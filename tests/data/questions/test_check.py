@@ -206,10 +206,10 @@ def test_answer_length(answer, length):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"stride": 512}, "got stride 512, max_length 512, max_answer_len 30"),
-        ({"stride": -1}, "got stride -1"),
+        ({"stride": 512}, "stride 512"),
+        ({"stride": -1}, "stride -1"),
         ({"max_answer_len": 0}, "max_answer_len 0"),
-        ({"tokenizer": str.split}, "gives no offsets; a fast tokenizer is needed"),
+        ({"tokenizer": str.split}, "fast tokenizer"),
     ],
 )
 def test_settings_that_make_no_windows(arguments, message):

@@ -1,4 +1,4 @@
-"""Pieces of texts and the masks on them: whole words, shares, words hidden with their characters, chance by place."""
+"""Pieces of texts and the masks on them: whole words, shares, words masked with their characters, draws by index."""
 
 import numpy as np
 import pytest
@@ -82,9 +82,9 @@ def test_blank_and_control_characters_leave_no_blank_piece(tokenizer):
 @pytest.mark.parametrize(
     ("texts", "size", "message"),
     [
-        ([], 9, "none of the 0 texts holds a character"),
-        ([" ", "\u200b"], 9, "none of the 2 texts holds a character that is not blank"),
-        (["a"], 1, "max_characters must be at least 2, got 1"),
+        ([], 9, "0 texts"),
+        ([" ", "\u200b"], 9, "2 texts"),
+        (["a"], 1, "max_characters .*1"),
     ],
 )
 def test_bad_arguments_raise(texts, size, message):
@@ -147,7 +147,7 @@ def test_another_share(tokenizer):
     chosen = MaskingCollator(tokenizer, share=0.5)(windows(99, SENTENCE * 3))["labels"] != -100
     assert float(chosen.float().mean()) == pytest.approx(0.5, abs=0.02)
     for share in (0.0, 1.0):
-        with pytest.raises(ValueError, match=f"share must be between 0 and 1, got {share}"):
+        with pytest.raises(ValueError, match=f"share .*{share}"):
             MaskingCollator(tokenizer, share)
 
 
