@@ -201,7 +201,7 @@ def test_errors_are_shown(page, tab, label, value, button, message):
     page.get_by_label(label, exact=True).locator("visible=true").fill(value)
     page.get_by_role("button", name=button).locator("visible=true").click()
     expect(page.get_by_role("alert").locator("visible=true")).to_have_text(message)
-    look(page, f"mistake-{tab.lower()}-{label.lower().replace(' ', '-')}")
+    look(page, f"error-{tab.lower()}-{label.lower().replace(' ', '-')}")
 
 
 def test_narrow_screens(page):

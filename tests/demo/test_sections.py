@@ -50,7 +50,7 @@ def test_the_gan_draws_a_grid_and_strips(tmp_path, labels, strips):
 
 def test_without_a_published_gan_the_page_says_so(tmp_path):
     title, text, shown = gan(tmp_path, tmp_path)
-    assert text == f"{GAN} is not published yet, so that there is nothing to show here."
+    assert text == f"{GAN} is not published yet, so there is nothing to show here."
     assert shown == ""
     assert f"<h2>{title}</h2><p>{text}</p></section>" in page_html([(title, text, shown)])
 

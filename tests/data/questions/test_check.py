@@ -225,7 +225,7 @@ def test_table():
     assert lines[0] == "2 questions, 2 passages, 2 answers; windows of 20 tokens, stride 4"
     assert lines[2].split() == ["finding", "count", "of", "share", "for", "example"]
     rows = lines[3 : 3 + len(FINDINGS)]
-    assert "answers not in their passage                   1   2  50.0 %  q2" in rows[4]
+    assert rows[4].split()[-5:] == ["1", "2", "50.0", "%", "q2"]
     assert rows[0].split() == ["broken", "records", "0", "2", "0.0", "%"]
     assert len({row.index("%") for row in rows}) == 1  # columns stand below one another
 
