@@ -1,4 +1,4 @@
-"""Images that cannot be decoded: counted, named, and the rule when to give up."""
+"""Count images that cannot be decoded, and stop when there are too many."""
 
 from __future__ import annotations
 
@@ -6,29 +6,27 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-CERTAINTY = math.log(1e6)  # odds against stopping a training whose data keep to the limit
-
-
-LIMIT = 0.01  # share of broken images that a training or a check puts up with
+CERTAINTY = math.log(1e6)  # log odds against stopping a run whose data are within the limit
+LIMIT = 0.01  # share of broken images that is tolerated
 
 
 def are_too_many(broken: int, total: int, limit: float = LIMIT) -> bool:
-    """Whether more than a share `limit` of `total` images is broken; a single one never is too many."""
+    """Whether more than a share `limit` of `total` images is broken; a single one is always tolerated."""
     return broken > max(1, limit * total)
 
 
 @dataclass
 class BrokenImages:
-    """Count of images that could not be decoded, and the rule when to give up.
+    """Count images that could not be decoded, and raise when there are too many.
 
-    With the size of the data set known, that is as soon as more than `limit` of it is broken, and more than one image,
-    whatever the order and however often the images are seen.
-    Without, as with a stream, as soon as the images seen so far could hardly come from data that keep to the limit:
-    by Chernoff's bound on the binomial distribution, with odds of 1 to a million.
+    If the size of the data set is known, `update` raises as soon as more than `limit` of it, and more than one image,
+    is broken, in any order and however often the images are seen.
+    For a stream it raises as soon as the images seen so far are implausible for data within the limit: by Chernoff's
+    bound on the binomial distribution, with probability below one in a million.
 
     Args:
         limit: share of broken images above which `update` raises.
-        total: images of the data set; None: not known.
+        total: size of the data set; None if unknown.
     """
 
     limit: float = LIMIT
@@ -66,7 +64,7 @@ class BrokenImages:
         return self.seen * (share * math.log(share / self.limit) + rest) > CERTAINTY
 
     def summary(self) -> str:
-        """One sentence that counts and names the broken images."""
+        """Number and names of the broken images, as one line."""
         if not self.names:
             return "All images could be decoded."
         shown = sorted(self.names)
