@@ -187,7 +187,7 @@ def _opened(record: dict[str, Any]) -> Image.Image:
 
 def _is_transparent(image: Image.Image) -> bool:
     """Whether a pixel is: an alpha channel alone changes nothing."""
-    return image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255
+    return image.has_transparency_data and any(image.convert("RGBA").getchannel("A").histogram()[:255])
 
 
 def _digest(record: dict[str, Any] | None, source: ImageSource) -> str | None:
