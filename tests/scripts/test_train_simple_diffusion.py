@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -428,7 +429,9 @@ def test_gradient_checkpointing_changes_no_figure(script, pictures, tmp_path):
 
 def build(script, *options):
     args = parse_arguments(script.Arguments, TRAINING / "presets", arguments("none", "none", *options))
-    return script.build_model(args, len(CLASSES))
+    model = script.build_model(args, len(CLASSES))
+    script.start_from_donor(args, model, [])
+    return model
 
 
 @pytest.mark.parametrize(
@@ -475,7 +478,9 @@ def test_init_from_with_other_classes(script, finished, names, kept):
         script.Arguments, TRAINING / "presets", arguments("none", "none", "--init_from", finished[0] / "pipeline")
     )
     torch.manual_seed(1)
-    state = script.build_model(args, len(names) or None, names).state_dict()
+    model = script.build_model(args, len(names) or None)
+    assert script.start_from_donor(args, model, names) == (["class_embedding"] if names else [])
+    state = model.state_dict()
     rows = state.pop("class_embedding.weight", torch.empty(0))
     table = donor.pop("class_embedding.weight")
     torch.testing.assert_close(dict(state), donor, rtol=0, atol=0)
@@ -508,6 +513,135 @@ def test_init_from_a_larger_network_is_a_sentence(script, tmp_path):
     larger.save_pretrained(tmp_path / "unet")
     with pytest.raises(ValueError, match=r"is another network.*transformer_blocks\.1"):
         build(script, "--init_from", tmp_path)
+
+
+# ---- adapters
+
+LORA = ["--lora_rank", "4", "--lora_alpha", "8", "--dropout", "0"]
+
+
+@pytest.fixture(scope="module")
+def adapted(script, pictures, finished, tmp_path_factory):
+    """A run of adapters on the finished one, from its start to its end, and the network with adapters as it ended."""
+    output, last = tmp_path_factory.mktemp("adapted"), {}
+    with pytest.MonkeyPatch.context() as patch:
+        save = script.Adapters.save
+        patch.setattr(script.Adapters, "save", lambda self, *args: (last.update(kept(self._model)), save(self, *args)))
+        train(script, pictures, output, *LORA, "--init_from", finished[0] / "pipeline", "--sample_steps", "0")
+    return output, last
+
+
+def kept(network):
+    """Weights, and what the network predicts, with the adapters switched on."""
+    with torch.no_grad():
+        return {"state": {k: v.clone() for k, v in network.state_dict().items()}, "output": network(*inputs()).sample}
+
+
+def inputs():
+    drawn = torch.Generator().manual_seed(0)
+    return torch.randn(4, 3, 16, 16, generator=drawn), torch.tensor([-6.0, -2, 2, 6]), torch.tensor([0, 1, 2, 0])
+
+
+def test_adapters_are_merged_into_a_plain_pipeline(finished, adapted):
+    """What is saved has the weights of a network without adapters, and predicts what the adapted one did."""
+    donor, merged = weights(finished[0]), weights(adapted[0])
+    assert merged.keys() == donor.keys()
+    network = SimpleDiffusionPipeline.from_pretrained(adapted[0] / "pipeline").unet
+    with torch.no_grad():
+        predicted, of_donor = (one(*inputs()).sample for one in (
+            network, SimpleDiffusionPipeline.from_pretrained(finished[0] / "pipeline").unet
+        ))  # fmt: skip
+    torch.testing.assert_close(predicted, adapted[1]["output"], rtol=1e-4, atol=1e-5)  # W + BA against W x + BA x
+    assert (predicted - of_donor).abs().max() > 0.01
+
+
+def test_adapters_change_attention_mlp_and_residual_blocks_alone(finished, adapted):
+    """W' - W is alpha / rank B A, of the saved adapters; all else is the donor's, bit for bit."""
+    donor, merged = weights(finished[0]), weights(adapted[0])
+    saved = load_file(adapted[0] / "lora" / "adapter_model.safetensors")
+    changed = set()
+    for key, value in donor.items():
+        name = f"base_model.model.{key.removesuffix('.weight')}"
+        if f"{name}.lora_A.weight" not in saved:
+            torch.testing.assert_close(merged[key], value, rtol=0, atol=0)
+            continue
+        down, up = saved[f"{name}.lora_A.weight"], saved[f"{name}.lora_B.weight"]
+        assert len(down) == up.shape[1] == 4
+        change = 8 / 4 * (up.flatten(1) @ down.flatten(1)).view_as(value)
+        torch.testing.assert_close(merged[key], value + change, rtol=1e-5, atol=1e-6)
+        changed.add(key)
+    assert len(saved) == 2 * len(changed)
+    block, level = "transformer_blocks.0", "{}_blocks.0.resnets.0.conv{}.weight"
+    assert changed == {
+        *(f"{block}.attn.{name}.weight" for name in ("to_q", "to_kv", "to_out")),
+        *(f"{block}.linear_{n}.weight" for n in (1, 2)),
+        *(level.format(way, n) for way in ("down", "up") for n in (1, 2)),
+    }
+    manifest = json.loads((adapted[0] / "manifest.json").read_text())
+    assert manifest["trained_parameters"] == sum(value.numel() for value in saved.values())
+
+
+def test_adapters_load_with_peft_onto_the_donor(finished, adapted):
+    peft = pytest.importorskip("peft")
+    network = SimpleDiffusionPipeline.from_pretrained(finished[0] / "pipeline").unet
+    loaded = peft.PeftModel.from_pretrained(network, adapted[0] / "lora").eval()
+    with torch.no_grad():
+        # not channels last: the same sums in another order
+        torch.testing.assert_close(loaded(*inputs()).sample, adapted[1]["output"], rtol=1e-4, atol=1e-5)
+
+
+def test_adapters_resume_exactly(script, pictures, finished, adapted, tmp_path):
+    shutil.copytree(adapted[0], tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "lora")
+    stop_after(tmp_path / "run", 3)
+    options = [*LORA, "--init_from", finished[0] / "pipeline", "--sample_steps", "0"]
+    train(script, pictures, tmp_path / "run", *options)
+    assert_same_run(tmp_path / "run", adapted[0])
+    before, after = (load_file(o / "lora" / "adapter_model.safetensors") for o in (adapted[0], tmp_path / "run"))
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+
+
+def test_adapters_average_what_is_trained_alone(adapted):
+    saved = load_file(adapted[0] / "checkpoints" / "checkpoint-7" / "run.safetensors")
+    averages = [value.numel() for key, value in saved.items() if key.startswith("ema.shadow_params")]
+    assert sum(averages) == json.loads((adapted[0] / "manifest.json").read_text())["trained_parameters"]
+
+
+def test_the_table_of_other_classes_is_trained_in_full(script, finished, tmp_path):
+    root = save_pictures(tmp_path / "pictures")
+    for split in ("train", "validation"):
+        (root / split / "hat").rename(root / split / "shoe")
+    train(script, root, tmp_path / "run", *LORA, *QUIET, "--init_from", finished[0] / "pipeline")
+    table, donor = (weights(output)["class_embedding.weight"] for output in (tmp_path / "run", finished[0]))
+    assert table.shape == donor.shape
+    assert all(not torch.equal(row, its) for row, its in zip(table, donor))
+    assert SimpleDiffusionPipeline.from_pretrained(tmp_path / "run" / "pipeline").class_names == ["dress", "shoe"]
+    saved = load_file(tmp_path / "run" / "lora" / "adapter_model.safetensors")
+    torch.testing.assert_close(saved["base_model.model.class_embedding.weight"], table, rtol=0, atol=0)
+
+
+def test_a_score_before_the_first_step(adapted):
+    first = history(adapted[0])[0]
+    assert first["step"] == 0
+    assert first["validation_loss"] > 0
+
+
+@pytest.mark.parametrize(
+    "options", [["--lora_rank", "-1"], ["--lora_rank", "4"], ["--lora_alpha", "4"]], ids=["negative", "donor", "rank"]
+)
+def test_adapters_that_cannot_be(script, pictures, tmp_path, options):
+    with pytest.raises(ValueError, match="--lora_"):
+        train(script, pictures, tmp_path / "run", *QUIET, *options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_adapters_are_refused_where_weights_are_split(script, finished):
+    args = parse_arguments(
+        script.Arguments, TRAINING / "presets", arguments("a", "b", *LORA, "--init_from", finished[0] / "pipeline")
+    )
+    for kind in ("FSDP", "DEEPSPEED"):
+        with pytest.raises(ValueError, match=kind):
+            script.check_adapter_arguments(args, SimpleNamespace(distributed_type=f"DistributedType.{kind}"))
 
 
 # ---- what goes wrong
