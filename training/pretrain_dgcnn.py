@@ -106,7 +106,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     output_dir, accelerator = Path(args.output_dir), start(args)
     if args.word_vectors and not args.mixed_embedding:
         raise ValueError("--word_vectors are of words, which --mixed_embedding False leaves out.")
-    all_texts = list(dict.fromkeys(text for source in args.texts for text in read_texts(source, on_error=on_error(args))))
+    all_texts = list(
+        dict.fromkeys(text for source in args.texts for text in read_texts(source, on_error=on_error(args)))
+    )
     if not all_texts:
         raise ValueError("--texts names no text: give files, folders or Hub ids.")
     texts, held_out = hold_out(all_texts, args.validation_share, args.seed)

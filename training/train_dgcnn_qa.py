@@ -188,7 +188,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     few = held_out[:: max(1, len(held_out) // max(args.validation_questions, 1))]
     passages = list(dict.fromkeys(passage for example in examples for passage in example.passages))
     texts = [text for source in args.texts for text in read_texts(source, on_error=on_error(args))] or passages
-    triples = [example for source in args.triples for example in read_triples(source, "train", on_error=on_error(args))]
+    triples = [
+        example for source in args.triples for example in read_triples(source, "train", on_error=on_error(args))
+    ]
     known = dict.fromkeys([*passages, *texts, *(example.text for example in triples)])
     donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
     continues = donor is not None and "DGCNNForQuestionAnswering" in (donor.architectures or [])

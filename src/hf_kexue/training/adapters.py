@@ -11,8 +11,8 @@ A layer W x becomes W x + alpha / rank B A x, of which only A and B are trained;
 - the 3x3 convolutions (conv1, conv2) and the 1x1 shortcut of the residual blocks, because a network of pixels draws
   edges and textures there, without an autoencoder that does it for all pictures alike.
 
-Frozen stay the first and the last convolution and the changes of resolution, whose maps hardly depend on the subject,
-and the projections of the embeddings (logSNR, modulation), which are shared by all classes. What starts afresh, such as
+Frozen stay the first and the last convolution and the changes of resolution, which hardly depend on the subject,
+and the projections of the embeddings (logSNR, modulation), which all classes share. What starts afresh, such as
 the table of other classes, has nothing to stay close to and is trained in full.
 
 Source: Hu et al. 2021, arXiv 2106.09685.
@@ -59,7 +59,9 @@ def check_adapter_arguments(args: Any, accelerator: Any) -> None:
         raise ValueError("--lora_rank adapts a trained network: give its folder with --init_from.")
     kind = str(accelerator.distributed_type).rpartition(".")[2]
     if kind in ("FSDP", "DEEPSPEED"):
-        raise ValueError(f"--lora_rank goes with one process or DDP, not with {kind}: use accelerate_configs/ddp.yaml.")
+        raise ValueError(
+            f"--lora_rank goes with one process or DDP, not with {kind}: use accelerate_configs/ddp.yaml."
+        )
     _peft()
 
 

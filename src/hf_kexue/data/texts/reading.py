@@ -22,9 +22,7 @@ from ..record_files import as_object, field, lines_of, located_records, text_fie
 TEXT_SUFFIXES = (".txt", ".txt.gz")
 
 
-def read_texts(
-    source: str | Path, split: str = "train", on_error: Literal["raise", "skip"] = "raise"
-) -> list[str]:
+def read_texts(source: str | Path, split: str = "train", on_error: Literal["raise", "skip"] = "raise") -> list[str]:
     """Read all texts of a source.
 
     Args:
