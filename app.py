@@ -146,12 +146,9 @@ def _gan(page: Page) -> None:
             walk = gr.Button("Draw", variant="primary")
         with gr.Column(scale=2):
             message = _place_of_messages(page, "gan")
-            picture = gr.Image(
-                show_label=False, height=400, interactive=False, format="png", alt_text="image between the two seeds"
-            )
-            strip = gr.Image(
-                show_label=False, height=90, interactive=False, buttons=[], format="png", alt_text="the whole way"
-            )
+            shown: dict[str, Any] = {"show_label": False, "interactive": False}
+            picture = gr.Image(format="png", height=400, alt_text="image between the two seeds", **shown)
+            strip = gr.Image(format="png", height=90, buttons=[], alt_text="the whole way", **shown)
 
     def both(label: str, first: int, last: int, place: float, truncation: float) -> tuple[Any, Any]:
         way = page.way(label, first, last, truncation)

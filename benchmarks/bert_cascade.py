@@ -40,8 +40,9 @@ class BertForTripleExtraction(DGCNNForTripleExtraction):
         attention_mask: Tensor | None = None,
         word_input_ids: Tensor | None = None,
         prior: Tensor | None = None,
+        collected: list[Tensor] | None = None,
     ) -> tuple[Tensor, TripleStates]:
-        """As that of the published model; words are not read."""
+        """As that of the published model; words are not read, and the states of the trunk are not collected."""
         hidden = self.dgcnn(input_ids, attention_mask=attention_mask).last_hidden_state.transpose(1, 2)  # (B, D, L)
         mask = mask_of(input_ids, attention_mask, self.dtype)
         logits, states = self.head.subjects(hidden * mask, mask, prior)

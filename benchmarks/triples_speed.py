@@ -77,7 +77,8 @@ def extract(
         for text in batch.texts:
             known.nearest(text)
     start, end, object_start, object_end = model.config.triple_thresholds
-    logits, states = model.extract_subjects(**batch.inputs)
+    inputs: Any = batch.inputs
+    logits, states = model.extract_subjects(**inputs)
     subject_scores = logits.float().sigmoid().numpy()
     places, allowed = [], []
     for row, table in enumerate(subject_scores if scored is None else scored["subjects"]):

@@ -138,7 +138,7 @@ def test_a_family_imports_nothing_of_the_package_but_itself():
     refuse(broken, "A family imports its own files and libraries, nothing else of hf_kexue.")
 
 
-@pytest.mark.parametrize("folder", BELOW)
+@pytest.mark.parametrize("folder", sorted(BELOW))
 def test_a_folder_imports_what_lies_below_it(folder):
     """By path and not by name alone: `from .. import x` counts as x. Only the version stands at the root."""
     broken = []

@@ -244,7 +244,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
                 loss = output.loss
                 if teacher is not None:
                     with torch.no_grad():
-                        soft = teacher(**inputs)
+                        soft = teacher(**batch)
                     loss = (1 - args.distillation) * loss + args.distillation * distillation_loss(output, soft)
                 if args.r_drop:
                     loss = loss + args.r_drop * consistency(output)

@@ -29,6 +29,7 @@ from hf_kexue.inference.drawing import draw_in_batches
 from hf_kexue.inference.evaluation import class_mix, photographs, picture_distance, picture_features
 from hf_kexue.inference.grids import image_grid
 from hf_kexue.rsgan.augmentation_rsgan import diff_augment
+from hf_kexue.rsgan.batch_statistics_rsgan import estimate_batch_statistics
 from hf_kexue.rsgan.collapse_rsgan import CollapseGuard
 from hf_kexue.rsgan.double_backward_rsgan import double_backward_convolutions
 from hf_kexue.rsgan.gradient_penalties_rsgan import (
@@ -205,12 +206,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 3. Prepare and resume; optimizers, rates and EMA are made there
     run = AdversarialRun(args, accelerator, *models, loader, manifest, "rsgan", annealed, guard)
     pipeline = RSGANPipeline(run.generator_network, dict(enumerate(source.label_names)) or None)
+    run.generator_network.train()  # the pipeline has put it into evaluation mode
 
     def look(name: str, draw: bool, measure: bool) -> dict[str, float]:
         """Pictures and distance with the averaged weights."""
         figures: dict[str, float] = {}
         if accelerator.is_main_process and (draw or measure):
             with run.averaged():
+                estimate_batch_statistics(run.generator_network, seed=args.seed)
                 if draw:
                     sheet = save_pictures(pipeline, args.seed, output_dir / "samples", name)
                     run.history.log_image(run.state.step, "samples", sheet)
@@ -279,6 +282,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if accelerator.is_main_process:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
         with run.averaged():
+            estimate_batch_statistics(run.generator_network, seed=args.seed)
             pipeline.save_pretrained(output_dir / "pipeline")
             push_to_hub(args, pipeline, results)
         run.discriminator_network.save_pretrained(output_dir / "discriminator")

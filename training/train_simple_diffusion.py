@@ -248,6 +248,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     guidance_scale = args.sample_guidance_scale if num_classes else 1.0
     names = dict(enumerate(source.label_names)) or None
     pipeline = SimpleDiffusionPipeline(run.network, scheduler, names, guidance_scale=guidance_scale)
+    run.trained.train()  # the pipeline has put it into evaluation mode
     if args.compile:
         run.trained.compile_repeated_blocks(dynamic=False)
 

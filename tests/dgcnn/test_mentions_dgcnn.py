@@ -53,3 +53,16 @@ def test_both_ways_of_knowing_find_the_same_places(mentions, text):
 def test_a_mention_without_a_fingerprint_is_a_sentence(mention):
     with pytest.raises(ValueError, match=rf"has 1 to 255 characters; this one has {len(mention)}"):
         fingerprint(mention)
+
+
+@pytest.mark.parametrize(
+    ("mention", "text", "places"),
+    [
+        ("10", "2010年共有10人，１０人，101", [(7, 9), (11, 13)]),
+        ("ai", "MAINZ的AI，AI2与ai", [(6, 8), (13, 15)]),
+        ("a股", "在a股，ba股，a股b", [(1, 3), (8, 10)]),
+    ],
+)
+def test_no_mention_within_a_longer_number_or_word(mention, text, places):
+    for known in (KnownWords, KnownFingerprints):
+        assert known([known.key(mention)]).places(text) == {known.key(mention): places}

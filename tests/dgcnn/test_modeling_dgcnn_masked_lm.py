@@ -60,3 +60,17 @@ def test_the_loss_of_bfloat16_weights_is_summed_in_float32(sparse):
     rows = output.logits.double().flatten(0, -2).log_softmax(-1)
     expected = -rows[range(28), inputs["input_ids"].flatten()].mean()
     assert_close(output.loss.double(), expected, rtol=1e-5, atol=0)
+
+
+def test_accumulated_batches_have_the_gradient_of_one():
+    """With the number of all labelled characters, as a `Trainer` counts them."""
+    model, inputs = make_model(), make_inputs()
+    labels = inputs["input_ids"].clone()
+    labels[0, 3:] = -100  # 3 of the first row, 14 of the second
+    model(**inputs, labels=labels).loss.backward()
+    expected = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+    for row in (slice(0, 1), slice(1, 2)):
+        part = {name: value[row] for name, value in inputs.items()}
+        model(**part, labels=labels[row], num_items_in_batch=torch.tensor(17)).loss.backward()
+    assert_close([parameter.grad for parameter in model.parameters()], expected, **FLOAT32)

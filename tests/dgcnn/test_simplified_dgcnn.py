@@ -13,6 +13,18 @@ def test_characters_one_for_one():
     assert simplified("简体 abc 😀\n") == "简体 abc 😀\n"
 
 
+@pytest.mark.parametrize(
+    ("traditional", "expected"),
+    [
+        ("五年計畫", "五年计划"), ("乾隆皇帝", "乾隆皇帝"), ("乾淨的藉口", "干净的借口"), ("樊於期", "樊於期"),
+        ("答覆", "答复"), ("宮商角徵羽", "宫商角徵羽"),
+    ],
+)  # fmt: skip
+def test_words_before_characters(traditional, expected):
+    assert simplified(traditional) == expected
+    assert simplified(f"他說：{traditional}。{traditional}") == f"他说：{expected}。{expected}"
+
+
 def test_every_character_stays_one():
     text = "".join(map(chr, range(0x3400, 0xA000)))
     converted = simplified(text)

@@ -1,7 +1,9 @@
 """The page and the graph of triples: read back by a parser, mention by mention, for any text."""
 
+import json
 import sys
 from html.parser import HTMLParser
+from io import BytesIO
 
 import pytest
 from hypothesis import given
@@ -160,17 +162,39 @@ def test_page_of_another_text_is_refused():
 
 
 def test_graph():
-    pytest.importorskip("networkx")
+    networkx = pytest.importorskip("networkx")
     again = triple(TEXT, (5, 8), "歌手", (17, 20), 0.95, ("歌曲", "艺人"))
     graph = to_networkx([*TRIPLES, again])
-    assert dict(graph.nodes(data="types")) == {"菊花台": ["歌曲"], "周杰伦": ["人物", "艺人"], "方文山": []}
-    assert {(s, o, key): (d["score"], d["spans"]) for s, o, key, d in graph.edges(keys=True, data=True)} == {
-        ("菊花台", "周杰伦", "歌手"): (0.95, [((5, 8), (0, 3)), ((5, 8), (17, 20))]),
-        ("菊花台", "周杰伦", "作曲"): (0.8, [((5, 8), (17, 20))]),
-        ("菊花台", "方文山", "作词"): (0.987, [((5, 8), (10, 13))]),
+    assert dict(graph.nodes(data="types")) == {"菊花台": "歌曲", "周杰伦": "人物;艺人", "方文山": ""}
+
+    def span(subject, found, text=0):
+        return {"text": text, "subject": list(subject), "object": list(found)}
+
+    def edges(graph):
+        return {
+            (s, o, key): (d["score"], json.loads(d["spans"])) for s, o, key, d in graph.edges(keys=True, data=True)
+        }
+
+    expected = {
+        ("菊花台", "周杰伦", "歌手"): (0.95, [span((5, 8), (0, 3)), span((5, 8), (17, 20))]),
+        ("菊花台", "周杰伦", "作曲"): (0.8, [span((5, 8), (17, 20))]),
+        ("菊花台", "方文山", "作词"): (0.987, [span((5, 8), (10, 13))]),
     }
+    assert edges(graph) == expected
+    several = edges(to_networkx([TRIPLES, [], [again]]))
+    assert several["菊花台", "周杰伦", "歌手"] == (0.95, [span((5, 8), (0, 3)), span((5, 8), (17, 20), text=2)])
+    assert several.keys() == expected.keys()
+    for written, read in (
+        (networkx.generate_graphml, lambda text: networkx.parse_graphml(text, force_multigraph=True)),
+        (networkx.generate_gexf, lambda text: networkx.read_gexf(BytesIO(text.encode()))),
+        (networkx.generate_gml, lambda text: networkx.parse_gml(text)),
+    ):
+        back = read("\n".join(written(graph)))
+        assert sorted(back.nodes(data="types")) == sorted(graph.nodes(data="types"))
+        assert sorted(back.edges(data="spans")) == sorted(graph.edges(data="spans"))
+        assert sorted(back.edges(data="score")) == sorted(graph.edges(data="score"))
     assert all(data["predicate"] == key for _, _, key, data in graph.edges(keys=True, data=True))
-    assert len(to_networkx([])) == 0
+    assert len(to_networkx([])) == len(to_networkx([[], []])) == 0
 
 
 def test_the_pipeline_offers_both():

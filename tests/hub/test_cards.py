@@ -17,7 +17,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from hf_kexue.hub.cards import card_metadata, render_card, write_cards
-from hf_kexue.hub.remote_code import build_repository
+from hf_kexue.hub.repository import build_repository
 
 ROOT = Path(__file__).resolve().parents[2]
 CARDS = ROOT / "model_cards"

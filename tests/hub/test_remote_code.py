@@ -13,8 +13,8 @@ from hf_kexue.dgcnn import DGCNNConfig, DGCNNForMaskedLM
 from hf_kexue.hub import export_repository
 from hf_kexue.hub.__main__ import main
 from hf_kexue.hub.checks import check_repository
-from hf_kexue.hub.remote_code import build_repository, code_of, missing_code, refresh_code
-from hf_kexue.hub.repository import card_on_the_hub
+from hf_kexue.hub.remote_code import code_of, missing_code, refresh_code
+from hf_kexue.hub.repository import build_repository, card_on_the_hub
 
 ROOT = Path(__file__).resolve().parents[2]
 CARDS = sorted(path.parent for path in ROOT.glob("model_cards/*/README.md"))

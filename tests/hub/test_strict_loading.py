@@ -161,6 +161,7 @@ def test_a_part_can_be_asked_for(saved, tmp_path):
     ("name", "families"),
     [
         ("strict_loading.py", ["dgcnn", "rsgan", "simple_diffusion"]),
+        ("saving_from_hub.py", ["rsgan", "simple_diffusion"]),
         ("modeling_from_hub.py", ["rsgan", "simple_diffusion"]),
         ("pipeline_from_hub.py", ["rsgan", "simple_diffusion"]),
         ("typed_config.py", ["rsgan", "simple_diffusion"]),

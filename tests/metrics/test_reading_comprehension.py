@@ -273,3 +273,17 @@ def test_evaluate_metrics_return_what_the_functions_return(make, function, tmp_p
     for part in (slice(0, 1), slice(1, 3)):
         metric.add_batch(predictions=predictions[part], references=references[part])
     assert metric.compute() == function(dict(enumerate(predictions)), dict(enumerate(references)))
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold", "f1"),
+    [
+        # segments: left . he | he: without sentences "left." would be one word
+        ("left. he", "left", 2 * 1 / (3 + 1)),
+        ("dr. smith", "dr. smith", 1.0),
+        ("dr. smith", "dr", 0.0),  # "dr." is one word, since an abbreviation ends no sentence
+        ("yes! no", "yes!", 2 * 2 / (3 + 2)),
+    ],
+)
+def test_cmrc_splits_sentences_before_words(prediction, gold, f1):
+    assert cmrc2018_scores({"a": prediction}, {"a": [gold]})["f1"] == pytest.approx(100 * f1)

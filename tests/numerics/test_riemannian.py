@@ -262,3 +262,15 @@ def test_other_bad_input_is_a_sentence():
         christoffel(sphere, torch.tensor(1.0))
     with pytest.raises(ValueError, match="x, u and v must have one shape"):
         pullback_inner(torus, point, point, torch.ones(3, dtype=F64))
+
+
+@pytest.mark.parametrize("norm", [torch.norm, torch.linalg.vector_norm, torch.linalg.norm, torch.Tensor.norm])
+def test_curvature_through_the_norm_of_zero_is_nan_and_right_elsewhere(norm):
+    """g = (1 + |x|^2) I has K = -2 / (1 + |x|^2)^3: -laplace(log(1 + r^2)) / (2 (1 + r^2))."""
+    x = torch.tensor([[0.0, 0.0], [0.3, 0.1]], dtype=torch.float64)
+    eye = torch.eye(2, dtype=torch.float64)
+    expected = -2 / (1 + x.square().sum(-1)) ** 3
+    torch.testing.assert_close(gaussian_curvature(lambda p: eye * (1 + p.square().sum()), x), expected)
+    curvature = gaussian_curvature(lambda p: eye * (1 + norm(p) ** 2), x)
+    assert curvature[0].isnan()
+    torch.testing.assert_close(curvature[1], expected[1])

@@ -346,3 +346,20 @@ def test_wrong_names_outside_the_loss():
         prediction_target(image, image, torch.zeros(2), "x0")
     with pytest.raises(ValueError, match="weighting must be one of"):
         loss_weight(torch.zeros(2), "edm")
+
+
+@pytest.mark.parametrize("weighting", ["epsilon", "v", "sigmoid", "min_snr"])
+@pytest.mark.parametrize("prediction_type", ["v_prediction", "sample"])
+@pytest.mark.parametrize("slope", [None, math.inf])
+def test_zero_terminal_snr_is_the_limit(weighting, prediction_type, slope):
+    generator = torch.Generator().manual_seed(0)
+    output, sample, noise = torch.randn(3, 1, 3, 8, 8, generator=generator)
+    target = -sample if prediction_type == "v_prediction" else sample  # v = alpha noise - sigma sample at alpha = 0
+    expected = (output - target).square().mean() if weighting == "v" else torch.zeros(())
+    slopes = {} if slope is None else {"logsnr_slope": torch.tensor([slope])}
+    if weighting != "sigmoid":  # the only weighting that takes a slope
+        slopes = {}
+    loss = simple_diffusion_loss(
+        output, sample, noise, torch.tensor([-math.inf]), prediction_type, weighting, **slopes
+    )
+    torch.testing.assert_close(loss, expected)

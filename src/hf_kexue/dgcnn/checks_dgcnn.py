@@ -1,4 +1,4 @@
-"""What the DGCNN tokenizer refuses, said in sentences that name the record."""
+"""Checks of the DGCNN tokenizer and pipelines, with errors that name the record."""
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -81,17 +81,16 @@ def check_word_vocab(words: Sequence[str], special: tuple[str, ...]) -> list[str
     return words
 
 
-def check_records(texts: Any, pairs: Any, needs_text: bool) -> tuple[list[str], list[str] | None]:
+def check_records(texts: Any, pairs: Any) -> tuple[list[str], list[str] | None]:
     """Texts (questions) and, where given, the text of each pair (contexts), as lists.
 
     Args:
         texts: a string or a list of strings.
         pairs: None or the same with as many.
-        needs_text: whether a text without any character is refused, as a question is.
 
     Raises:
         TypeError: for anything but strings, naming the record, and for one string beside a list.
-        ValueError: for another number of pairs, no record at all, a blank question, half a surrogate pair.
+        ValueError: for another number of pairs, no record at all, half a surrogate pair.
     """
     if pairs is not None and isinstance(texts, str) != isinstance(pairs, str):
         raise TypeError(
@@ -102,10 +101,6 @@ def check_records(texts: Any, pairs: Any, needs_text: bool) -> tuple[list[str], 
     second = None if pairs is None else _check_texts(pairs, "context")
     if second is not None and len(first) != len(second):
         raise ValueError(f"There must be one context a question, got {len(first)} questions, {len(second)} contexts.")
-    for number, text in enumerate(first if needs_text else ()):
-        if is_blank(text):
-            kind = "text" if second is None else "question"
-            raise ValueError(f"Record {number} (from 0): the {kind} is empty or only white space: {text!r}.")
     return first, second
 
 
@@ -197,6 +192,16 @@ def check_integer(name: str, value: Any, least: int) -> None:
         raise TypeError(f"{name} must be an integer, got {value!r}.")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}.")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """True or False.
+
+    Raises:
+        TypeError: naming the setting.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
 
 
 def check_content(text: Any, where: str) -> None:

@@ -146,7 +146,9 @@ def feature_columns(
     for record, of_record in groupby(windows, key=lambda window: window[0]):
         question, context = questions[record], contexts[record]
         others = [sets[contexts[i]] for i in members[groups[record]] if i != record] if groups else []
-        values = match_features(words[question], words[context], others)
+        values = np.zeros((len(words[context]), NUM_MATCH_FEATURES), dtype=np.float32)
+        if words[question]:  # a blank one has nothing in common with any word
+            values = match_features(words[question], words[context], others)
         places = np.array([span for _, *span in segments[context]], dtype=np.int64).reshape(-1, 2)
         for _, encoding in of_record:
             offsets = np.array(encoding.offsets).reshape(-1, 2)

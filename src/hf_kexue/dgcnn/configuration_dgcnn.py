@@ -53,11 +53,11 @@ class DGCNNConfig(PreTrainedConfig):
         context_dilations: blocks of the passage before it meets the question, with weights shared with the first
             blocks of the question encoder; not of the articles (empty there).
         question_attention: every character of the passage attends to the question. Not of the articles.
-        second_dilations: blocks after a second look: behind those of `dilations` every character of the passage
-            attends to the question once more, and to the passage, with `num_attention_heads` heads. Empty: no second
-            look. Not of the articles.
-        conditional_end: end scores hear the start scores through one more block; with `output="span"`. Not of the
-            articles.
+        second_dilations: blocks after a second cross-attention: behind those of `dilations` every character of the
+            passage attends to the question once more, and to the passage, with `num_attention_heads` heads. Empty:
+            none. Not of the articles.
+        conditional_end: end scores are conditioned on the start scores through one more block; with `output="span"`.
+            Not of the articles.
         num_match_features: 8 for the features of 2018, 0 for none.
         feature_dropout: share of questions whose match features are all zero, in training: features that alone go far
             let the attention to the question learn little. Not of the articles.
@@ -74,17 +74,18 @@ class DGCNNConfig(PreTrainedConfig):
         subject_encoder: code of a subject: `"ends"`, from its first and last character, or `"gru"`, a bidirectional
             GRU over six places between them (6671).
         num_attention_heads: of the self-attention beside the convolutions, 8 in 6671; 0: none. Of the reader, heads
-            of the second look; 0: one.
+            of the second cross-attention; 0: one.
         predicate_gate: multiply object scores by the probability that the text holds the predicate at all (6671).
         character_gate: multiply scores by probabilities that do not know the subject or predicate (6671).
         subject_power: n; a subject probability is sigmoid(x) ** n (archives/7161: 2).
         object_power: the same for objects (7161: 4).
-        triple_prior: scores hear which known triples have both mentions in the text (6671).
-        known_triple_scores: for each predicate how often a known triple holds where both its mentions stand in a text,
-            in [0, 1]; the pipeline finds those of reliable predicates beside what the network does. None: it does not.
+        triple_prior: scores are conditioned on which memorised triples have both mentions in the text (6671).
+        known_triple_scores: for each predicate how often a memorised triple holds where both its mentions stand in a
+            text, in [0, 1]; the pipeline finds those of reliable predicates beside what the network does. None: it
+            does not.
         object_dilations: blocks between the subject's code and the object scores. Not of the article.
         max_relative_position: distances to the subject above it count as it.
-        max_answer_len: longest answer that the reader's pipeline returns unless a call says otherwise; an ASCII letter
+        max_answer_len: longest answer that the reader's pipeline returns unless a call overrides it; an ASCII letter
             or digit is 0.5, whitespace 0, another character 1.
         triple_thresholds: probabilities that subject start, subject end, object start and object end must exceed.
         sparse_prediction: `DGCNNForMaskedLM` with labels scores only the labelled characters: most of its arithmetic.

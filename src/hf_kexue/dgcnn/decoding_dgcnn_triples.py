@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .mentions_dgcnn import is_whole
+
 KNOWN_THRESHOLD = 0.5  # of `known_triple_scores`
 Place = tuple[int, int]  # half-open character offsets
 FoundTriples = dict[tuple[Place, int, Place], float]  # subject, number of the predicate, object -> score
@@ -40,13 +42,19 @@ class ObjectSpan(NamedTuple):
     score: float
 
 
-def decode_subjects(scores: ArrayLike, start_threshold: float = 0.5, end_threshold: float = 0.4) -> list[Subject]:
+def decode_subjects(
+    scores: ArrayLike,
+    start_threshold: float = 0.5,
+    end_threshold: float = 0.4,
+    sentences: NDArray[np.int64] | None = None,
+) -> list[Subject]:
     """The subjects of a text.
 
     Args:
         scores: (L, 2T) probabilities: T columns of starts, one for each subject type, then T of ends.
         start_threshold: what a start must exceed, in [0, 1].
         end_threshold: what an end must exceed, in [0, 1].
+        sentences: (L,) the number of the sentence of each token: no span crosses from one to another. None: one.
 
     Returns:
         The spans from left to right. A span found as several types is there once, with all of them and the largest
@@ -58,7 +66,7 @@ def decode_subjects(scores: ArrayLike, start_threshold: float = 0.5, end_thresho
     Source: kexue.fm/archives/6671.
     """
     found: dict[tuple[int, int], Subject] = {}
-    for number, first, last, score in zip(*_spans(scores, start_threshold, end_threshold, None)):
+    for number, first, last, score in zip(*_spans(scores, start_threshold, end_threshold, None, sentences)):
         known = found.get((first, last))
         types = (*known.types, number) if known else (number,)
         found[first, last] = Subject(first, last, types, max(known.score, score) if known else score)
@@ -70,6 +78,7 @@ def decode_objects(
     start_threshold: float = 0.5,
     end_threshold: float = 0.4,
     allowed: Collection[int] | None = None,
+    sentences: NDArray[np.int64] | None = None,
 ) -> list[ObjectSpan]:
     """The objects of one subject, for each predicate.
 
@@ -78,6 +87,7 @@ def decode_objects(
         start_threshold: what a start must exceed, in [0, 1].
         end_threshold: what an end must exceed, in [0, 1].
         allowed: numbers of the predicates to look for, see `allowed_predicates`; None: all.
+        sentences: as of `decode_subjects`.
 
     Returns:
         The spans, by predicate, then from left to right.
@@ -87,7 +97,7 @@ def decode_objects(
 
     Source: kexue.fm/archives/6671.
     """
-    return list(map(ObjectSpan, *_spans(scores, start_threshold, end_threshold, allowed)))
+    return list(map(ObjectSpan, *_spans(scores, start_threshold, end_threshold, allowed, sentences)))
 
 
 def allowed_predicates(
@@ -119,7 +129,8 @@ def best_of_equal_words(found: FoundTriples, text: str) -> FoundTriples:
 
 
 def everywhere(found: FoundTriples, text: str, ranges: list[Place]) -> FoundTriples:
-    """Triples at every pair of places of their mentions within a piece of the text, overlapping places too.
+    """Triples at every pair of places of their mentions within a piece of the text, overlapping places too; where they
+    were found in any case, elsewhere not within a longer number or Latin word.
 
     Args:
         found: of `best_of_equal_words`.
@@ -132,13 +143,14 @@ def everywhere(found: FoundTriples, text: str, ranges: list[Place]) -> FoundTrip
     starts = [start for start, _ in ranges]
     spread: FoundTriples = {}
     for (subject, predicate, other), score in found.items():
+        spread[subject, predicate, other] = score
         by_piece: list[dict[int, list[Place]]] = []
         for mention in (text[slice(*subject)], text[slice(*other)]):
             by_piece.append({})
             at = text.find(mention)
             while at >= 0:
                 number = bisect_right(starts, at) - 1
-                if at + len(mention) <= ranges[number][1]:
+                if at + len(mention) <= ranges[number][1] and is_whole(text, at, at + len(mention)):
                     by_piece[-1].setdefault(number, []).append((at, at + len(mention)))
                 at = text.find(mention, at + 1)
         for number in by_piece[0].keys() & by_piece[1].keys():
@@ -148,7 +160,11 @@ def everywhere(found: FoundTriples, text: str, ranges: list[Place]) -> FoundTrip
 
 
 def _spans(
-    scores: ArrayLike, start_threshold: float, end_threshold: float, allowed: Collection[int] | None
+    scores: ArrayLike,
+    start_threshold: float,
+    end_threshold: float,
+    allowed: Collection[int] | None,
+    sentences: NDArray[np.int64] | None,
 ) -> tuple[list[int], list[int], list[int], list[float]]:
     """Columns, first tokens, last tokens and scores of all spans, by column and then from left to right."""
     table = _checked(scores, start_threshold, end_threshold)
@@ -164,6 +180,8 @@ def _spans(
     nearest = np.searchsorted(end_column * length + end, column * length + first)
     has_end = nearest < len(end)
     has_end[has_end] = end_column[nearest[has_end]] == column[has_end]
+    if sentences is not None:
+        has_end[has_end] = sentences[first[has_end]] == sentences[end[nearest[has_end]]]
     column, first, last = column[has_end], first[has_end], end[nearest[has_end]]
     products = table[first, column].astype(np.float64) * table[last, column + columns]
     return column.tolist(), first.tolist(), last.tolist(), np.sqrt(products).tolist()

@@ -1,4 +1,4 @@
-"""Teach a small reader by a large one: its embeddings projected into fewer dimensions, its scores as soft labels.
+"""Distill a large reader into a small one: its embeddings projected into fewer dimensions, its scores as soft labels.
 
 Source: Hinton and others, "Distilling the Knowledge in a Neural Network" (1503.02531), at temperature 1; the principal
 directions of the embeddings are those of an uncentred principal component analysis over all characters and words.
@@ -56,13 +56,14 @@ def distillation_loss(student: DGCNNQuestionAnsweringOutput, teacher: DGCNNQuest
 
     Args:
         student: of a reader with `output="span"`.
-        teacher: the same, for the same rows.
+        teacher: the same, for the same rows; where the student has read all of them twice, one batch after the other,
+            for them once.
     """
-    loss = F.binary_cross_entropy_with_logits(
-        single(student.answerability_logits), single(teacher.answerability_logits).sigmoid()
-    )
+    passes = len(student.start_logits) // len(teacher.start_logits)
+    truth = single(teacher.answerability_logits).sigmoid().repeat(passes)
+    loss = F.binary_cross_entropy_with_logits(single(student.answerability_logits), truth)
     for mine, its in ((student.start_logits, teacher.start_logits), (student.end_logits, teacher.end_logits)):
-        target = single(its).log_softmax(-1)
+        target = single(its).log_softmax(-1).repeat(passes, 1)
         loss = loss + F.kl_div(single(mine).log_softmax(-1), target, reduction="batchmean", log_target=True)
     return loss
 

@@ -1,11 +1,22 @@
 """What a user hands to the reading pipeline: records, settings, model and tokenizer; and what is wrong with them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, NamedTuple, TypedDict
 
-from .checks_dgcnn import check_content, check_integer, check_vocabularies, is_sequence
+from .checks_dgcnn import (
+    check_content,
+    check_flag,
+    check_integer,
+    check_text,
+    check_vocabularies,
+    is_blank,
+    is_sequence,
+)
 from .decoding_dgcnn import vote
+
+DOC_STRIDE = 128
 
 
 @dataclass(frozen=True)
@@ -14,15 +25,19 @@ class QASettings:
 
     top_k: int = 1
     handle_impossible_answer: bool = False
-    max_answer_len: float = 30
+    max_answer_len: float = field(kw_only=True)  # `config.max_answer_len` unless a call overrides it
     max_seq_len: int = 1024
-    doc_stride: int = 128
+    doc_stride: int = None  # type: ignore[assignment]  # at most half a window
     vote: str = "article"
     batch_size: int = 16
+    simplify: bool = False
     progress: bool | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("top_k", 1), ("max_seq_len", 1), ("doc_stride", 0), ("batch_size", 1)):
+        check_integer("max_seq_len", self.max_seq_len, 1)
+        if self.doc_stride is None:
+            object.__setattr__(self, "doc_stride", min(DOC_STRIDE, self.max_seq_len // 2))
+        for name, least in (("top_k", 1), ("doc_stride", 0), ("batch_size", 1)):
             check_integer(name, getattr(self, name), least)
         length = self.max_answer_len
         if isinstance(length, bool) or not isinstance(length, int | float):
@@ -34,9 +49,8 @@ class QASettings:
                 f"doc_stride, what neighbouring windows share, must be below max_seq_len, the length of a window; got "
                 f"{self.doc_stride} and {self.max_seq_len}."
             )
-        for name in ("handle_impossible_answer", "progress"):
-            if not isinstance(getattr(self, name), bool | None if name == "progress" else bool):
-                raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}.")
+        for name in ("handle_impossible_answer", "simplify", *(() if self.progress is None else ("progress",))):
+            check_flag(name, getattr(self, name))
         vote([], method=self.vote)  # refuses a method that it does not know
 
 
@@ -50,6 +64,7 @@ class QAOptions(TypedDict, total=False):
     doc_stride: int
     vote: str
     batch_size: int
+    simplify: bool
     progress: bool | None
 
 
@@ -88,7 +103,7 @@ def read_records(inputs: Any, question: Any, context: Any, passages: Any) -> tup
                 "A record must be a dictionary with the keys 'question' and 'context' or 'passages', or several of "
                 f"them in a list; got {type(inputs).__name__}. Texts go into question=, context= and passages=."
             )
-        return [_record(record, f"Record {number} (from 0): ") for number, record in enumerate(inputs)], True
+        return list(map(numbered_record, count(), inputs)), True
     given = {"question": question, "context": context, "passages": passages}
     given = {name: value for name, value in given.items() if value is not None}
     if not is_sequence(question):
@@ -103,11 +118,16 @@ def read_records(inputs: Any, question: Any, context: Any, passages: Any) -> tup
             raise ValueError(f"There must be as many {name} as questions, got {len(values)} for {len(question)}.")
         columns[name] = values
     rows = [dict(zip(columns, row)) for row in zip(*columns.values())]
-    return [_record(row, f"Record {number} (from 0): ") for number, row in enumerate(rows)], True
+    return list(map(numbered_record, count(), rows)), True
 
 
-def _record(fields: Any, where: str) -> Record:
-    """The record of a mapping; `where` begins a complaint."""
+def numbered_record(number: int, fields: Any) -> Record:
+    """The record of a mapping that is one of several: its texts may be blank."""
+    return _record(fields, f"Record {number} (from 0): ", blank=True)
+
+
+def _record(fields: Any, where: str, blank: bool = False) -> Record:
+    """The record of a mapping; `where` begins an error. `blank`: whether all of its texts may be."""
     if not isinstance(fields, Mapping):
         raise TypeError(f"{where}a record must be a dictionary, got {type(fields).__name__}.")
     question: Any = fields.get("question")
@@ -122,15 +142,21 @@ def _record(fields: Any, where: str) -> Record:
     if context is not None:
         if is_sequence(context):
             raise TypeError(f"{where}the context must be one string, got a list; a list of texts goes into passages.")
-        check_content(context, f"{where}the context")
+        (check_text if blank else check_content)(context, _capital(f"{where}the context"))
         return Record(question, [context], is_voted=False)
     if not is_sequence(passages):
         raise TypeError(f"{where}the passages must be a list of strings, got {type(passages).__name__}.")
     if not len(passages):
         raise ValueError(f"{where}there must be at least one passage, the list is empty.")
     for number, passage in enumerate(passages):
-        check_content(passage, f"{where}passage {number} (from 0)")
+        check_text(passage, _capital(f"{where}passage {number} (from 0)"))
+    if not blank and all(map(is_blank, passages)):
+        raise ValueError(f"{where}all {len(passages)} passages are empty or only white space.")
     return Record(question, list(passages), is_voted=True)
+
+
+def _capital(where: str) -> str:
+    return where[0].upper() + where[1:]
 
 
 def check_fit(model: Any, tokenizer: Any) -> list[str]:

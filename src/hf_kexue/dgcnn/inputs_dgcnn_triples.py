@@ -2,21 +2,24 @@
 long text is cut."""
 
 import difflib
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks_dgcnn import check_content, check_integer, check_vocabularies, is_sequence
+from .checks_dgcnn import (
+    check_flag,
+    check_integer,
+    check_vocabularies,
+    is_sequence,
+)
 from .decoding_dgcnn_triples import KNOWN_THRESHOLD
 from .prior_dgcnn import TriplePrior
+from .sentences_dgcnn import clause_ends, sentence_ends
 
 OCCURRENCES = ("found", "best", "all")
-SENTENCE_END = re.compile(r"[。！？；!?;…]+[”’」』）)\]】》\"']*|\.(?=\s)|[\r\n\u2028\u2029]+")
-CLAUSE_END = re.compile(r"[，、：]|[,:](?!\d)")
 
 
 @dataclass(frozen=True)
@@ -27,15 +30,16 @@ class TripleSettings:
     object_threshold: tuple[float, float] = (0.5, 0.4)
     predicates: str | Sequence[str] | None = None
     max_seq_len: int = 256
-    split_above: int = 128
+    split_above: int = 0
     occurrences: str = "found"
     known_threshold: float = KNOWN_THRESHOLD
     batch_size: int = 16
+    simplify: bool = False
     progress: bool | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_seq_len", "split_above", "batch_size"):
-            check_integer(name, getattr(self, name), 1)
+        for name, least in (("max_seq_len", 1), ("split_above", 0), ("batch_size", 1)):
+            check_integer(name, getattr(self, name), least)
         for name in ("subject_threshold", "object_threshold"):
             object.__setattr__(self, name, _pair(name, getattr(self, name)))
         if isinstance(self.known_threshold, bool) or not isinstance(self.known_threshold, int | float):
@@ -44,8 +48,9 @@ class TripleSettings:
             raise ValueError(f"known_threshold must be in [0, 1], got {self.known_threshold!r}.")
         if self.occurrences not in OCCURRENCES:
             raise ValueError(f"occurrences must be one of {', '.join(OCCURRENCES)}, got {self.occurrences!r}.")
-        if not isinstance(self.progress, bool | None):
-            raise TypeError(f"progress must be True or False, got {self.progress!r}.")
+        check_flag("simplify", self.simplify)
+        if self.progress is not None:
+            check_flag("progress", self.progress)
 
 
 def _pair(name: str, value: Any) -> tuple[float, float]:
@@ -69,31 +74,8 @@ class TripleOptions(TypedDict, total=False):
     occurrences: str
     known_threshold: float
     batch_size: int
+    simplify: bool
     progress: bool | None
-
-
-def read_input(inputs: Any) -> tuple[list[str], bool]:
-    """The texts of a call.
-
-    Args:
-        inputs: a string, or an iterable of strings.
-
-    Returns:
-        The texts, and whether several were given (then a list of results is due).
-
-    Raises:
-        TypeError, ValueError: for anything else, for texts without a character, and for half a surrogate pair; naming
-            the text where there are several.
-    """
-    if isinstance(inputs, str):
-        check_content(inputs, "the text")
-        return [inputs], False
-    if isinstance(inputs, bytes | Mapping) or not isinstance(inputs, Iterable):
-        raise TypeError(f"A text must be a string, or several of them in a list; got {type(inputs).__name__}.")
-    texts = list(inputs)
-    for number, text in enumerate(texts):
-        check_content(text, f"text {number} (from 0)")
-    return texts, True
 
 
 def chosen_predicates(schema: Sequence[Mapping[str, Any]], wanted: str | Sequence[str] | None) -> frozenset[int]:
@@ -121,7 +103,7 @@ def check_triple_fit(model: Any, tokenizer: Any) -> TriplePrior | None:
     """That model and tokenizer belong together.
 
     Returns:
-        The known triples, where the model wants them.
+        The memorised triples, where the model wants them.
 
     Raises:
         TypeError, ValueError: where one is not of the DGCNN family, or the two do not belong together.
@@ -133,32 +115,36 @@ def check_triple_fit(model: Any, tokenizer: Any) -> TriplePrior | None:
         return None
     if tokenizer.triple_prior is None:
         raise ValueError(
-            "The model wants a prior, and the tokenizer has none: make it with triple_prior=, the known triples."
+            "The model wants a prior, and the tokenizer has none: make it with triple_prior=, the memorised triples."
         )
     return TriplePrior(tokenizer.triple_prior, len(model.schema))
 
 
-def pieces(text: str, offsets: NDArray[np.int64], size: int, split_above: int) -> list[slice]:
-    """Cuts the tokens of a long text into sentences, and too long sentences at commas, else anywhere.
+def pieces(
+    text: str, offsets: NDArray[np.int64], size: int, split_above: int
+) -> tuple[list[slice], NDArray[np.int64]]:
+    """Cuts the tokens of a text into sentences, and too long sentences at commas, else anywhere.
 
     Args:
         text: any string.
         offsets: (L, 2) where each token starts and ends in it, from left to right.
         size: tokens of a piece at most.
         split_above: a text of at most so many tokens stays whole; of a longer one neighbouring sentences stay together
-            while they have at most half as many.
+            while they have at most half as many. 0: each sentence is a piece.
 
     Returns:
-        Slices of the tokens that follow each other and are all of them; none for no tokens.
+        Slices of the tokens that follow each other and are all of them, none for no tokens; and (L,) the number of the
+        sentence of each token.
     """
     count = len(offsets)
+    ends = np.searchsorted(offsets[:, 0], np.array(sentence_ends(text), dtype=np.int64))  # first tokens after them
+    sentences = np.searchsorted(ends, np.arange(count), side="right")
     if count <= min(size, split_above):
-        return [slice(0, count)] if count else []
-    clauses = _first_tokens(text, offsets, CLAUSE_END)
-    ends = {*_first_tokens(text, offsets, SENTENCE_END).tolist(), count} - {0}
+        return [slice(0, count)] if count else [], sentences
+    clauses = np.searchsorted(offsets[:, 0], np.array(clause_ends(text), dtype=np.int64))
     found: list[slice] = []
     first = 0
-    for end in sorted(ends):
+    for end in sorted({*ends.tolist(), count} - {0}):
         if found and end - found[-1].start <= min(split_above // 2, size):
             found[-1] = slice(found[-1].start, end)
             first = end
@@ -170,10 +156,4 @@ def pieces(text: str, offsets: NDArray[np.int64], size: int, split_above: int) -
         if first < end:
             found.append(slice(first, end))
             first = end
-    return found
-
-
-def _first_tokens(text: str, offsets: NDArray[np.int64], end: re.Pattern[str]) -> NDArray[np.int64]:
-    """The first token after each match."""
-    places = np.fromiter((match.end() for match in end.finditer(text)), dtype=np.int64)
-    return np.searchsorted(offsets[:, 0], places)
+    return found, sentences

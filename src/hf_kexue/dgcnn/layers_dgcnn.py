@@ -21,26 +21,52 @@ from .configuration_dgcnn import DGCNNConfig
 from .losses_dgcnn import MASKED_LOGIT
 
 
-def convolve(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
-    """`layer(hidden)` of a layer that keeps the length, (B, D, L) -> (B, E, L).
+class DGCNNConv1d(nn.Conv1d):
+    """A convolution that keeps the length, (B, D, L) -> (B, E, L): its padding is `dilation * (kernel_size // 2)`.
 
-    On a GPU by matrix products: cuDNN plans anew for each shape, and batches of texts have many. On a CPU in two
-    dimensions, where oneDNN takes the channels of a character side by side, as they are in memory; in one dimension
-    they would be rearranged.
+    On a GPU it is computed by matrix products: cuDNN plans anew for each shape, and batches of texts have many. On a
+    CPU, in two dimensions, where oneDNN takes the channels of a character side by side, as they are in memory; in one
+    dimension they would be rearranged.
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, padding, groups, bias: of `nn.Conv1d`, in its order.
+        dilation: None: that of the padding. Adapters such as LoRA make a layer of the same class from the other
+            arguments alone, and theirs has to see the same characters.
     """
-    if hidden.is_cuda:
-        return by_products(layer, hidden)
-    (width,), (dilation,) = layer.kernel_size, layer.dilation
-    weight, padding = layer.weight.unsqueeze(2), dilation * (width // 2)  # (E, D, 1, width)
-    return F.conv2d(hidden.unsqueeze(2), weight, layer.bias, 1, (0, padding), (1, dilation)).squeeze(2)
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int],
+        stride: int | tuple[int] = 1,
+        padding: int | tuple[int] = 0,
+        dilation: int | None = None,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        if dilation is None:
+            width, margin = (size[0] if isinstance(size, tuple) else size for size in (kernel_size, padding))
+            dilation = margin // (width // 2) if width > 1 else 1
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, D, L) -> (B, E, L)."""
+        if input.is_cuda:
+            return by_products(self, input)
+        weight = self.weight.unsqueeze(2)  # (E, D, 1, width)
+        return F.conv2d(input.unsqueeze(2), weight, self.bias, 1, (0, *self.padding), (1, *self.dilation)).squeeze(2)
 
 
-def scores(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
-    """`convolve` in the precision of the weights, autocast or not: what a softmax compares needs more than 8 bits."""
-    if not torch.is_autocast_enabled(hidden.device.type):
-        return convolve(layer, hidden)
-    with torch.autocast(hidden.device.type, enabled=False):
-        return convolve(layer, hidden.to(layer.weight.dtype))
+class ScoreConv1d(DGCNNConv1d):
+    """In the precision of its weights, autocast or not: what a softmax compares needs more than 8 bits."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, D, L) -> (B, E, L)."""
+        if not torch.is_autocast_enabled(input.device.type):
+            return super().forward(input)
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.to(self.weight.dtype))
 
 
 def by_products(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
@@ -57,6 +83,12 @@ def by_products(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
     if layer.bias is None:
         return torch.bmm(matrix, hidden)
     return torch.baddbmm(layer.bias[:, None], matrix, hidden)
+
+
+def mask_of(input_ids: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """(B, L) -> (B, 1, L), ones without an attention mask."""
+    mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+    return mask[:, None].to(dtype)
 
 
 class DGCNNEmbeddings(nn.Module):
@@ -90,13 +122,13 @@ class DGCNNBlock(GradientCheckpointingLayer):
         super().__init__()
         size, width = size or config.hidden_size, config.kernel_size
         padding = dilation * (width // 2)
-        self.convolution = nn.Conv1d(size, 2 * size, width, padding=padding, dilation=dilation)
+        self.convolution = DGCNNConv1d(size, 2 * size, width, padding=padding, dilation=dilation)
         self.dropout = nn.Dropout(config.gate_dropout)
         self.noise = config.gate_noise
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """(B, D, L), mask (B, 1, L), None where nothing is padding -> (B, D, L)."""
-        value, gate = convolve(self.convolution, hidden).chunk(2, dim=1)  # (B, D, L) each
+        value, gate = self.convolution(hidden).chunk(2, dim=1)  # (B, D, L) each
         gate = self.dropout(gate)
         if self.training and self.noise:
             gate = gate * (1 + torch.empty_like(gate).uniform_(-self.noise, self.noise))  # 5409 eq. 9
@@ -112,9 +144,14 @@ class DGCNNStack(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(DGCNNBlock(config, dilation) for dilation in dilations)
 
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, hidden: Tensor, mask: Tensor | None, states: list[Tensor] | None = None) -> Tensor:
+        """(B, D, L), mask (B, 1, L) -> (B, D, L); `states` gets what goes in and what each block gives."""
+        if states is not None:
+            states.append(hidden)
         for block in self.blocks:
             hidden = block(hidden, mask)
+            if states is not None:
+                states.append(hidden)
         return hidden
 
 
@@ -123,12 +160,12 @@ class AttentionPooling(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.hidden = nn.Conv1d(size, size, 1, bias=False)
-        self.score = nn.Conv1d(size, 1, 1, bias=False)
+        self.hidden = DGCNNConv1d(size, size, 1, bias=False)
+        self.score = DGCNNConv1d(size, 1, 1, bias=False)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """(B, D, L), mask (B, 1, L) -> (B, D)."""
-        score = convolve(self.score, torch.tanh(convolve(self.hidden, hidden)))
+        score = self.score(torch.tanh(self.hidden(hidden)))
         weight = score.masked_fill(mask == 0, MASKED_LOGIT).softmax(dim=-1)  # (B, 1, L)
         return (hidden * weight).sum(dim=-1)
 
@@ -141,7 +178,7 @@ class IdentityLinear(nn.Linear):
     """Begins as the identity on as many inputs as it has outputs."""
 
 
-class IdentityConv1d(nn.Conv1d):
+class IdentityConv1d(DGCNNConv1d):
     """Begins as the identity on as many inputs as it has outputs."""
 
 
@@ -149,15 +186,15 @@ class SmallLinear(nn.Linear):
     """Begins at a tenth of the usual scale: what it adds to a residual hardly counts at first."""
 
 
-class SmallConv1d(nn.Conv1d):
+class SmallConv1d(DGCNNConv1d):
     """Begins at a tenth of the usual scale: what it adds to a residual hardly counts at first."""
 
 
 class QuestionFusion(nn.Module):
-    """Tells every character of the passage about the question: the projection of [p, q, position, features], and of
+    """Conditions every character of the passage on the question: the projection of [p, q, position, features], and of
     what the character finds by attention, as one sum of products. What is the same for all characters, such as q, is
     projected once and not once a character. The weight on p starts as the identity, so that pretrained blocks go on
-    hearing what they know; so does that of the attention, whose first guess then is the same character."""
+    processing what they know; so does that of the attention, whose first guess then is the same character."""
 
     def __init__(self, config: DGCNNConfig) -> None:
         super().__init__()
@@ -192,7 +229,7 @@ class QuestionFusion(nn.Module):
             found = torch.bmm(weight, states.transpose(1, 2)).transpose(1, 2)  # (B, D, L)
             parts += [found, found * hidden]
         together = torch.cat([part.transpose(1, 2) for part in parts], dim=2).transpose(1, 2)
-        fused = convolve(self.projection, together) + self.question(vector).unsqueeze(-1)
+        fused = self.projection(together) + self.question(vector).unsqueeze(-1)
         if self.position is not None:
             table = sinusoidal_positions(hidden.shape[2], hidden.shape[1], hidden.device, hidden.dtype)
             there = torch.ones_like(hidden[:, 0]) if mask is None else mask[:, 0]
@@ -205,6 +242,11 @@ class QuestionFusion(nn.Module):
                 features = features * (torch.rand_like(features[:, :1, :1]) >= self.feature_dropout)
             fused = fused + self.features(features.to(fused.dtype)).transpose(1, 2)
         return fused if mask is None else fused * mask
+
+
+def hidden_states(states: list[Tensor] | None) -> tuple[Tensor, ...] | None:
+    """Collected states as transformers returns them, (B, L, D) each."""
+    return None if states is None else tuple(state.transpose(1, 2) for state in states)
 
 
 def sinusoidal_positions(length: int, size: int, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_dgcnn import DGCNNConfig
-from .layers_dgcnn import DGCNNBlock, DGCNNStack, SmallConv1d, convolve
+from .layers_dgcnn import DGCNNBlock, DGCNNConv1d, DGCNNStack, SmallConv1d
 
 
 class PatchBlocks(nn.Module):
@@ -28,7 +28,7 @@ class PatchBlocks(nn.Module):
         super().__init__()
         self.patch_size, width = config.patch_size, config.patch_hidden_size or config.hidden_size
         side_by_side = config.patch_size * config.hidden_size
-        self.enter = nn.Conv1d(side_by_side, width, 1)
+        self.enter = DGCNNConv1d(side_by_side, width, 1)
         self.blocks = nn.ModuleList(DGCNNBlock(config, dilation, width) for dilation in config.patch_dilations)
         self.leave = SmallConv1d(width, side_by_side, 1)
 
@@ -42,11 +42,11 @@ class PatchBlocks(nn.Module):
             places = (torch.arange(rows.shape[2], device=rows.device) + first).clamp(max=rows.shape[2] - 1)
             rows, there = _take(rows, places), _take(there, places)
             kept = there.unflatten(2, (-1, size)).amax(dim=3)  # (B, 1, L / P)
-        found = convolve(self.enter, self._together(rows)).to(hidden.dtype)
+        found = self.enter(self._together(rows)).to(hidden.dtype)
         found = found if kept is None else found * kept
         for block in self.blocks:
             found = block(found, kept)
-        found = self._apart(convolve(self.leave, found)).to(hidden.dtype)
+        found = self._apart(self.leave(found)).to(hidden.dtype)
         if mask is None or first is None:
             return hidden + found[..., :length]
         back = (torch.arange(length, device=rows.device) - first).clamp(min=0)
@@ -73,7 +73,10 @@ class DGCNNEncoder(DGCNNStack):
         super().__init__(config, config.dilations)
         self.patches = PatchBlocks(config) if config.patch_dilations else None
 
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, hidden: Tensor, mask: Tensor | None, states: list[Tensor] | None = None) -> Tensor:
+        """As of `DGCNNStack`; the blocks on patches together give one of the states."""
         if self.patches is not None:
+            if states is not None:
+                states.append(hidden)
             hidden = self.patches(hidden, mask)
-        return super().forward(hidden, mask)
+        return super().forward(hidden, mask, states)

@@ -1,5 +1,5 @@
-"""What the reader may have beyond the articles: a second look at the question in the middle of the passage's blocks,
-and an end that hears where the answer starts.
+"""What the reader may have beyond the articles: a second cross-attention to the question in the middle of the
+passage's blocks, and an end conditioned on where the answer starts.
 
     SecondLook    x + W [attention of x to the question, attention of x to the passage]
     EndPointer    e_i = w . block(x + V [p_i, p_1 + ... + p_i])_i,   p the softmax of the start scores
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_dgcnn import DGCNNConfig
-from .layers_dgcnn import DGCNNBlock, SmallLinear, convolve, scores
+from .layers_dgcnn import DGCNNBlock, DGCNNConv1d, ScoreConv1d, SmallLinear
 from .losses_dgcnn import MASKED_LOGIT, single
 
 
@@ -56,13 +56,21 @@ class EndPointer(nn.Module):
 
     def __init__(self, config: DGCNNConfig) -> None:
         super().__init__()
-        self.start = nn.Conv1d(2, config.hidden_size, 1, bias=False)
+        self.start = DGCNNConv1d(2, config.hidden_size, 1, bias=False)
         self.block = DGCNNBlock(config, 1)
-        self.pointer = nn.Conv1d(config.hidden_size, 1, 1, bias=False)
+        self.pointer = ScoreConv1d(config.hidden_size, 1, 1, bias=False)
 
     def forward(self, hidden: Tensor, mask: Tensor, start_logits: Tensor) -> Tensor:
         """(B, D, L), (B, 1, L), masked start scores (B, 1, L) -> end scores (B, 1, L)."""
         here = single(start_logits).softmax(dim=-1)
         started = torch.cat([here, here.cumsum(dim=-1)], dim=1).to(hidden.dtype)  # (B, 2, L)
-        heard = (hidden + convolve(self.start, started).to(hidden.dtype)) * mask
-        return scores(self.pointer, self.block(heard, mask))
+        conditioned = (hidden + self.start(started).to(hidden.dtype)) * mask
+        return self.pointer(self.block(conditioned, mask))
+
+
+def longest_question(states_mask: Tensor) -> int:
+    """Where the last question ends; the end of the row while it is being compiled or exported: no values are known."""
+    if torch.compiler.is_compiling():
+        return states_mask.shape[-1]
+    places = torch.arange(1, states_mask.shape[-1] + 1, device=states_mask.device)
+    return max(int((places * (states_mask != 0)).max()), 1)

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_dgcnn import DGCNNConfig
-from .layers_dgcnn import DGCNNStack, ZeroEmbedding, convolve, scores
+from .layers_dgcnn import DGCNNConv1d, DGCNNStack, ScoreConv1d, ZeroEmbedding
 from .losses_dgcnn import MASKED_LOGIT, single
 
 SUBJECT_PLACES = 6
@@ -37,7 +37,7 @@ class TripleStates(NamedTuple):
     Args:
         hidden: (B, D, L) of the trunk.
         mask: (B, 1, L).
-        context: (B, D, L), the object stage before it hears of a subject.
+        context: (B, D, L), the object stage before it is conditioned on a subject.
         character_gates: (B, 2, L) logits of pn1 and pn2, None without.
         predicate_gate: (B, C) logits of pc, None without.
     """
@@ -83,17 +83,17 @@ class CascadeHead(nn.Module):
         self.subject_attention = SelfAttention(size, heads) if heads else None
         self.object_attention = SelfAttention(size, heads) if heads else None
         wide = 2 * size if heads else size
-        self.subject_hidden = nn.Conv1d(wide + 2 * self.prior, size, 3, padding=1)
-        self.subject_pointer = nn.Conv1d(size, 2 * types, 1)
+        self.subject_hidden = DGCNNConv1d(wide + 2 * self.prior, size, 3, padding=1)
+        self.subject_pointer = ScoreConv1d(size, 2 * types, 1)
         self.recurrence = None
         if config.subject_encoder == "gru":
             self.recurrence = nn.GRU(size, size, batch_first=True, bidirectional=True)
         self.subject_code = nn.Linear(2 * size, size)
         self.after_start = ZeroEmbedding(2 * self.limit + 1, size)
         self.after_end = ZeroEmbedding(2 * self.limit + 1, size)
-        self.object_hidden = nn.Conv1d(wide + (2 + 2 * predicates) * self.prior, size, 3, padding=1)
+        self.object_hidden = DGCNNConv1d(wide + (2 + 2 * predicates) * self.prior, size, 3, padding=1)
         self.object_blocks = DGCNNStack(config, config.object_dilations)
-        self.object_pointer = nn.Conv1d(size, 2 * predicates, 1)
+        self.object_pointer = ScoreConv1d(size, 2 * predicates, 1)
         self.predicate_gate = _gate(nn.Linear, size, predicates) if config.predicate_gate else None
         self.character_gate = _gate(nn.Conv1d, size, 2, 1) if config.character_gate else None
         self.object_gate = nn.Conv1d(size, 1, 1) if config.character_gate else None
@@ -110,7 +110,9 @@ class CascadeHead(nn.Module):
             logits (B, 2T, L), T starts and T ends, and what `objects` needs.
         """
         if self.prior and prior is None:
-            raise ValueError("this model wants the prior (B, L, 2 + 2C) of known triples, which TriplePrior makes.")
+            raise ValueError(
+                "this model wants the prior (B, L, 2 + 2C) of memorised triples, which TriplePrior makes."
+            )
         hints = prior.transpose(1, 2).to(hidden.dtype) if self.prior and prior is not None else None
 
         def beside(attention: SelfAttention | None, width: int | None) -> Tensor:
@@ -122,14 +124,14 @@ class CascadeHead(nn.Module):
         if self.predicate_gate is not None:
             highest = hidden.masked_fill(mask == 0, MASKED_LOGIT).amax(dim=2)  # (B, D)
             predicate_gate = self.predicate_gate(highest)
-        found = F.relu(convolve(self.subject_hidden, beside(self.subject_attention, 2)))
-        logits = scores(self.subject_pointer, found)
+        found = F.relu(self.subject_hidden(beside(self.subject_attention, 2)))
+        logits = self.subject_pointer(found)
         if gates is not None:
             by_type = gates.repeat_interleave(logits.shape[1] // 2, dim=1)
             logits = product_logits((logits, self.powers[0]), (by_type, 1))
         else:
             logits = product_logits((logits, self.powers[0]))
-        context = convolve(self.object_hidden, beside(self.object_attention, None)) * mask
+        context = self.object_hidden(beside(self.object_attention, None)) * mask
         states = TripleStates(hidden, mask, context, gates, predicate_gate)
         return logits.masked_fill(mask == 0, MASKED_LOGIT), states
 
@@ -150,7 +152,7 @@ class CascadeHead(nn.Module):
         distance = self.after_start(self._steps(place, first)) + self.after_end(self._steps(place, last))  # (N, L, D)
         hidden = (states.context[row] + (code[:, None] + distance).transpose(1, 2)) * mask
         hidden = F.relu(self.object_blocks(hidden, mask))
-        logits = scores(self.object_pointer, hidden)  # (N, 2C, L)
+        logits = self.object_pointer(hidden)  # (N, 2C, L)
         gates = []
         if states.character_gates is not None and self.object_gate is not None:
             by_predicate = states.character_gates[row].repeat_interleave(logits.shape[1] // 2, dim=1)

@@ -56,6 +56,25 @@ def span_loss(logits: Tensor, labels: Tensor, answerability: Tensor) -> Tensor:
     return spans + F.binary_cross_entropy_with_logits(answerability, answerable)
 
 
+def span_labels(
+    mask: Tensor,
+    start_positions: Tensor | None,
+    end_positions: Tensor | None,
+    start_labels: Tensor | None,
+    end_labels: Tensor | None,
+) -> Tensor | None:
+    """(B, 2, L) in {0, 1} from either form of labels, nothing outside the passage."""
+    if (start_positions is None) != (end_positions is None) or (start_labels is None) != (end_labels is None):
+        raise ValueError("labels come in pairs: start_positions with end_positions, start_labels with end_labels.")
+    if start_labels is not None and end_labels is not None:
+        return torch.stack([start_labels, end_labels], dim=1) * mask[:, None]
+    if start_positions is None or end_positions is None:
+        return None
+    places = torch.stack([start_positions, end_positions], dim=1).unsqueeze(-1)  # (B, 2, 1)
+    labels = (torch.arange(mask.shape[1], device=mask.device) == places) * mask[:, None]
+    return labels * labels.amax(dim=2, keepdim=True).amin(dim=1, keepdim=True)
+
+
 def per_process(count: Tensor) -> Tensor:
     """What a sum over a batch is to be divided by to be its part in a mean: the count, at least 1.
 

@@ -1,6 +1,7 @@
 """Where known mentions stand in a text: mentions given as words, or as fingerprints that nobody can read.
 
-Upper and lower case are the same, and so are full and half width.
+Upper and lower case are the same, and so are full and half width. A mention that begins or ends with an ASCII letter
+or digit is no part of a longer run of them: AI is not in MAINZ.
 
 - Words are looked up at every place and of every length that a known mention with the same first two characters has.
   That gives what an Aho-Corasick automaton gives, in time that grows with the text, and needs no library.
@@ -63,7 +64,8 @@ class KnownWords:
             for beginning in (text[start], text[start : start + 2])[: len(text) - start]:
                 for length in self._lengths.get(beginning, ()):
                     mention = text[start : start + length]
-                    if mention in self._mentions and len(mention) == length:
+                    complete = len(mention) == length and is_whole(text, start, start + length)
+                    if complete and mention in self._mentions:
                         found.setdefault(mention, []).append((start, start + length))
         return found
 
@@ -83,12 +85,20 @@ class KnownFingerprints:
     def places(self, text: str) -> dict[Mention, list[Place]]:
         """Where each known mention stands in a text; those that do not are left out."""
         found: dict[Mention, list[Place]] = {}
+        folded = text.translate(FOLDING)
         prints = _fingerprints(text, self._lengths)
         nearest = np.searchsorted(self._mentions, prints).clip(max=len(self._mentions) - 1)
         for row, start in np.argwhere((self._mentions[nearest] == prints) & (prints > 0)).tolist():
             place = (start, start + int(self._lengths[row]))
-            found.setdefault(int(prints[row, start]), []).append(place)
+            if is_whole(folded, *place):
+                found.setdefault(int(prints[row, start]), []).append(place)
         return found
+
+
+def is_whole(text: str, start: int, end: int) -> bool:
+    """Whether `text[start:end]` neither begins nor ends within a run of ASCII letters and digits."""
+    cuts = [text[cut - 1 : cut + 1] for cut in (start, end) if 0 < cut < len(text)]
+    return not any(pair.isascii() and pair.isalnum() for pair in cuts)
 
 
 def fingerprint(mention: Mention) -> int:

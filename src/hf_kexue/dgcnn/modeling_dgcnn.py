@@ -4,15 +4,15 @@ comprehension.
 Trunk: embeddings and a row of gated blocks, `layers_dgcnn`.
 
 Reader (archives/5409 and 6906): the question becomes one vector q by attention pooling; every character of the passage
-hears q; start and end are scored for each character and multiplied by one global answerability
+is conditioned on q; start and end are scored for each character and multiplied by one global answerability
 
     p_start_i = p_global sigmoid(s_i),   p_end_i = p_global sigmoid(e_i).
 
 Beyond the articles, each off unless the configuration asks: passage blocks before the question comes in
 (`context_dilations`), blocks that read it in patches (`patch_dilations`), attention from passage to question
-(`question_attention`), a second look (`second_dilations`), an end that hears the start (`conditional_end`), a softmax
-over the window (`output="span"`). Short of them: the passage is pooled without q beside it (6906 has [p, q]), and
-start and end share the layer under their scores (5409 has one each).
+(`question_attention`), a second cross-attention (`second_dilations`), an end conditioned on the start
+(`conditional_end`), a softmax over the window (`output="span"`). Short of them: the passage is pooled without q
+beside it (6906 has [p, q]), and start and end share the layer under their scores (5409 has one each).
 
 Shapes: B batch, L characters, Q characters of the question, D hidden size. Inside the trunk the channels come before
 the characters, (B, D, L): no block transposes.
@@ -35,21 +35,23 @@ from transformers.utils import can_return_tuple
 from .configuration_dgcnn import DGCNNConfig
 from .layers_dgcnn import (
     AttentionPooling,
+    DGCNNConv1d,
     DGCNNEmbeddings,
     DGCNNStack,
     IdentityConv1d,
     IdentityLinear,
     QuestionFusion,
+    ScoreConv1d,
     SmallConv1d,
     SmallLinear,
     ZeroEmbedding,
-    convolve,
+    hidden_states,
     identity_first,
-    scores,
+    mask_of,
 )
 from .layers_dgcnn_patches import DGCNNEncoder
-from .layers_dgcnn_qa import EndPointer, SecondLook
-from .losses_dgcnn import MASKED_LOGIT, per_process, single, span_loss, tagging_loss
+from .layers_dgcnn_qa import EndPointer, SecondLook, longest_question
+from .losses_dgcnn import MASKED_LOGIT, per_process, single, span_labels, span_loss, tagging_loss
 from .strict_loading import check_loaded, clear_errors, safetensors_only
 
 
@@ -57,12 +59,13 @@ class DGCNNPreTrainedModel(PreTrainedModel):
     config: DGCNNConfig
     base_model_prefix = "dgcnn"
     supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # a `Trainer` scales the loss for gradient accumulation; not that of the masked LM
     _no_split_modules: ClassVar[list[str]] = ["DGCNNBlock"]
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> Self:
         """As everywhere in transformers, from safetensors alone and without shapes that do not fit; frozen parameters
-        are frozen again, as new ones are made on loading. A class that was saved as this one is loaded whole."""
+        are frozen again, as new ones are made on loading. A class that was saved as this one must be complete."""
         source, info = pretrained_model_name_or_path, kwargs.pop("output_loading_info", False)
         options = {"ignore_mismatched_sizes": True, **safetensors_only(kwargs), "output_loading_info": True}
         with clear_errors(source):
@@ -74,6 +77,11 @@ class DGCNNPreTrainedModel(PreTrainedModel):
             model.base_model.embeddings.words.requires_grad_(False)
         loaded: Any = (model, found) if info else model
         return loaded
+
+    def collects(self, output_hidden_states: bool | None) -> list[Tensor] | None:
+        """Where a call collects its hidden states, None where it does not."""
+        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        return [] if wanted else None
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -122,6 +130,7 @@ class DGCNNModel(DGCNNPreTrainedModel):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         word_input_ids: Tensor | None = None,
+        output_hidden_states: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Encode texts.
@@ -130,21 +139,27 @@ class DGCNNModel(DGCNNPreTrainedModel):
             input_ids: (B, L) character ids.
             attention_mask: (B, L), 1 for characters and 0 for padding; default: nothing is padding.
             word_input_ids: (B, L) ids of the words that hold the characters, where the configuration has words.
+            output_hidden_states: whether to return `hidden_states`; None: `config.output_hidden_states`.
             kwargs: `return_dict`; others are ignored.
 
         Returns:
-            `last_hidden_state` (B, L, D), zero at padding, and `pooler_output` (B, D), None without pooling.
+            `last_hidden_state` (B, L, D), zero at padding; `pooler_output` (B, D), None without pooling; where asked
+            for, `hidden_states`: what goes into the blocks and what each of them gives, (B, L, D) each.
         """
         mask = mask_of(input_ids, attention_mask, self.dtype)
         padding = None if attention_mask is None else mask
-        hidden = self.encoder(self.embeddings(input_ids, mask, word_input_ids), padding)
+        states = self.collects(output_hidden_states)
+        hidden = self.encoder(self.embeddings(input_ids, mask, word_input_ids), padding, states)
         pooled = None if self.pooler is None else self.pooler(hidden, mask)
-        return BaseModelOutputWithPooling(last_hidden_state=hidden.transpose(1, 2), pooler_output=pooled)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=hidden.transpose(1, 2), pooler_output=pooled, hidden_states=hidden_states(states)
+        )
 
 
 class DGCNNForMaskedLM(DGCNNPreTrainedModel):
     """The trunk with a head that names masked characters; `DGCNNForQuestionAnswering` starts from its weights."""
 
+    accepts_loss_kwargs = True
     _tied_weights_keys: ClassVar[dict[str, str]] = {"decoder.weight": "dgcnn.embeddings.characters.weight"}
 
     def __init__(self, config: DGCNNConfig) -> None:
@@ -168,6 +183,8 @@ class DGCNNForMaskedLM(DGCNNPreTrainedModel):
         attention_mask: Tensor | None = None,
         word_input_ids: Tensor | None = None,
         labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> MaskedLMOutput:
         """Score every character of the vocabulary at every place.
@@ -177,13 +194,19 @@ class DGCNNForMaskedLM(DGCNNPreTrainedModel):
             attention_mask: (B, L).
             word_input_ids: (B, L); the words of hidden characters should be hidden too.
             labels: (B, L) ids to name, -100 elsewhere.
+            output_hidden_states: as of `DGCNNModel`.
+            num_items_in_batch: labelled characters of all batches whose gradients are accumulated, as a `Trainer` of
+                transformers counts them: what the loss is divided by. None: those of this batch.
             kwargs: `return_dict`; others are ignored.
 
         Returns:
             `logits` (B, L, vocab_size), or (labelled characters, vocab_size) with `config.sparse_prediction` and
-            labels; `loss`, mean cross entropy over the labelled characters.
+            labels; `loss`, mean cross entropy over the labelled characters; `hidden_states`.
         """
-        hidden = self.dgcnn(input_ids, attention_mask, word_input_ids, return_dict=True).last_hidden_state
+        trunk = self.dgcnn(
+            input_ids, attention_mask, word_input_ids, output_hidden_states=output_hidden_states, return_dict=True
+        )
+        hidden = trunk.last_hidden_state
         if labels is not None and self.config.sparse_prediction:
             hidden, labels = hidden[labels != -100], labels[labels != -100]  # (N, D), (N,)
         logits = self.decoder(self.norm(F.gelu(self.transform(hidden))))
@@ -191,8 +214,10 @@ class DGCNNForMaskedLM(DGCNNPreTrainedModel):
         if labels is not None:
             scores, kept = single(logits).flatten(0, -2), labels.flatten()
             total = F.cross_entropy(scores, kept, ignore_index=-100, reduction="sum")
-            loss = total / per_process((kept != -100).sum().to(total.dtype))
-        return MaskedLMOutput(loss=loss, logits=logits)
+            if num_items_in_batch is None:
+                num_items_in_batch = per_process((kept != -100).sum().to(total.dtype))
+            loss = total / num_items_in_batch
+        return MaskedLMOutput(loss=loss, logits=logits, hidden_states=trunk.hidden_states)
 
 
 @dataclass
@@ -219,12 +244,14 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         self.question_encoder = DGCNNStack(config, config.question_dilations)
         self.question_pooler = AttentionPooling(size)
         self.fusion = QuestionFusion(config)
-        self.pointer_hidden = nn.Conv1d(size, config.pointer_hidden_size, 1) if config.pointer_hidden_size else None
+        self.pointer_hidden = DGCNNConv1d(size, config.pointer_hidden_size, 1) if config.pointer_hidden_size else None
         # What is the same for all characters changes a sigmoid, but no softmax.
         tagging = config.output == "tagging"
         self.second_look = SecondLook(config) if config.second_dilations else None
         self.second_blocks = DGCNNStack(config, config.second_dilations)
-        self.pointer = nn.Conv1d(config.pointer_hidden_size or size, 1 + (not config.conditional_end), 1, bias=tagging)
+        self.pointer = ScoreConv1d(
+            config.pointer_hidden_size or size, 1 + (not config.conditional_end), 1, bias=tagging
+        )
         self.end_pointer = EndPointer(config) if config.conditional_end else None
         self.pointer_question = nn.Linear(size, 2, bias=False) if tagging else None
         self.answerability = nn.Linear(2 * size, 1)
@@ -265,9 +292,8 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         question_mask: Tensor | None = None,
         start_positions: Tensor | None = None,
         end_positions: Tensor | None = None,
-        start_labels: Tensor | None = None,
-        end_labels: Tensor | None = None,
         question_length: int | None = None,
+        output_hidden_states: bool | None = None,
         **kwargs: Any,
     ) -> DGCNNQuestionAnsweringOutput:
         """Score start and end of the answer.
@@ -281,17 +307,19 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             question_states: (B, Q, D) of `encode_question`.
             question_mask: (B, Q) of `encode_question`.
             start_positions: (B,) index of the answer's first character in the row; one outside the passage, such as
-                -1, says that the window holds no answer.
-            end_positions: (B,) index of its last character; outside the passage, it says the same.
-            start_labels: (B, L), 1 at the first character of every occurrence; in place of `start_positions`.
-            end_labels: (B, L), 1 at their last characters.
+                -1, means that the window holds no answer.
+            end_positions: (B,) index of its last character; outside the passage, it means the same.
             question_length: tokens of the longest question in the rows, [SEP] among them; who knows it spares a GPU
                 the wait for it.
+            output_hidden_states: as of `DGCNNModel`, of the blocks after the passage has met the question.
+            start_labels, end_labels: in place of the positions, (B, L), 1 at the first or last character of every
+                occurrence. A `Trainer` of transformers evaluates with the labels that the signature names, all of
+                them; for these it takes `label_names=["start_labels", "end_labels"]`.
             kwargs: `return_dict`; others are ignored.
 
         Returns:
             `start_logits`, `end_logits` (B, L), with -1e4 outside the passage; `answerability_logits` (B,); `loss`
-            with labels. `span_probabilities` makes probabilities of them.
+            with labels; `hidden_states` where asked for. `span_probabilities` makes probabilities of the logits.
 
         Raises:
             ValueError: with neither `token_type_ids` nor `question_states`, or `question_states` without their mask;
@@ -307,7 +335,7 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         elif token_type_ids is not None:
             states_mask = mask * (token_type_ids == 0)[:, None]
             padding = mask = mask * (token_type_ids == 1)[:, None]
-            longest = question_length or _longest(states_mask)
+            longest = question_length or longest_question(states_mask)
             states_mask = states_mask[..., :longest]
             states = self.question_encoder(embedded[..., :longest] * states_mask, states_mask)
         else:
@@ -318,33 +346,39 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         for block in self.question_encoder.blocks[: len(self.config.context_dilations)]:
             hidden = block(hidden, padding)
         fused = self.fusion(hidden, padding, vector, states, states_mask, match_features)
-        hidden = self.dgcnn.encoder(fused, padding)
+        collected = self.collects(output_hidden_states)
+        hidden = self.dgcnn.encoder(fused, padding, collected)
         if self.second_look is not None:
             hidden = self.second_blocks(self.second_look(hidden, mask, states, states_mask), padding)
         pooled = self.dgcnn.pooler(hidden, mask)  # type: ignore[misc]  # this trunk has one
-        whole = self.answerability(torch.cat([pooled, vector], dim=-1))  # (B, 1)
-        pointed = hidden if self.pointer_hidden is None else torch.tanh(convolve(self.pointer_hidden, hidden))
-        logits = scores(self.pointer, pointed)  # (B, 2, L), starts alone with `conditional_end`
+        answerable = self.answerability(torch.cat([pooled, vector], dim=-1))  # (B, 1)
+        pointed = hidden if self.pointer_hidden is None else torch.tanh(self.pointer_hidden(hidden))
+        logits = self.pointer(pointed)  # (B, 2, L), starts alone with `conditional_end`
         if self.end_pointer is not None:
             logits = torch.cat(
                 [logits, self.end_pointer(hidden, mask, logits.masked_fill(mask == 0, MASKED_LOGIT))], 1
             )
         if self.pointer_question is not None:  # logit of sigmoid(a) sigmoid(b) is -log(e^-a + e^-b + e^(-a-b))
             logits = logits + self.pointer_question(vector).unsqueeze(-1)
-            a, b = torch.broadcast_tensors(logits, whole.unsqueeze(-1))
+            a, b = torch.broadcast_tensors(logits, answerable.unsqueeze(-1))
             logits = -torch.logsumexp(torch.stack([-a, -b, -a - b]), dim=0)
         logits = logits.masked_fill(mask == 0, MASKED_LOGIT)
 
         loss = None
-        labels = _labels(mask[:, 0], start_positions, end_positions, start_labels, end_labels)
+        per_character = (kwargs.get("start_labels"), kwargs.get("end_labels"))
+        labels = span_labels(mask[:, 0], start_positions, end_positions, *per_character)
         if labels is not None:
             if self.config.output == "span":
-                loss = span_loss(logits, labels, whole.squeeze(-1))
+                loss = span_loss(logits, labels, answerable.squeeze(-1))
             else:
                 focal = (self.config.focal_alpha, self.config.focal_gamma) if self.config.loss == "focal" else None
                 loss = tagging_loss(logits, labels, mask, focal)
         return DGCNNQuestionAnsweringOutput(
-            loss=loss, start_logits=logits[:, 0], end_logits=logits[:, 1], answerability_logits=whole.squeeze(-1)
+            loss=loss,
+            start_logits=logits[:, 0],
+            end_logits=logits[:, 1],
+            hidden_states=hidden_states(collected),
+            answerability_logits=answerable.squeeze(-1),
         )
 
     def span_probabilities(self, output: DGCNNQuestionAnsweringOutput) -> tuple[Tensor, Tensor]:
@@ -361,39 +395,6 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             return output.start_logits.float().sigmoid(), output.end_logits.float().sigmoid()
         root = output.answerability_logits.float().sigmoid().sqrt()[:, None]
         return output.start_logits.float().softmax(-1) * root, output.end_logits.float().softmax(-1) * root
-
-
-def mask_of(input_ids: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """(B, L) -> (B, 1, L), ones where nothing is said."""
-    mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-    return mask[:, None].to(dtype)
-
-
-def _longest(states_mask: Tensor) -> int:
-    """Where the last question ends; the end of the row while it is being compiled or exported: no values are known."""
-    if torch.compiler.is_compiling():
-        return states_mask.shape[-1]
-    places = torch.arange(1, states_mask.shape[-1] + 1, device=states_mask.device)
-    return max(int((places * (states_mask != 0)).max()), 1)
-
-
-def _labels(
-    mask: Tensor,
-    start_positions: Tensor | None,
-    end_positions: Tensor | None,
-    start_labels: Tensor | None,
-    end_labels: Tensor | None,
-) -> Tensor | None:
-    """(B, 2, L) in {0, 1} from either form of labels, nothing outside the passage."""
-    if (start_positions is None) != (end_positions is None) or (start_labels is None) != (end_labels is None):
-        raise ValueError("labels come in pairs: start_positions with end_positions, start_labels with end_labels.")
-    if start_labels is not None and end_labels is not None:
-        return torch.stack([start_labels, end_labels], dim=1) * mask[:, None]
-    if start_positions is None or end_positions is None:
-        return None
-    places = torch.stack([start_positions, end_positions], dim=1).unsqueeze(-1)  # (B, 2, 1)
-    labels = (torch.arange(mask.shape[1], device=mask.device) == places) * mask[:, None]
-    return labels * labels.amax(dim=2, keepdim=True).amin(dim=1, keepdim=True)
 
 
 __all__ = ["DGCNNForMaskedLM", "DGCNNForQuestionAnswering", "DGCNNModel", "DGCNNPreTrainedModel"]

@@ -3,7 +3,7 @@
 The trunk of `modeling_dgcnn` reads the text once; `layers_dgcnn_triples.CascadeHead` finds its subjects, and for all
 of them in one pass their objects.
 
-Training hears gold subjects and learns both stages at once (archives/6671):
+Training conditions on gold subjects and learns both stages at once (archives/6671):
 
     loss = BCE of subject starts and ends, mean over characters
          + BCE of object starts and ends, sum over predicates, mean over characters and subjects
@@ -23,10 +23,10 @@ from transformers import PreTrainedModel  # noqa: F401  transformers looks for t
 from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_dgcnn import DGCNNConfig
-from .layers_dgcnn import ZeroEmbedding
+from .layers_dgcnn import ZeroEmbedding, hidden_states, mask_of
 from .layers_dgcnn_triples import CascadeHead, TripleStates, subject_types
 from .losses_dgcnn import per_process
-from .modeling_dgcnn import DGCNNModel, DGCNNPreTrainedModel, mask_of
+from .modeling_dgcnn import DGCNNModel, DGCNNPreTrainedModel
 
 
 @dataclass
@@ -40,6 +40,8 @@ class TripleExtractionOutput(ModelOutput):
         subject_loss: the first part of the loss.
         object_loss: the second.
         last_hidden_state: (B, L, D).
+        logits: those of subjects once more, under the name that token classification has for scores.
+        hidden_states: as of `DGCNNModel`, where asked for.
     """
 
     loss: Tensor | None = None
@@ -48,6 +50,8 @@ class TripleExtractionOutput(ModelOutput):
     subject_loss: Tensor | None = None
     object_loss: Tensor | None = None
     last_hidden_state: Tensor | None = None
+    logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
 
 
 class DGCNNForTripleExtraction(DGCNNPreTrainedModel):
@@ -82,8 +86,9 @@ class DGCNNForTripleExtraction(DGCNNPreTrainedModel):
         attention_mask: Tensor | None = None,
         word_input_ids: Tensor | None = None,
         prior: Tensor | None = None,
+        collected: list[Tensor] | None = None,
     ) -> tuple[Tensor, TripleStates]:
-        """The first stage; arguments as of `forward`.
+        """The first stage; arguments as of `forward`; `collected` gets the hidden states of the trunk, (B, D, L).
 
         Returns:
             subject logits (B, L, 2T), and the states that `extract_objects` takes.
@@ -97,8 +102,9 @@ class DGCNNForTripleExtraction(DGCNNPreTrainedModel):
                     f"a row of {length} characters is longer than max_position_embeddings "
                     f"({self.positions.num_embeddings}): cut the text first."
                 )
-            hidden = (hidden + self.positions.weight[:length].T) * mask
-        hidden = self.dgcnn.encoder(hidden, None if attention_mask is None else mask)
+            place = torch.arange(length, device=input_ids.device)
+            hidden = (hidden + self.positions(place).T) * mask
+        hidden = self.dgcnn.encoder(hidden, None if attention_mask is None else mask, collected)
         logits, states = self.head.subjects(hidden, mask, prior)
         return logits.transpose(1, 2), states
 
@@ -127,6 +133,7 @@ class DGCNNForTripleExtraction(DGCNNPreTrainedModel):
         subjects: Tensor | None = None,
         subject_labels: Tensor | None = None,
         object_labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
         **kwargs: Any,
     ) -> TripleExtractionOutput:
         """Score subjects, and the objects of given subjects.
@@ -135,17 +142,19 @@ class DGCNNForTripleExtraction(DGCNNPreTrainedModel):
             input_ids: (B, L).
             attention_mask: (B, L).
             word_input_ids: (B, L), where the configuration has words.
-            prior: (B, L, 2 + 2C), where the configuration has it: 1 where a known triple that fits the text begins or
-                ends its subject, and its object by predicate.
+            prior: (B, L, 2 + 2C), where the configuration has it: 1 where a memorised triple that fits the text
+                begins or ends its subject, and its object by predicate.
             subjects: (N, 3) long: text, first character, last character (inclusive).
             subject_labels: (B, L, 2T) in {0, 1}.
             object_labels: (N, L, 2C) in {0, 1}; with `subjects`.
+            output_hidden_states: as of `DGCNNModel`.
             kwargs: `return_dict`; others are ignored.
 
         Raises:
             ValueError: for object labels without subjects, subjects outside their text, a prior or words missing.
         """
-        subject_logits, states = self.extract_subjects(input_ids, attention_mask, word_input_ids, prior)
+        collected = self.collects(output_hidden_states)
+        subject_logits, states = self.extract_subjects(input_ids, attention_mask, word_input_ids, prior, collected)
         object_logits = None if subjects is None else self.extract_objects(states, subjects)
         mask = states.mask[:, 0, :, None]  # (B, L, 1)
         subject_loss = object_loss = None
@@ -163,6 +172,8 @@ class DGCNNForTripleExtraction(DGCNNPreTrainedModel):
             subject_loss=subject_loss,
             object_loss=object_loss,
             last_hidden_state=states.hidden.transpose(1, 2),
+            logits=subject_logits,
+            hidden_states=hidden_states(collected),
         )
 
 

@@ -25,10 +25,12 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Pipeline
 from transformers.utils import logging
 
+from .calls_dgcnn import evaluating, is_stream, stream
 from .checks_dgcnn import check_names
 from .columns_dgcnn import CHARACTERS_WITH_PROGRESS, Columns, padded
 from .decoding_dgcnn import Span, best_per_string, best_spans, no_answer_score, vote
-from .inputs_dgcnn_qa import QAOptions, QASettings, Record, check_fit, read_records
+from .inputs_dgcnn_qa import QAOptions, QASettings, Record, check_fit, numbered_record, read_records
+from .simplified_dgcnn import simplified
 
 if TYPE_CHECKING:
     from .modeling_dgcnn import DGCNNForQuestionAnswering
@@ -58,7 +60,8 @@ class ReadingComprehensionPipeline(Pipeline):
 
     One question goes in as `question` with `context` (a string) or `passages` (a list of strings), or as a dictionary
     with these keys; several as lists of equal length in these arguments (one `context` may serve all questions), or
-    as any iterable of dictionaries. Settings of a call may be given to the constructor too.
+    as a list of dictionaries. An iterator of them, or a data set of torch such as transformers' `KeyDataset`, is read
+    lazily and gives its results as they are computed. Settings of a call may be given to the constructor too.
 
     Args:
         model: `DGCNNForQuestionAnswering`.
@@ -70,9 +73,11 @@ class ReadingComprehensionPipeline(Pipeline):
             model's own (`config.max_answer_len`) by default.
         max_seq_len: tokens of a window, all of them of the passage: the question is not in the row. A model that
             learned from windows with an answer chooses better within one than between two.
-        doc_stride: tokens that neighbouring windows share.
+        doc_stride: tokens that neighbouring windows share; by default 128, or half a window where that is less.
         vote: how passages are put together, see `decoding_dgcnn.vote`: "article", "squares" or "best".
         batch_size: windows that run together, of one question or of several.
+        simplify: read traditional characters as simplified ones, with the package opencc; answers and places are
+            those of the text that was given.
         progress: show a bar; None: with 50,000 characters or more.
 
     Returns:
@@ -120,15 +125,20 @@ class ReadingComprehensionPipeline(Pipeline):
     ) -> Any:
         """See the class."""
         chosen = self._settings({**settings})
+        if is_stream(inputs) and question is None and context is None and passages is None:
+            return stream(inputs, numbered_record, _size, lambda some: self._results(some, chosen), chosen.batch_size)
         records, is_list = read_records(inputs, question, context, passages)
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            found = self._find_spans(records, chosen)
-        finally:
-            self.model.train(was_training)
-        results = [self.postprocess(spans, chosen, record.is_voted) for spans, record in zip(found, records)]
+        results = self._results(records, chosen)
         return results if is_list else results[0]
+
+    def _results(self, records: list[Record], settings: QASettings) -> list[Any]:
+        """The result of each record."""
+        read = records
+        if settings.simplify:
+            read = [Record(simplified(r.question), list(map(simplified, r.passages)), r.is_voted) for r in records]
+        with evaluating(self.model):
+            found = self._find_spans(records, read, settings)
+        return [self.postprocess(spans, settings, record.is_voted) for spans, record in zip(found, records)]
 
     def _settings(self, settings: dict[str, Any]) -> QASettings:
         """Those of a call, over those of the constructor, over the model's own."""
@@ -186,14 +196,15 @@ class ReadingComprehensionPipeline(Pipeline):
             answers = [_answer("", 0.0, 0, 0) | extra]
         return answers[0] if settings.top_k == 1 else answers[: settings.top_k]
 
-    def _find_spans(self, records: list[Record], settings: QASettings) -> list[list[list[Span]]]:
-        """For each passage of each record its best spans, distinct strings, as many as are needed."""
+    def _find_spans(self, records: list[Record], read: list[Record], settings: QASettings) -> list[list[list[Span]]]:
+        """For each passage of each record its best spans, distinct strings, as many as are needed. `read`: the same
+        records as the model reads them, character for character."""
         found: list[list[list[Span]]] = [[[] for _ in record.passages] for record in records]
         keep = [max(settings.top_k, SPANS_FOR_VOTE) if record.is_voted else settings.top_k for record in records]
         sizes = [len(passage) for record in records for passage in record.passages]
         show = sum(sizes) >= CHARACTERS_WITH_PROGRESS if settings.progress is None else settings.progress
         questions: dict[int, tuple[Tensor, Tensor]] = {}  # of those in the batch
-        windows = self._windows(records, settings)
+        windows = self._windows(read, settings)
         with logging.tqdm(total=sum(sizes), disable=not show, unit=" characters", unit_scale=True) as bar:
             while batch := list(islice(windows, settings.batch_size)):
                 scores = self._score(batch, questions)
@@ -240,6 +251,10 @@ class ReadingComprehensionPipeline(Pipeline):
         inputs["question_states"] = pad_sequence(list(states), batch_first=True)
         inputs["question_mask"] = pad_sequence(list(masks), batch_first=True)
         return self.forward(inputs)
+
+
+def _size(record: Record) -> int:
+    return sum(map(len, record.passages))
 
 
 def _answer(text: str, score: float, start: int, end: int) -> dict[str, Any]:

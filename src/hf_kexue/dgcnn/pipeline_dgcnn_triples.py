@@ -1,9 +1,10 @@
 """Pipeline that extracts (subject, predicate, object) from texts of any length.
 
-    text       if it is long, its sentences                                      `inputs_dgcnn_triples.pieces`
+    text       its sentences, each by itself                                     `inputs_dgcnn_triples.pieces`
+               again, with those before it, a sentence without a subject         `TripleExtractionPipeline._join`
     batch      the trunk runs once, then all subjects of the batch together      `decoding_dgcnn_triples`
     triple     score of the subject * score of the object
-    known      beside them, where the model has any: known triples             `prior_dgcnn`
+    known      beside them, where the model has any: memorised triples             `prior_dgcnn`
 
 Words are cut over whole texts, before pieces are. Of the pieces only the triples stay in memory; tensors exist for
 one batch.
@@ -11,9 +12,9 @@ one batch.
 Source: kexue.fm/archives/6671 (model and decoding).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
@@ -23,7 +24,8 @@ from torch import Tensor
 from transformers import Pipeline
 from transformers.utils import logging
 
-from .checks_dgcnn import check_names
+from .calls_dgcnn import evaluating, is_stream, stream
+from .checks_dgcnn import check_content, check_names, check_text, is_blank
 from .columns_dgcnn import CHARACTERS_WITH_PROGRESS, Columns, padded
 from .decoding_dgcnn_triples import (
     FoundTriples,
@@ -35,20 +37,16 @@ from .decoding_dgcnn_triples import (
     decode_subjects,
     everywhere,
 )
-from .inputs_dgcnn_triples import (
-    TripleOptions,
-    TripleSettings,
-    check_triple_fit,
-    chosen_predicates,
-    pieces,
-    read_input,
-)
+from .inputs_dgcnn_triples import TripleOptions, TripleSettings, check_triple_fit, chosen_predicates, pieces
+from .simplified_dgcnn import simplified
 from .view_dgcnn_triples import to_html, to_networkx
 
 if TYPE_CHECKING:
     from .modeling_dgcnn_triples import DGCNNForTripleExtraction
     from .tokenization_dgcnn import DGCNNTokenizer
 
+
+JOINED_TOKENS = 128  # a sentence without a subject is read with those before it up to so many: most training texts
 SUBJECTS_AT_ONCE = 256  # far more than a batch holds; bounds the memory where a model finds them everywhere
 
 
@@ -60,6 +58,8 @@ class _Piece(NamedTuple):
     offsets: NDArray[np.int64]
     start: int
     end: int
+    sentences: NDArray[np.int64]
+    since: int = 0  # of triples of joined pieces, those count of which a mention begins here or later
 
 
 class TripleExtractionPipeline(Pipeline):
@@ -69,8 +69,9 @@ class TripleExtractionPipeline(Pipeline):
         extract("《邪少兵王》是冰火未央写的网络小说")
         extract(["一段文字。", "另一段。"], predicates=["作者"])
 
-    One text goes in as a string, several as any iterable of strings. Settings of a call may be given to the
-    constructor too.
+    One text goes in as a string, several as a list or column of strings. An iterator, or a data set of torch such as
+    transformers' `KeyDataset`, is read lazily and gives its results as they are computed. Settings of a call may be
+    given to the constructor too.
 
     Args:
         model: `DGCNNForTripleExtraction`.
@@ -79,23 +80,26 @@ class TripleExtractionPipeline(Pipeline):
             for both, in [0, 1]. Default: those found in training, `model.config.triple_thresholds`.
         object_threshold: the same of objects.
         predicates: names of the predicates to look for; None: all of `model.schema`.
-        split_above: tokens. A longer text is cut into pieces at sentence ends, and neighbouring sentences are read
-            together up to half as many: a model that learned from single sentences finds little in many at once.
-            Larger for one that learned triples across sentences.
+        split_above: tokens. Each sentence is read by itself, since neighbours mix, and one without a subject once more
+            with those before it, up to 128 tokens. Above 0, for a model that learned triples across sentences: a text
+            of at most so many tokens is read in one piece, of a longer one neighbouring sentences up to half as many.
         max_seq_len: tokens of a piece at most. A longer sentence is cut at commas, where there are none, anywhere. A
             model with learned positions takes no more than it has of them.
         occurrences: `"found"`: every place where the model saw a triple. `"best"`: of triples of the same words only
             the one with the highest score. `"all"`: every pair of places of both mentions within a piece of the text,
-            with the highest score that the model gave to a triple of these words.
-        known_threshold: where the model has `known_triple_scores`: a known triple whose two mentions stand in a piece
-            of the text is found, whatever the network says, if the score of its predicate exceeds this, in [0, 1]. It
-            is at the two places that are nearest to each other, with that score; 1: none is.
+            with the highest score that the model gave to a triple of these words; not within longer numbers or Latin
+            words.
+        known_threshold: where the model has `known_triple_scores`: a memorised triple whose two mentions stand in a
+            piece of the text is found, whatever the network scores, if the score of its predicate exceeds this, in
+            [0, 1]. It is at the two places that are nearest to each other, with that score; 1: none is.
         batch_size: pieces that run together, of one text or of several.
+        simplify: read traditional characters as simplified ones, with the package opencc; mentions and places are
+            those of the text that was given.
         progress: show a bar; None: with 50,000 characters or more.
 
     Returns:
         For one text a list of dictionaries, sorted by subject start, object start and predicate; empty where nothing
-        is found. For several texts a list of these, in their order. Keys:
+        is found, as in blank texts among several. For several texts a list of these, in their order. Keys:
 
             subject     {"text", "start", "end"}, half-open: `text[start:end]` of the string that was given; and "type"
                         where the schema has exactly one for the predicate
@@ -104,7 +108,7 @@ class TripleExtractionPipeline(Pipeline):
             score       in [0, 1]
 
     Raises:
-        TypeError, ValueError: for texts of another type, without a character or with half a surrogate pair,
+        TypeError, ValueError: for texts of another type, one alone without a character, with half a surrogate pair,
             predicates that the model does not know, settings out of range; and at construction for a model and a
             tokenizer that do not fit. Nothing has been computed then.
 
@@ -131,14 +135,14 @@ class TripleExtractionPipeline(Pipeline):
         """See the class."""
         chosen = self._settings({**settings})
         wanted = chosen_predicates(self.model.schema, chosen.predicates)
-        texts, is_list = read_input(inputs)
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            results = self._extract(texts, chosen, wanted)
-        finally:
-            self.model.train(was_training)
-        return results if is_list else results[0]
+        if isinstance(inputs, str):
+            check_content(inputs, "the text")
+            return self._extract([inputs], chosen, wanted)[0]
+        if is_stream(inputs):
+            return stream(inputs, _read, len, lambda texts: self._extract(texts, chosen, wanted), chosen.batch_size)
+        if isinstance(inputs, bytes | Mapping) or not isinstance(inputs, Iterable):
+            raise TypeError(f"A text must be a string, or several of them in a list; got {type(inputs).__name__}.")
+        return self._extract(list(map(_read, count(), inputs)), chosen, wanted)
 
     def _settings(self, settings: dict[str, Any]) -> TripleSettings:
         """Those of a call, over those of the constructor, over those of the model."""
@@ -163,16 +167,22 @@ class TripleExtractionPipeline(Pipeline):
         return columns, np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
 
     def _forward(
-        self, input_tensors: dict[str, Tensor], settings: TripleSettings, wanted: frozenset[int]
-    ) -> dict[str, list[tuple]]:
+        self,
+        input_tensors: dict[str, Tensor],
+        settings: TripleSettings,
+        wanted: frozenset[int],
+        sentences: list[NDArray[np.int64]],
+    ) -> dict[str, Any]:
         """A batch of pieces. "found": (row, subject first, subject last, predicate, object first, object last, score),
-        in tokens, both inclusive."""
+        in tokens, both inclusive; "rows": those that hold a subject."""
         model = self.model
         logits, states = model.extract_subjects(**input_tensors)
         allowed: dict[tuple[int, ...], frozenset[int]] = {}
         subjects: list[tuple[int, Subject]] = []
+        rows: set[int] = set()
         for row, scores in enumerate(_probabilities(logits)):
-            for subject in decode_subjects(scores, *settings.subject_threshold):
+            for subject in decode_subjects(scores, *settings.subject_threshold, sentences=sentences[row]):
+                rows.add(row)
                 if subject.types not in allowed:
                     fitting = allowed_predicates(model.schema, model.subject_types, subject.types)
                     allowed[subject.types] = wanted.intersection(fitting)
@@ -184,10 +194,10 @@ class TripleExtractionPipeline(Pipeline):
             spans = torch.tensor([[row, subject.first, subject.last] for row, subject in part], device=logits.device)
             for (row, subject), scores in zip(part, _probabilities(model.extract_objects(states, spans))):
                 for predicate, *span, score in decode_objects(
-                    scores, *settings.object_threshold, allowed=allowed[subject.types]
+                    scores, *settings.object_threshold, allowed[subject.types], sentences[row]
                 ):
                     found.append((row, subject.first, subject.last, predicate, *span, subject.score * score))
-        return {"found": found}
+        return {"found": found, "rows": rows}
 
     def postprocess(self, model_outputs: FoundTriples, text: str, ranges: list[Place], occurrences: str) -> list[dict]:
         """The triples of a text from what was found in its pieces, which are the characters of `ranges`."""
@@ -213,32 +223,62 @@ class TripleExtractionPipeline(Pipeline):
         }
 
     def _extract(self, texts: list[str], settings: TripleSettings, wanted: frozenset[int]) -> list[list[dict]]:
+        """The triples of each text; none for one without a character."""
         found: list[FoundTriples] = [{} for _ in texts]
         ranges: list[list[Place]] = [[] for _ in texts]
+        read = [simplified(text) for text in texts] if settings.simplify else texts
         total = sum(map(len, texts))
         show = total >= CHARACTERS_WITH_PROGRESS if settings.progress is None else settings.progress
-        waiting = self._pieces(texts, settings)
-        with logging.tqdm(total=total, disable=not show, unit=" characters", unit_scale=True) as bar:
-            while batch := list(islice(waiting, settings.batch_size)):
-                inputs = padded([piece.columns for piece in batch])
-                for row, first, last, predicate, *span, score in self.forward(
-                    inputs, settings=settings, wanted=wanted
-                )["found"]:
-                    number, _, offsets, _, _ = batch[row]
-                    places = [(int(offsets[a, 0]), int(offsets[b, 1])) for a, b in ((first, last), span)]
-                    key = (places[0], predicate, places[1])
-                    found[number][key] = max(score, found[number].get(key, 0.0))
-                for piece in batch:
+        waiting = self._pieces(read, settings)
+        joined: list[_Piece] = []  # to be read once more, with the sentences before them
+        before: list[_Piece] = []  # pieces of a text from the last that holds a subject
+        with (
+            evaluating(self.model),
+            logging.tqdm(total=total, disable=not show, unit=" characters", unit_scale=True) as bar,
+        ):
+            while True:
+                batch = list(islice(waiting, settings.batch_size)) if len(joined) < settings.batch_size else []
+                if not batch:
+                    batch, joined = joined[: settings.batch_size], joined[settings.batch_size :]
+                if not batch:
+                    break
+                rows = self._read_batch(batch, settings, wanted, found)
+                for row, piece in enumerate(batch):
+                    if piece.since:
+                        continue
                     ranges[piece.text].append((piece.start, piece.end))
                     bar.update(piece.end - piece.start)
-        for one in zip(found, texts, ranges):
+                    before = before if before and before[-1].text == piece.text else []
+                    if row in rows:
+                        before = [piece]
+                    elif before:
+                        before.append(piece)
+                        if sum(len(part.offsets) for part in before) > min(JOINED_TOKENS, self._limit(settings)):
+                            before = []
+                        else:
+                            joined.append(self._join(read[piece.text], before))
+        for one in zip(found, read, ranges):
             self._add_known(*one, settings.known_threshold, wanted)
         return [self.postprocess(*one, settings.occurrences) for one in zip(found, texts, ranges)]
+
+    def _read_batch(
+        self, batch: list[_Piece], settings: TripleSettings, wanted: frozenset[int], found: list[FoundTriples]
+    ) -> set[int]:
+        """Adds the triples of a batch of pieces to those of their texts; the rows that hold a subject."""
+        inputs, sentences = padded([piece.columns for piece in batch]), [piece.sentences for piece in batch]
+        output = self.forward(inputs, settings=settings, wanted=wanted, sentences=sentences)
+        for row, first, last, predicate, *span, score in output["found"]:
+            piece = batch[row]
+            (a, b), (c, d) = ((int(piece.offsets[i, 0]), int(piece.offsets[j, 1])) for i, j in ((first, last), span))
+            if max(a, c) >= piece.since:
+                key, triples = ((a, b), predicate, (c, d)), found[piece.text]
+                triples[key] = max(score, triples.get(key, 0.0))
+        return output["rows"]
 
     def _add_known(
         self, found: FoundTriples, text: str, ranges: list[Place], threshold: float, wanted: frozenset[int]
     ) -> None:
-        """Known triples of reliable predicates in the pieces of a text, where no triple of these words was found."""
+        """Memorised triples of reliable predicates in the pieces of a text, unless one of these words was found."""
         scores = self.model.config.known_triple_scores
         if self._prior is None or scores is None:
             return
@@ -250,22 +290,47 @@ class TripleExtractionPipeline(Pipeline):
                 if scores[predicate] > threshold and predicate in wanted and is_new:
                     found[subject, predicate, other] = scores[predicate]
 
+    def _limit(self, settings: TripleSettings) -> int:
+        """Tokens of a piece at most."""
+        config = self.model.config
+        learned = config.position_embedding == "learned"
+        return min(settings.max_seq_len, config.max_position_embeddings) if learned else settings.max_seq_len
+
     def _pieces(self, texts: list[str], settings: TripleSettings) -> Iterator[_Piece]:
         """The pieces of all texts, from left to right; only one text exists as columns at a time."""
-        size, config = settings.max_seq_len, self.model.config
-        if config.position_embedding == "learned":
-            size = min(size, config.max_position_embeddings)
         for number in sorted(range(len(texts)), key=lambda i: len(texts[i])):  # so that a batch is of like lengths
             text = texts[number]
+            if is_blank(text):
+                continue
             columns, offsets = self.preprocess(text)
             start = 0
-            for piece in pieces(text, offsets, size, settings.split_above):
+            cuts, sentences = pieces(text, offsets, self._limit(settings), settings.split_above)
+            for piece in cuts:
                 end = int(offsets[piece.stop, 0]) if piece.stop < len(offsets) else len(text)
                 rows = {name: column[piece] for name, column in columns.items()}
-                if self._prior is not None and config.triple_prior:
-                    rows["prior"] = self._prior.features(text[start:end], offsets[piece] - start)
-                yield _Piece(number, rows, offsets[piece], start, end)
+                self._add_prior(rows, text, offsets[piece], start, end)
+                yield _Piece(number, rows, offsets[piece], start, end, sentences[piece])
                 start = end
+
+    def _join(self, text: str, parts: list[_Piece]) -> _Piece:
+        """Neighbouring pieces as one; of it only what reaches into the last is new."""
+        start, end, names = parts[0].start, parts[-1].end, parts[0].columns.keys() - {"prior"}
+        rows = {name: np.concatenate([part.columns[name] for part in parts]) for name in names}
+        offsets = np.concatenate([part.offsets for part in parts])
+        self._add_prior(rows, text, offsets, start, end)
+        sentences = np.concatenate([part.sentences for part in parts])
+        return _Piece(parts[0].text, rows, offsets, start, end, sentences, parts[-1].start)
+
+    def _add_prior(self, rows: Columns, text: str, offsets: NDArray[np.int64], start: int, end: int) -> None:
+        """The column of memorised triples in a piece, for a model that takes it."""
+        if self._prior is not None and self.model.config.triple_prior:
+            rows["prior"] = self._prior.features(text[start:end], offsets - start)
+
+
+def _read(number: int, text: Any) -> str:
+    """A text of several."""
+    check_text(text, f"Text {number} (from 0)")
+    return text
 
 
 def _probabilities(logits: Tensor) -> NDArray[np.float32]:

@@ -1,12 +1,12 @@
-"""Distant supervision: which known triples have both mentions in a text, and where.
+"""Distant supervision: which memorised triples have both mentions in a text, and where.
 
-A network can be told of them (`features`), and they can be found beside what a network finds (`nearest`).
+A network can be conditioned on them (`features`), and they can be found beside what a network finds (`nearest`).
 
-The known triples are those of the training data. A triple that only the sample itself supports says nothing about
-new texts, so it is left out while the sample is learned: `exclude`.
+The memorised triples are those of the training data. A triple that only the sample itself supports is no evidence
+about new texts, so it is left out while the sample is learned: `exclude`.
 
 The mentions are words, or, in a model that may travel farther than its data, fingerprints of them: these tell
-whether a text holds a known triple, without its words.
+whether a text holds a memorised triple, without its words.
 
 Source: kexue.fm/archives/6671, section on distant supervision.
 """
@@ -30,7 +30,7 @@ FILE = "triple_prior.txt"
 
 
 class TriplePrior:
-    """Known triples, looked up in texts.
+    """Memorised triples, looked up in texts.
 
     Args:
         triples: (subject, number of the predicate, object), all with words or all with `fingerprint`s. One that
@@ -56,7 +56,7 @@ class TriplePrior:
             self._of_subject[subject].append((predicate, found))
 
     def spans(self, text: str, exclude: Iterable[KnownTriple] = ()) -> list[tuple[int, int, int, int, int]]:
-        """The known triples in a text, at every pair of places of their mentions.
+        """The memorised triples in a text, at every pair of places of their mentions.
 
         Args:
             text: any string.
@@ -70,7 +70,7 @@ class TriplePrior:
         return sorted((*s, p, *o) for s, p, o in pairs)
 
     def nearest(self, text: str, exclude: Iterable[KnownTriple] = ()) -> list[tuple[Place, int, Place]]:
-        """The known triples in a text, each once, at the two places that are nearest to each other; the first of
+        """The memorised triples in a text, each once, at the two places that are nearest to each other; the first of
         equals.
 
         Args:
@@ -86,7 +86,7 @@ class TriplePrior:
         )
 
     def features(self, text: str, offsets: ArrayLike, exclude: Iterable[KnownTriple] = ()) -> NDArray[np.float32]:
-        """What the model hears of the known triples in a text.
+        """Input features of the memorised triples in a text.
 
         Args:
             text: any string.
@@ -117,7 +117,7 @@ class TriplePrior:
         return marks
 
     def _found(self, text: str, exclude: Iterable[KnownTriple]) -> list[tuple[list[Place], int, list[Place]]]:
-        """Places of the subject, predicate and places of the object of each known triple that stands in the text."""
+        """Places of the subject, predicate and places of the object of each memorised triple in the text."""
         places = self._known.places(text)
         own = Counter(map(self._keyed, exclude))
         return [
@@ -133,7 +133,7 @@ class TriplePrior:
 
 
 def fingerprinted(triples: Iterable[KnownTriple]) -> list[KnownTriple]:
-    """Known triples with fingerprints in place of words, each once: for a model that may not carry the words.
+    """Memorised triples with fingerprints in place of words, each once: for a model that may not carry the words.
 
     Raises:
         ValueError: for a mention of more than 255 characters.

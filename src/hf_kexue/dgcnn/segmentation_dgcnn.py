@@ -1,4 +1,5 @@
-"""Words for the DGCNN tokenizer: segmenters, and the fingerprint that tells whether training and serving cut alike.
+"""Words for the DGCNN tokenizer: segmenters, and the fingerprint that shows whether training and inference tokenize
+identically.
 
 The libraries are imported by name, at first use: transformers refuses to load a remote-code file that states an import
 which is not installed, and nobody needs both of them.
@@ -40,6 +41,7 @@ class WordSegmenter:
 
     def __init__(self, segmenter: str | Segmenter, dictionary: Sequence[str] = ()) -> None:
         own = callable(segmenter)
+        self.function = segmenter if callable(segmenter) else None
         choice = f"{', '.join(SEGMENTERS)} or a function from a text to its words"
         if not own and not isinstance(segmenter, str):
             raise TypeError(f"segmenter must be one of {choice}, got {type(segmenter).__name__}.")
@@ -150,7 +152,9 @@ def _load_jieba(dictionary: tuple[str, ...], advice: str) -> Segmenter:
     finally:
         log.setLevel(level)
     for word in dictionary:
+        known = segmenter.FREQ.get(word, 0)
         segmenter.add_word(word)
+        segmenter.total -= known  # jieba counts a word that it knows twice, rjieba once
     return lambda text: list(segmenter.cut(text, HMM=False))
 
 

@@ -58,7 +58,7 @@ def triple_candidates(
         tokenizer: that of the model.
         texts: their ends are cut off beyond `max_length` tokens.
         lowest: in (0, 1).
-        prior: for a model that wants one; known triples that it finds are chosen by all thresholds.
+        prior: for a model that wants one; memorised triples that it finds are chosen by all thresholds.
         batch_size: texts that run together; texts of like lengths do.
         max_length: tokens.
 
@@ -105,7 +105,7 @@ def triple_candidates(
 
 
 def _known_candidates(model: Any, prior: TriplePrior, number: int, text: str) -> Iterator[Candidate]:
-    """Known triples in a text that the model's configuration finds without its network."""
+    """Memorised triples in a text that the model's configuration finds without its network."""
     scores = model.config.known_triple_scores
     for (a, b), predicate, (c, d) in prior.nearest(text) if scores is not None else ():
         if scores[predicate] > KNOWN_THRESHOLD:

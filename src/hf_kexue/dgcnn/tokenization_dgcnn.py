@@ -67,7 +67,7 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
         dictionary: words added to the segmenter, saved with the tokenizer.
         match_features: whether pairs get `match_features`.
         model_max_length: tokens, for `truncation` without `max_length`.
-        triple_prior: (subject, predicate number, object) of known triples, which `TriplePrior` takes. None: none.
+        triple_prior: (subject, predicate number, object) of memorised triples, which `TriplePrior` takes. None: none.
         word_vocab_file, dictionary_file, triple_prior_file: files in place of the lists, one word or triple a line.
         **kwargs: of `PreTrainedTokenizerFast`.
 
@@ -138,7 +138,7 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> Self:
-        """As everywhere in transformers; a ValueError with a sentence where a file is cut off or missing."""
+        """As everywhere in transformers; a clear ValueError where a file is cut off or missing."""
         with clear_errors(pretrained_model_name_or_path):
             return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
@@ -172,6 +172,40 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
         vocab, word_vocab = build_vocabularies(texts, cut, min_count, word_min_count, max_words)
         return cls(**{"vocab": vocab, "word_vocab": word_vocab} | kwargs, segmenter=segmenter, dictionary=dictionary)
 
+    def train_new_from_iterator(
+        self,
+        text_iterator: Iterable[str | list[str]],
+        vocab_size: int,
+        length: int | None = None,
+        new_special_tokens: list[str] | None = None,
+        special_tokens_map: dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """A tokenizer with the settings of this one, and the characters and words of another corpus.
+
+        Args:
+            text_iterator: texts, or lists of them.
+            vocab_size: characters and special tokens at most; words: as many as this one has.
+            length, special_tokens_map: not used: nothing shows how far it is, the special tokens are fixed.
+            new_special_tokens: tokens added to the four.
+            **kwargs: of `from_texts`.
+        """
+        texts = (text for some in text_iterator for text in ([some] if isinstance(some, str) else some))
+        options: dict[str, Any] = {
+            "min_count": 1, "segmenter": self._segmenter.function or self.segmenter, "dictionary": self.dictionary,
+            "max_words": max(self.word_vocab_size - 2, 0), "match_features": self.match_features,
+            "model_max_length": self.model_max_length,
+        }  # fmt: skip
+        options |= kwargs
+        made = type(self).from_texts(texts, **options)
+        extra: dict[str, Any] = {"extra_special_tokens": list(new_special_tokens)} if new_special_tokens else {}
+        kept = dict(sorted(made.get_vocab().items(), key=lambda item: item[1])[: max(vocab_size, len(SPECIAL_TOKENS))])
+        words = made.word_vocab if self._word_vocab is not None else None
+        return type(self)(
+            vocab=kept, word_vocab=words, segmenter=options["segmenter"], dictionary=options["dictionary"],
+            match_features=options["match_features"], model_max_length=options["model_max_length"], **extra,
+        )  # fmt: skip
+
     @property
     def word_vocab(self) -> list[str] | None:
         """Words by id, or None for characters only."""
@@ -199,12 +233,12 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
 
     @property
     def triple_prior(self) -> list[KnownTriple] | None:
-        """Known triples, or None for none."""
+        """Memorised triples, or None for none."""
         return list(self._triple_prior) or None
 
     @property
     def triple_prior_size(self) -> int:
-        """Number of known triples."""
+        """Number of memorised triples."""
         return len(self._triple_prior)
 
     def segment(self, text: str) -> list[tuple[str, int, int]]:
@@ -231,7 +265,9 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
         """What every call goes through, see the class; the library's columns, then those of the words."""
         if is_split_into_words:
             raise ValueError("is_split_into_words=True is not supported: words are cut from the whole text.")
-        texts, pairs = check_records(text, text_pair, needs_text=kwargs.get("add_special_tokens", True))
+        if text_pair is None and isinstance(text, list | tuple) and text and isinstance(text[0], list | tuple):
+            text, text_pair = map(list, zip(*text, strict=True))  # a batch of pairs
+        texts, pairs = check_records(text, text_pair)
         groups = None if passage_groups is None else check_groups(passage_groups, len(pairs or ()))
         if kwargs.get("truncation_strategy") == "only_second":
             num_special = self.num_special_tokens_to_add(True) if kwargs.get("add_special_tokens", True) else 0

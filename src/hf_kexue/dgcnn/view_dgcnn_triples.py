@@ -5,6 +5,7 @@ follows the light or dark setting of the reader, and its styles stay within it, 
 """
 
 import importlib
+import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import pairwise
@@ -91,16 +92,17 @@ def to_html(text: str | Sequence[str], triples: Any) -> str:
     )
 
 
-def to_networkx(triples: Triples) -> Any:
-    """A graph of the triples.
+def to_networkx(triples: Triples | Sequence[Triples]) -> Any:
+    """A graph of the triples, of which GraphML, GEXF and GML can be written: all attributes are texts and numbers.
 
     Args:
-        triples: what the pipeline returned for one text, or the triples of several in one list.
+        triples: what the pipeline returned: a list of triples, or for several texts a list of lists.
 
     Returns:
-        `networkx.MultiDiGraph`: a node for each text of a mention, with the `types` it has, sorted; an edge from
-        subject to object for each different triple, its key the predicate, with `predicate`, the highest `score`, and
-        `spans`, a list of ((subject start, subject end), (object start, object end)).
+        `networkx.MultiDiGraph`: a node for each text of a mention, with the `types` it has, sorted and joined by ";";
+        an edge from subject to object for each different triple, its key the predicate, with `predicate`, the highest
+        `score`, and `spans`, a JSON list of {"text": number of the text, "subject": [start, end], "object": [start,
+        end]}.
 
     Raises:
         ImportError: if networkx is not installed.
@@ -109,20 +111,22 @@ def to_networkx(triples: Triples) -> Any:
         networkx = importlib.import_module("networkx")
     except ImportError as error:
         raise ImportError("The graph is made by networkx, which is not installed: `pip install networkx`.") from error
+    per_text: Any = [triples] if triples and isinstance(triples[0], Mapping) else triples
+    types: dict[str, set[str]] = {}
+    edges: dict[tuple[str, str, str], tuple[float, list[dict[str, Any]]]] = {}
+    for number, found in enumerate(per_text):
+        for triple in found:
+            for role in ROLES:
+                types.setdefault(triple[role]["text"], set()).update({triple[role].get("type", "")} - {""})
+            span = {"text": number, **{role: [triple[role]["start"], triple[role]["end"]] for role in ROLES}}
+            key = (triple["subject"]["text"], triple["object"]["text"], triple["predicate"])
+            score, spans = edges.get(key, (0.0, []))
+            edges[key] = max(score, float(triple["score"])), [*spans, span]
     graph = networkx.MultiDiGraph()
-    for triple in triples:
-        ends = [triple[role]["text"] for role in ROLES]
-        for role, name in zip(ROLES, ends):
-            types = {triple[role]["type"]} if "type" in triple[role] else set()
-            known = graph.nodes[name]["types"] if name in graph else []
-            graph.add_node(name, types=sorted({*known, *types}))
-        key, score = triple["predicate"], triple["score"]
-        span = tuple((triple[role]["start"], triple[role]["end"]) for role in ROLES)
-        if graph.has_edge(*ends, key=key):
-            edge = graph.edges[*ends, key]
-            edge.update(score=max(score, edge["score"]), spans=[*edge["spans"], span])
-        else:
-            graph.add_edge(*ends, key=key, predicate=key, score=score, spans=[span])
+    for name, kinds in types.items():
+        graph.add_node(name, types=";".join(sorted(kinds)))
+    for (subject, other, predicate), (score, spans) in edges.items():
+        graph.add_edge(subject, other, key=predicate, predicate=predicate, score=score, spans=json.dumps(spans))
     return graph
 
 

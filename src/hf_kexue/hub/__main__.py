@@ -12,7 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from .remote_code import build_repository, is_saved_model, refresh_code
+from .remote_code import is_saved_model, refresh_code
+from .repository import build_repository
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -3,17 +3,14 @@
     config.json, tokenizer_config.json    auto_map and custom_pipelines: "modeling_dgcnn.DGCNNModel"
     model_index.json                      ["modeling_uvit", "SimpleDiffusionUViT2DModel"]
 
-A checkout holds weights and configurations alone; `publish` and `build_repository` add these files.
+A checkout holds weights and configurations alone; `publish` and `build_repository` of `repository` add these files.
 """
 
 from __future__ import annotations
 
 import ast
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,42 +79,6 @@ def refresh_code(folder: str | Path) -> list[Path]:
     for path, source in written.items():
         path.write_text(source, encoding="utf-8")
     return list(written)
-
-
-def build_repository(folder: str | Path, output: str | Path) -> Path:
-    """Copy a saved model and write the code beside it that its configurations name, as the package has it.
-
-    Args:
-        folder: of a saved model, without its code or with it.
-        output: where to; what was there is replaced.
-
-    Returns:
-        The output folder.
-
-    Raises:
-        ValueError: for a folder that cannot be published (`hub.checks.check_repository`), or an output within it.
-    """
-    from .checks import check_repository
-
-    folder, output = Path(folder), Path(output)
-    paths = check_repository(folder)
-    if output.resolve().is_relative_to(folder.resolve()) or folder.resolve().is_relative_to(output.resolve()):
-        raise ValueError(f"The copy of {folder} cannot lie in it or around it, got {output}.")
-    if output.exists() and not (output.is_dir() and (is_saved_model(output) or not any(output.iterdir()))):
-        raise ValueError(
-            f"{output} is there and holds no saved model: it is not replaced. Remove it, or name another."
-        )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=output.parent) as beside:
-        built = Path(beside) / output.name
-        for path in paths:
-            (built / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / path, built / path)
-        refresh_code(built)
-        if output.exists():
-            shutil.rmtree(output)
-        os.replace(built, output)
-    return output
 
 
 def is_saved_model(folder: Path) -> bool:

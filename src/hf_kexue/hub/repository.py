@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from .checks import check_repository
-from .remote_code import missing_code
+from .remote_code import is_saved_model, missing_code, refresh_code
 
 REPLACED = ("*.safetensors", "*.json", "*.py")  # what a repository no longer has when the folder no longer has it
 
@@ -72,6 +73,40 @@ def export_repository(source: Any, folder: str | Path, *, with_code: bool = True
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(path, target)
     return folder
+
+
+def build_repository(folder: str | Path, output: str | Path) -> Path:
+    """Copy a saved model and write the code beside it that its configurations name, as the package has it.
+
+    Args:
+        folder: of a saved model, without its code or with it.
+        output: where to; what was there is replaced.
+
+    Returns:
+        The output folder.
+
+    Raises:
+        ValueError: for a folder that cannot be published (see `check_repository`), or an output within it.
+    """
+    folder, output = Path(folder), Path(output)
+    paths = check_repository(folder)
+    if output.resolve().is_relative_to(folder.resolve()) or folder.resolve().is_relative_to(output.resolve()):
+        raise ValueError(f"The copy of {folder} cannot lie in it or around it, got {output}.")
+    if output.exists() and not (output.is_dir() and (is_saved_model(output) or not any(output.iterdir()))):
+        raise ValueError(
+            f"{output} is there and holds no saved model: it is not replaced. Remove it, or name another."
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=output.parent) as beside:
+        built = Path(beside) / output.name
+        for path in paths:
+            (built / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / path, built / path)
+        refresh_code(built)
+        if output.exists():
+            shutil.rmtree(output)
+        os.replace(built, output)
+    return output
 
 
 def store_as_float16(folder: str | Path) -> None:

@@ -19,6 +19,14 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 # up, so an ellipsis is never deleted.
 _CMRC_PUNCTUATION = frozenset([*"-:_*^/\\~`+=", *"，。：？！“”；’《》", "……", *"·、「」（）－～『』"])
 
+# Abbreviations after which the English sentence splitter of nltk does not end a sentence. Its trained model has to be
+# downloaded; these are the common ones.
+_ABBREVIATIONS = """
+    a.m al apr aug ave b.c bros ca capt cf ch co col corp dec dept dr e.g ed eds est etc feb fig ft gen gov i.e inc
+    jan jr jul jun lt ltd m.d maj mar mr mrs ms mt no nov oct op p.m ph.d pp prof rep rev sen sept sgt sr st subsp
+    u.k u.n u.s v var vol vs
+"""
+
 _SOGOU_PUNCTUATION = frozenset(
     string.punctuation
     + "…‰※•—‖‘’“”№←↑→↓∴∨∵∶∩∈∑√∞≯≡≮≤≥≈≌⊥⊙⌒□◆◇◎●★☆♀♂¨°·§¤±\u3000、。〃々〈〉《》「」『』【】〓〔〕〖〗"
@@ -31,10 +39,12 @@ def cmrc2018_scores(predictions: Mapping[str, str], references: Mapping[str, Seq
     """Exact match and F1 of the CMRC 2018 scorer.
 
     Both answers are put in lower case and stripped, and a fixed list of punctuation characters is deleted. EM asks
-    whether the rest is equal to that of any reference. For F1 each character of U+4E00 to U+9FA5 is a segment, what
-    stands between them is cut into words by nltk's `NLTKWordTokenizer`; with the length n of the longest contiguous
-    run of segments that both answers hold, P = n / segments predicted, R = n / segments of the reference, and the
-    best of 2PR / (P + R) over the references counts. A question without a prediction counts with 0 for both.
+    whether the rest is equal to that of any reference. For F1 each character of U+4E00 to U+9FA5 is a segment; what
+    stands between them is cut into sentences and these into words, as nltk's `word_tokenize` does (with a short list
+    of abbreviations in place of its trained sentence model, which would have to be downloaded). With the length n of
+    the longest contiguous run of segments that both answers hold, P = n / segments predicted, R = n / segments of the
+    reference, and the best of 2PR / (P + R) over the references counts. A question without a prediction counts with 0
+    for both.
 
     Args:
         predictions: question id -> answer. Ids that no reference has are not looked at.
@@ -135,9 +145,13 @@ def _check(predictions: Mapping[str, str], references: Mapping[str, Sequence[str
 def _word_tokenizer() -> Callable[[str], list[str]]:
     try:
         from nltk.tokenize import NLTKWordTokenizer
+        from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
     except ImportError as error:
         raise ImportError('cmrc2018_scores needs the package nltk: pip install "hf-kexue[metrics]".') from error
-    return NLTKWordTokenizer().tokenize
+    parameters = PunktParameters()
+    parameters.abbrev_types = set(_ABBREVIATIONS.split())
+    sentences, words = PunktSentenceTokenizer(parameters), NLTKWordTokenizer()
+    return lambda text: [word for sentence in sentences.tokenize(text) for word in words.tokenize(sentence)]
 
 
 def _without_punctuation(text: str) -> str:

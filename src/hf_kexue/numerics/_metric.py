@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import jvp, vmap
+from torch.overrides import TorchFunctionMode
 
 from ._checks import holds, require
 
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 Metric = Callable[[Tensor], Tensor]
+# torch gives their derivative at 0 as 0, where there is none: the square of one gets second derivative 0 instead of 2.
+NORMS = (torch.norm, Tensor.norm, torch.linalg.norm, torch.linalg.vector_norm, torch.dist, torch.hypot, Tensor.hypot)
 # Points times n^2 per batch in the curvature functions: the derivatives of a small metric then still fit in the cache.
 CHUNK = 16384
 
@@ -55,6 +58,14 @@ def metric_jet(metric: Metric, x: Tensor, order: int) -> tuple[Tensor, ...]:
     return tuple(tensor.reshape(*x.shape[:-1], *tensor.shape[1:]) for tensor in jet)
 
 
+class _KinkedNorms(TorchFunctionMode):
+    """Norms whose derivatives are NaN where the norm is 0, instead of 0 without a word."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        value = func(*args, **(kwargs or {}))
+        return torch.where(value == 0, value.sqrt(), value) if func in NORMS else value
+
+
 def push(function: Callable[[Tensor], Any], x: Tensor, v: Tensor) -> tuple[Any, Any]:
     """Value of `function` at `x` and its derivative along `v`."""
     # without grad mode torch takes backward kernels of some activations (SiLU) that have no forward derivative
@@ -75,7 +86,10 @@ def first_derivatives(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[
 
 
 def second_derivatives(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Value (B, ...), first (B, ..., n) and second derivatives (B, ..., n, n) of a batched function at `x` (B, n)."""
+    """Value (B, ...), first (B, ..., n) and second derivatives (B, ..., n, n) of a batched function at `x` (B, n).
+
+    Derivatives are NaN where the function takes the norm of a zero vector.
+    """
     count, n = x.shape
     first, second = torch.triu_indices(n, n, device=x.device)
     pairs = len(first)  # n (n + 1) / 2, each with two directions
@@ -84,7 +98,8 @@ def second_derivatives(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple
     def along_first(points: Tensor) -> tuple[Tensor, Tensor]:
         return push(function, points, basis[first].repeat(count, 1))
 
-    (value, slope), (_, bend) = push(along_first, x.repeat_interleave(pairs, 0), basis[second].repeat(count, 1))
+    with _KinkedNorms():
+        (value, slope), (_, bend) = push(along_first, x.repeat_interleave(pairs, 0), basis[second].repeat(count, 1))
     slope = slope.unflatten(0, (count, pairs))[:, first == second].movedim(1, -1)
     pair_of = torch.empty(n, n, dtype=torch.int64, device=x.device)
     pair_of[first, second] = pair_of[second, first] = torch.arange(pairs, device=x.device)

@@ -5,6 +5,9 @@ for whole batches with `x[..., i]` work as well. It comes from a formula, or fro
 `pullback_metric`. Points are batched: (..., n). Every derivative of the metric is exact, and results are
 differentiable with respect to points, vectors, and tensors inside the metric.
 
+A metric must be written smoothly: `x.norm() ** 2` is smooth, its parts are not, and at the origin automatic
+differentiation cannot see through them. Curvature is NaN there; `x.square().sum()` gives the right value.
+
 Conventions (kexue.fm archives/4033, indices counted from 0 in code):
 
 - Christoffel symbols Gamma^k_ij carry the contravariant index first.

@@ -1,4 +1,4 @@
-"""Loading a network strictly: whole, from safetensors, with a configuration that it knows.
+"""Loading and saving a network strictly: complete, in safetensors, with a configuration that it knows.
 
 The same file lies in every family of diffusers models, because a family travels to the Hub alone; a test keeps the
 copies equal.
@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from diffusers.models.modeling_utils import ModelMixin
 
+from .saving_from_hub import check_saving
 from .strict_loading import check_loaded, clear_errors, refuse_unknown_fields, safetensors_only
 
 
@@ -38,6 +39,15 @@ class ModelFromHub(ModelMixin):
             check_loaded(pretrained_model_name_or_path, info)
         loaded: Any = (model, info) if with_info else model
         return loaded
+
+    def save_pretrained(self, save_directory: Any, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
+        """As everywhere in diffusers, in safetensors alone.
+
+        Raises:
+            ValueError: for `safe_serialization=False`, or adapters that are not merged into the weights.
+        """
+        check_saving({type(self).__name__: self}, safe_serialization)
+        super().save_pretrained(save_directory, *args, safe_serialization=True, **kwargs)
 
     @classmethod
     def extract_init_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:

@@ -119,10 +119,12 @@ class RSGANGenerator(ModelFromHub, ModelMixin, ConfigMixin):
         )
         self.stages: nn.ModuleList
         if block_type == "r3":
-            of_residual = (layers_per_block, expansion, group_size, layers_per_block * len(channels))
+            block_options = (layers_per_block, expansion, group_size, layers_per_block * len(channels))
             self.start: nn.Module = LearnedStart(width, channels[0])
-            self.first_blocks = residual_blocks(channels[0], *of_residual)
-            self.stages = nn.ModuleList(UpStage(a, b, residual_blocks(b, *of_residual)) for a, b in pairwise(channels))
+            self.first_blocks = residual_blocks(channels[0], *block_options)
+            self.stages = nn.ModuleList(
+                UpStage(a, b, residual_blocks(b, *block_options)) for a, b in pairwise(channels)
+            )
         else:
             self.start = DenseStart(width, channels[0])
             self.first_blocks = nn.ModuleList()
@@ -147,7 +149,9 @@ class RSGANGenerator(ModelFromHub, ModelMixin, ConfigMixin):
         """
         if latents.ndim != 2 or latents.shape[1] != self.config.latent_dim:
             raise ValueError(f"latents must have the shape (B, {self.config.latent_dim}), got {tuple(latents.shape)}.")
-        check_classes(class_labels, self.config.num_class_embeds, len(latents))
+        check_classes(
+            class_labels, self.config.num_class_embeds, latents.shape[0]
+        )  # len() would be an export's constant
         code = latents.to(self.dtype)
         if self.class_embedding is not None:
             code = torch.cat([code, self.class_embedding(class_labels)], dim=1)
@@ -201,12 +205,12 @@ class RSGANDiscriminator(ModelFromHub, ModelMixin, ConfigMixin):
         last = channels[-1]
         self.stages: nn.ModuleList
         if block_type == "r3":
-            of_residual = (layers_per_block, expansion, group_size, layers_per_block * len(channels))
+            block_options = (layers_per_block, expansion, group_size, layers_per_block * len(channels))
             self.conv_in = convolution(in_channels, channels[0], 1)
             self.stages = nn.ModuleList(
-                DownStage(a, b, residual_blocks(a, *of_residual)) for a, b in pairwise(channels)
+                DownStage(a, b, residual_blocks(a, *block_options)) for a, b in pairwise(channels)
             )
-            self.last_blocks = residual_blocks(last, *of_residual)
+            self.last_blocks = residual_blocks(last, *block_options)
             self.conv_out: nn.Module = convolution(last, last, 4, groups=last, padding=0)
             self.score = nn.Linear(last, number)
         else:
@@ -242,7 +246,7 @@ class RSGANDiscriminator(ModelFromHub, ModelMixin, ConfigMixin):
         if tuple(sample.shape[1:]) != wanted:
             sizes = ", ".join(map(str, wanted))
             raise ValueError(f"Images for this model have the shape (B, {sizes}), got {tuple(sample.shape)}.")
-        check_classes(class_labels, self.config.num_class_embeds, len(sample))
+        check_classes(class_labels, self.config.num_class_embeds, sample.shape[0])
         x = self.conv_in(sample.to(self.dtype).contiguous(memory_format=torch.channels_last))
         if self.config.block_type == "dcgan":
             x = F.leaky_relu(x, SLOPE)
@@ -294,7 +298,7 @@ def stage_channels(config: Any) -> list[int]:
 
 
 def check_classes(class_labels: Tensor | None, number: int | None, batch_size: int) -> None:
-    """A sentence where the classes of a batch do not fit the model.
+    """Raise where the classes of a batch do not fit the model.
 
     Raises:
         ValueError: for classes missing, surplus, of another number, not whole or out of range.

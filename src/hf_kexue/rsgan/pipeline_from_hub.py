@@ -16,6 +16,7 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
+from .saving_from_hub import check_saving
 from .strict_loading import refuse_unknown_fields, safetensors_only
 
 PATTERNS = ["*.json", "*.safetensors"]  # no code, no pickles, no pictures
@@ -57,6 +58,16 @@ class PipelineFromHub(DiffusionPipeline):
                 f"{pretrained_model_name_or_path} holds no {cls.config_name}: it is no pipeline of diffusers."
             )
         return super().from_pretrained(str(folder), **options)
+
+    def save_pretrained(self, save_directory: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
+        """As everywhere in diffusers, in safetensors alone.
+
+        Raises:
+            ValueError: for `safe_serialization=False`, or adapters that are not merged into the weights; nothing is
+                written then.
+        """
+        check_saving(self.components, safe_serialization)
+        super().save_pretrained(save_directory, safe_serialization=True, **kwargs)
 
     @classmethod
     def load_config(cls, *args: Any, **kwargs: Any) -> Any:

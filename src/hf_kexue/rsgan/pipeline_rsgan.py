@@ -7,6 +7,7 @@ Shapes: B batch, Z latent width, C channels, H W rows and columns.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ class RSGANPipeline(PipelineFromHub, DiffusionPipeline):
     Args:
         generator ([`RSGANGenerator`]): the network.
         id2label (`dict[int, str]`, optional): names of the classes.
+
+    The network is put into evaluation mode here, once; calls leave the mode alone, so that threads may share it.
     """
 
     _own_classes = (RSGANGenerator,)
@@ -34,6 +37,8 @@ class RSGANPipeline(PipelineFromHub, DiffusionPipeline):
 
     def __init__(self, generator: RSGANGenerator, id2label: dict[int, str] | dict[str, str] | None = None) -> None:
         super().__init__()
+        if isinstance(generator, torch.nn.Module):
+            generator.eval()
         self.register_modules(generator=generator)
         self.register_to_config(id2label={str(k): v for k, v in id2label.items()} if id2label else None)
 
@@ -52,14 +57,18 @@ class RSGANPipeline(PipelineFromHub, DiffusionPipeline):
         number = self.generator.config.num_class_embeds
         if number is None:
             raise ValueError("class_labels were given, but this model was trained without classes.")
-        by_name = {name.lower(): index for index, name in enumerate(self.class_names)}
+        names = self.class_names
         ids = []
         for value in class_labels.tolist() if isinstance(class_labels, Tensor) else class_labels:
-            index = by_name.get(value.lower()) if isinstance(value, str) else int(value)
+            index = value if isinstance(value, Integral) else None
+            if isinstance(value, str):  # the exact name first, then the only one that differs in case alone
+                exact = [i for i, name in enumerate(names) if name == value]
+                found = exact or [i for i, name in enumerate(names) if name.lower() == value.lower()]
+                index = found[0] if len(found) == 1 else None
             if index is None or not 0 <= index < number:
-                known = ", ".join(self.class_names) or f"0 to {number - 1}"
+                known = ", ".join(names) or f"0 to {number - 1}"
                 raise ValueError(f"Unknown class {value!r}; this model knows {known}.")
-            ids.append(index)
+            ids.append(int(index))
         return torch.tensor(ids, dtype=torch.int64)
 
     @torch.no_grad()
@@ -72,13 +81,14 @@ class RSGANPipeline(PipelineFromHub, DiffusionPipeline):
         latents: Tensor | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
+        num_images_per_label: int = 1,
     ) -> Any:
-        """Draw images.
+        """Generate images.
 
         Args:
             batch_size: how many; the number of `class_labels` or `latents` where those are given.
-            class_labels: one name or index per image, or one for all. A model with classes draws each from a class
-                of its own choice where there are none.
+            class_labels: one name or index per image, or one for all; a name is matched exactly, else without regard
+                to case. A model with classes draws a random class for each image where there are none.
             truncation: in (0, 1]: latents are drawn towards their mean, zero, by this factor, which trades variety for
                 typical images; None is 1. It acts on given `latents` too.
             generator: one, or one per image: makes latents and chosen classes reproducible. With one per image, each
@@ -86,26 +96,33 @@ class RSGANPipeline(PipelineFromHub, DiffusionPipeline):
             latents: (B, Z) instead of drawn ones.
             output_type: `"pil"`, `"np"` (B, H, W, C) in [0, 1], or `"pt"` (B, C, H, W) in [0, 1].
             return_dict: False returns a plain tuple.
+            num_images_per_label: images for each of the `batch_size` or `class_labels`, next to each other.
 
         Returns:
             `ImagePipelineOutput` with `.images`.
 
         Raises:
-            ValueError: with a sentence, for input that cannot be met.
+            ValueError: for invalid arguments.
         """
-        if isinstance(class_labels, (int, str)):
-            class_labels = [class_labels] * (batch_size if latents is None else len(latents))
+        if not isinstance(num_images_per_label, Integral) or num_images_per_label < 1:
+            raise ValueError(f"num_images_per_label must be a positive integer, got {num_images_per_label!r}.")
+        if isinstance(class_labels, Tensor | np.ndarray):
+            class_labels = class_labels.tolist()
+        if isinstance(class_labels, Integral | str):
+            count = batch_size if latents is None else len(latents) // num_images_per_label
+            class_labels = [class_labels] * count
         if class_labels is not None:
             batch_size = len(class_labels)
         elif latents is not None:
-            batch_size = len(latents)
+            batch_size, num_images_per_label = len(latents), 1
+        batch_size *= num_images_per_label
         self._check_inputs(batch_size, truncation, generator, latents, output_type)
         device, width = self._execution_device, self.generator.config.latent_dim
         if latents is None:
             latents = randn_tensor((batch_size, width), generator=generator, device=device, dtype=torch.float32)
         labels = None
         if class_labels is not None:
-            labels = self.label_ids(class_labels).to(device)
+            labels = self.label_ids(class_labels).repeat_interleave(num_images_per_label).to(device)
         elif self.generator.config.num_class_embeds is not None:
             labels = self._random_labels(batch_size, generator).to(device)
         samples = self.generator(latents.to(device) * (truncation or 1.0), labels).sample.float()
@@ -149,8 +166,8 @@ class RSGANPipeline(PipelineFromHub, DiffusionPipeline):
         rows = rows if labels is None else len(labels)
         if rows < 1 or columns < 1:
             raise ValueError(f"A grid needs at least one row and one column, got {rows} and {columns}.")
-        of_images = None if labels is None else [label for label in labels for _ in range(columns)]
-        images = self(rows * columns, of_images, truncation, generator).images
+        labels_per_image = None if labels is None else [label for label in labels for _ in range(columns)]
+        images = self(rows * columns, labels_per_image, truncation, generator).images
         return make_image_grid(images, rows, columns)
 
     def interpolate(

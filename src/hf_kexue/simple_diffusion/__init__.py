@@ -1,8 +1,8 @@
 """Simple diffusion: images straight in pixel space, at any resolution.
 
 Noise schedule = `scheduling_shifted_cosine`, network = `modeling_uvit`, training loss = `losses_simple_diffusion`,
-guidance =
-`guidance_simple_diffusion`, sampling = `pipeline_simple_diffusion`.
+guidance = `guidance_simple_diffusion`, sampling = `pipeline_simple_diffusion`, with the classes of diffusers through
+`schedulers_simple_diffusion`.
 """
 
 from .losses_simple_diffusion import simple_diffusion_loss

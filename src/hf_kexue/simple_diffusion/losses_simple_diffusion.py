@@ -1,8 +1,7 @@
 """Losses of simple diffusion and SiD2: one error in epsilon space, four weightings, several scales.
 
 Every prediction becomes an error of the noise first, e = noise_hat - noise, because the three kinds of prediction
-differ only by
-a factor that depends on logSNR (alpha**2 = sigmoid(logsnr), sigma**2 = sigmoid(-logsnr)):
+differ only by a factor that depends on logSNR (alpha**2 = sigmoid(logsnr), sigma**2 = sigmoid(-logsnr)):
 
     prediction_type   e in terms of the network's own error d = output - target
     "epsilon"         e = d
@@ -17,8 +16,7 @@ The loss is then weight(logsnr) * mean(e**2), with
     "min_snr"   weight min(snr, gamma) / snr                 Min-SNR, arXiv 2303.09556, in epsilon space
 
 The multiscale loss adds the errors of mean-pooled noise, so that the few, coarse degrees of freedom of a large image
-are not
-drowned by the many fine ones: sum over s in {32, 64, ..., H} of (1 / s) mean((D_s e)**2).
+are not drowned by the many fine ones: sum over s in {32, 64, ..., H} of (1 / s) mean((D_s e)**2).
 
 Sources: kexue.fm archives/10047; arXiv 2301.11093 (loss, multiscale loss); arXiv 2410.19324 (sigmoid weighting).
 Pure functions over tensors: no model, no scheduler. Shapes: B batch, C channels, H W rows and columns.
@@ -47,8 +45,7 @@ def sigmoid_bias(sample_size: int) -> float:
 
 
 def prediction_target(sample: Tensor, noise: Tensor, logsnr: Tensor, prediction_type: PredictionType) -> Tensor:
-    """What the network should return: noise, sample, or v = alpha noise - sigma sample. All (B, C, H, W), logsnr
-    (B,)."""
+    """Training target: noise, sample, or v = alpha noise - sigma sample; all (B, C, H, W), logsnr (B,)."""
     _check_choice("prediction_type", prediction_type, get_args(PredictionType))
     if prediction_type == "epsilon":
         return noise
@@ -135,7 +132,7 @@ def simple_diffusion_loss(
     Args:
         model_output (B, C, H, W): what the network returned for x_t = alpha sample + sigma noise.
         sample, noise (B, C, H, W): the clean images in [-1, 1] and the standard normal noise.
-        logsnr (B,): of each x_t.
+        logsnr (B,): of each x_t. Weights clamp it to +-30, so that zero terminal SNR (-inf) has a finite loss.
         prediction_type: `"epsilon"`, `"sample"` or `"v_prediction"`.
         weighting: `"epsilon"`, `"v"`, `"sigmoid"` or `"min_snr"`.
         multiscale: False, True (down to 32 rows) or the number of rows of the coarsest scale.
@@ -163,6 +160,7 @@ def simple_diffusion_loss(
     sample, noise, logsnr = sample.to(dtype), noise.to(dtype), logsnr.to(dtype)
     # One factor per image turns the square of the output's own error into that of the epsilon error.
     difference = model_output.to(dtype) - prediction_target(sample, noise, logsnr, prediction_type)
+    logsnr = logsnr.clamp(-30.0, 30.0)
     if prediction_type == "v_prediction":
         factor = torch.sigmoid(logsnr)
     elif prediction_type == "sample":
@@ -175,7 +173,10 @@ def simple_diffusion_loss(
         mean_square = difference.square().flatten(1).mean(1)  # (B,)
     else:
         mean_square = multiscale_mean_square(difference, 32 if multiscale is True else multiscale)
-    loss = weight * factor * mean_square
+    weight = weight * factor
+    if logsnr_slope is not None and prediction_type != "epsilon":
+        weight = torch.where(logsnr_slope.isinf(), 0.0, weight)  # the limit: the factor falls faster than it rises
+    loss = weight * mean_square
     return loss.mean() if reduction == "mean" else loss
 
 

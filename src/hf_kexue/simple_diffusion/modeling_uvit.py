@@ -12,8 +12,6 @@ Sources: kexue.fm archives/10047 (生成扩散模型漫谈二十二); Hoogeboom 
 U-ViT; Hoogeboom et al., SiD2, arXiv 2410.19324, the residual U-ViT. It is not `UVit2DModel` of diffusers (aMUSEd) nor
 the U-ViT of arXiv 2209.12152.
 
-Longer than its siblings: a fifth of it checks configurations and inputs, one sentence for each mistake.
-
 Shapes: B batch, C channels, H W rows and columns, L = H*W tokens at the bottom, D hidden_size, E embedding width, S
 text tokens.
 """
@@ -31,6 +29,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
+from .layers_uvit import DownBlock, LogSNREmbedding, UpBlock
 from .modeling_from_hub import ModelFromHub
 from .transformer_uvit import TransformerBlock, axial_rotary_angles, zero_init
 from .typed_config import registered
@@ -47,111 +46,6 @@ class SimpleDiffusionUViT2DOutput(BaseOutput):
     """
 
     sample: Tensor
-
-
-class LogSNREmbedding(nn.Module):
-    """Sines and cosines of logSNR, then a two-layer perceptron: (B,) -> (B, E)."""
-
-    def __init__(self, embedding_dim: int, num_frequencies: int = 64) -> None:
-        super().__init__()
-        self.num_frequencies = num_frequencies
-        self.linear_1 = nn.Linear(2 * num_frequencies, embedding_dim)
-        self.linear_2 = nn.Linear(embedding_dim, embedding_dim)
-
-    def forward(self, logsnr: Tensor) -> Tensor:
-        # Periods from far beyond the range of logSNR (about +-20) down to a quarter of a nat. Not a buffer: in bf16
-        # its rounding would turn the angles of a large logSNR by a tenth of a radian.
-        exponents = torch.linspace(math.log(1 / 40), math.log(4.0), self.num_frequencies, device=logsnr.device)
-        angles = logsnr.float()[:, None] * exponents.exp()  # (B, F)
-        features = torch.cat([angles.sin(), angles.cos()], dim=-1)  # (B, 2F)
-        return self.linear_2(F.silu(self.linear_1(features.to(self.linear_1.weight.dtype))))
-
-
-class ResnetBlock(nn.Module):
-    """x + Conv(SiLU(FiLM(Norm(Conv(SiLU(Norm(x))))))), the last convolution starts at zero."""
-
-    def __init__(self, in_channels: int, out_channels: int, embedding_dim: int, norm_groups: int) -> None:
-        super().__init__()
-        self.norm1 = nn.GroupNorm(math.gcd(norm_groups, in_channels), in_channels)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.modulation = nn.Linear(embedding_dim, 2 * out_channels)
-        self.norm2 = nn.GroupNorm(math.gcd(norm_groups, out_channels), out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
-        zero_init(self.modulation)
-        zero_init(self.conv2)
-
-    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.modulation(emb)[:, :, None, None].chunk(2, dim=1)  # (B, C, 1, 1) each
-        h = torch.addcmul(shift, self.norm2(h), 1 + scale)
-        return self.shortcut(x) + self.conv2(F.silu(h))
-
-
-class Downsample(nn.Module):
-    """2x2 convolution of stride 2: (B, C, H, W) -> (B, C', H/2, W/2)."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 2, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
-
-
-class Upsample(nn.Module):
-    """1x1 convolution and pixel shuffle, the mirror image of `Downsample`: (B, C', H/2, W/2) -> (B, C, H, W)."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, 4 * out_channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.conv(x), 2)
-
-
-class DownBlock(nn.Module):
-    """One level on the way down: residual blocks, then half the resolution."""
-
-    def __init__(
-        self, channels: int, next_channels: int, num_layers: int, embedding_dim: int, norm_groups: int
-    ) -> None:
-        super().__init__()
-        self.resnets = nn.ModuleList(
-            ResnetBlock(channels, channels, embedding_dim, norm_groups) for _ in range(num_layers)
-        )
-        self.downsampler = Downsample(channels, next_channels)
-
-    def forward(self, x: Tensor, emb: Tensor) -> tuple[Tensor, list[Tensor]]:
-        hidden_states = []
-        for resnet in self.resnets:
-            x = resnet(x, emb)
-            hidden_states.append(x)
-        return self.downsampler(x), hidden_states
-
-
-class UpBlock(nn.Module):
-    """One level on the way up: double the resolution, then residual blocks over the skips."""
-
-    def __init__(
-        self, channels: int, next_channels: int, num_layers: int, embedding_dim: int, norm_groups: int, skip: str
-    ) -> None:
-        super().__init__()
-        self.skip = skip
-        self.upsampler = Upsample(next_channels, channels)
-        in_channels = 2 * channels if skip == "concat" else channels
-        self.resnets = nn.ModuleList(
-            ResnetBlock(in_channels, channels, embedding_dim, norm_groups) for _ in range(num_layers)
-        )
-
-    def forward(self, x: Tensor, emb: Tensor, hidden_states: list[Tensor], h_after: Tensor) -> Tensor:
-        if self.skip == "residual":
-            x = self.upsampler(x - h_after) + hidden_states[-1]
-        else:
-            x = self.upsampler(x)
-        for resnet, h_before in zip(self.resnets, reversed(hidden_states)):
-            x = resnet(torch.cat([x, h_before], dim=1) if self.skip == "concat" else x, emb)
-        return x
 
 
 # Arguments of the model that count or measure something.
@@ -181,11 +75,12 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         norm_num_groups (`int`): most groups in a GroupNorm of the convolutional levels.
 
     Raises:
-        ValueError: with a sentence, for any combination that cannot be built.
+        ValueError: for any combination that cannot be built.
     """
 
     _supports_gradient_checkpointing = True
     _no_split_modules = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - the form diffusers reads
+    _skip_layerwise_casting_patterns = ["logsnr_embedding", "conv_in", "conv_out", "norm"]  # noqa: RUF012
     _repeated_blocks = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - for compile_repeated_blocks
 
     @registered
@@ -304,7 +199,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
 
         Args:
             sample (B, in_channels, H, W): x_t. H and W are any multiples of `total_stride`, square or not.
-            logsnr (B,), () or `float`: log signal-to-noise ratio of each x_t, in nats.
+            logsnr (B,), () or `float`: log signal-to-noise ratio of each x_t, in nats; clamped to [-30, 30].
             class_labels (B,), optional: integers in [0, num_class_embeds]; None is the null class for every sample.
             encoder_hidden_states (B, S, cross_attention_dim), optional: text states.
             encoder_attention_mask (B, S), optional: 1 or True where a text token is real.
@@ -318,9 +213,9 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         """
         logsnr = torch.as_tensor(logsnr, device=sample.device)
         self._check_inputs(sample, logsnr, class_labels, encoder_hidden_states, encoder_attention_mask)
-        batch_size = len(sample)
+        batch_size = sample.shape[0]  # len(sample) would become a constant of an exported program
         logsnr = logsnr.expand(batch_size)  # (B,)
-        emb = self.logsnr_embedding(logsnr)  # (B, E)
+        emb = self.logsnr_embedding(logsnr, sample.dtype)  # (B, E)
         if self.class_embedding is not None:
             if class_labels is None:
                 class_labels = torch.full((batch_size,), self.config.num_class_embeds, device=sample.device)
@@ -381,7 +276,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
                 f"Height and width must be positive multiples of {self.total_stride}, the total stride of this model; "
                 f"got {height} x {width}."
             )
-        batch_size, text_dim = len(sample), self.config.cross_attention_dim
+        batch_size, text_dim = sample.shape[0], self.config.cross_attention_dim
         if logsnr.ndim > 1 or logsnr.numel() not in (1, batch_size):
             raise ValueError(f"logsnr must be a number or have the shape ({batch_size},), got {tuple(logsnr.shape)}.")
         if class_labels is not None and self.class_embedding is None:
@@ -398,7 +293,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
             raise ValueError(
                 "encoder_hidden_states were given, but this model has no cross-attention (no cross_attention_dim)."
             )
-        if text is not None and (text.ndim != 3 or len(text) != batch_size or text.shape[2] != text_dim):
+        if text is not None and (text.ndim != 3 or text.shape[0] != batch_size or text.shape[2] != text_dim):
             raise ValueError(
                 f"encoder_hidden_states must have the shape ({batch_size}, S, {text_dim}), got {tuple(text.shape)}."
             )

@@ -1,7 +1,7 @@
 """Sampling from a pixel-space U-ViT: noise in, images out, the loop in sight.
 
 Works with `ShiftedCosineScheduler` and, through `from_config`, with the Karras-family schedulers of diffusers: the
-network is conditioned on logSNR, which every one of them can tell from its `alphas_cumprod`.
+network is conditioned on logSNR, which follows from their `alphas_cumprod` (`schedulers_simple_diffusion`).
 
 Sources: kexue.fm archives/10047 and archives/10055; arXiv 2301.11093.
 Shapes: B batch, C channels, H W rows and columns.
@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
+from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline, ImagePipelineOutput
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils.torch_utils import randn_tensor
@@ -23,6 +25,7 @@ from torch import Tensor
 from .guidance_simple_diffusion import extrapolate, in_interval, output_from_sample, predict_sample, upsample_guidance
 from .modeling_uvit import SimpleDiffusionUViT2DModel
 from .pipeline_from_hub import PipelineFromHub
+from .schedulers_simple_diffusion import check_scheduler, logsnr_of, set_stride, start_sampling
 from .scheduling_shifted_cosine import ShiftedCosineScheduler
 
 
@@ -39,6 +42,11 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         guidance_scale (`float`): how strongly calls guide unless they say otherwise; 1 is not at all.
         guidance_unet_share (`float`): how much, from 0 to 1, of what images move away from is drawn by the
             guidance_unet; the rest by the network itself without a class. 1 is autoguidance, 0 guidance by the class.
+
+    The networks are put into evaluation mode here, once; calls leave the mode alone, so that threads may share them.
+
+    Raises:
+        ValueError: for a guidance_scale or guidance_unet_share that is no number or out of range.
     """
 
     _own_classes = (SimpleDiffusionUViT2DModel, ShiftedCosineScheduler)
@@ -56,6 +64,10 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         guidance_unet_share: float = 1.0,
     ) -> None:
         super().__init__()
+        _check_guidance(guidance_scale, guidance_unet_share)
+        for network in (unet, guidance_unet):
+            if isinstance(network, torch.nn.Module):
+                network.eval()
         self.register_modules(unet=unet, scheduler=scheduler, guidance_unet=guidance_unet)
         self.register_to_config(id2label={str(k): v for k, v in id2label.items()} if id2label else None)
         self.register_to_config(guidance_scale=guidance_scale, guidance_unet_share=guidance_unet_share)
@@ -76,36 +88,54 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         if num_classes is None:
             raise ValueError("class_labels were given, but this model was trained without classes.")
         values = class_labels.tolist() if isinstance(class_labels, Tensor) else list(class_labels)
-        by_name = {name.lower(): index for index, name in enumerate(self.class_names)}
+        names = self.class_names
         ids = []
         for value in values:
-            index = by_name.get(value.lower()) if isinstance(value, str) else int(value)
+            index = value if isinstance(value, Integral) else None
+            if isinstance(value, str):  # the exact name first, then the only one that differs in case alone
+                exact = [i for i, name in enumerate(names) if name == value]
+                found = exact or [i for i, name in enumerate(names) if name.lower() == value.lower()]
+                index = found[0] if len(found) == 1 else None
             if index is None or not 0 <= index <= num_classes:
-                known = ", ".join(self.class_names) or f"0 to {num_classes - 1}"
+                known = ", ".join(names) or f"0 to {num_classes - 1}"
                 raise ValueError(f"Unknown class {value!r}; this model knows {known} (index {num_classes}: no class).")
-            ids.append(index)
+            ids.append(int(index))
         return torch.tensor(ids, dtype=torch.int64)
 
-    def _logsnr(self, timestep: Tensor) -> Tensor:
-        """logSNR at a timestep, whole or (Karras sigmas) fractional, from whatever scheduler is plugged in: scalar
-        float32."""
-        if hasattr(self.scheduler, "logsnr_at"):
-            return self.scheduler.logsnr_at(timestep.long()).float()
-        alphas_cumprod = self.scheduler.alphas_cumprod.double().cpu()
-        table = torch.log(alphas_cumprod) - torch.log1p(-alphas_cumprod)
-        position = timestep.double().cpu().clamp(0, len(table) - 1)
-        low = position.floor().long().clamp(max=len(table) - 2)
-        return torch.lerp(table[low], table[low + 1], position - low).float()
+    @property
+    def guidance_scale(self) -> float:
+        """Of the running call; a callback that sets `_guidance_scale` to 1 ends the guidance."""
+        return self._guidance_scale
+
+    @property
+    def do_classifier_free_guidance(self) -> bool:
+        """Whether the running call guides."""
+        return self._guidance_scale != 1.0
+
+    @property
+    def num_timesteps(self) -> int:
+        """Steps of the running or the last call."""
+        return self._num_timesteps
+
+    @property
+    def interrupt(self) -> bool:
+        """Set `_interrupt` in a callback: the remaining steps are skipped and the latents returned as they are."""
+        return self._interrupt
 
     def _check_inputs(
         self,
         batch_size: int,
+        num_images_per_label: int,
         guidance_scale: float,
         guidance_unet: SimpleDiffusionUViT2DModel | None,
         guidance_unet_share: float,
         upsample_factor: int,
         output_type: str,
     ) -> None:
+        check_scheduler(self.scheduler)
+        _check_guidance(guidance_scale, guidance_unet_share)
+        if not isinstance(num_images_per_label, Integral) or num_images_per_label < 1:
+            raise ValueError(f"num_images_per_label must be a positive integer, got {num_images_per_label!r}.")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
         if output_type not in ("pil", "np", "pt"):
@@ -114,8 +144,6 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             raise ValueError(
                 "guidance_scale needs a model with classes or a weaker one as guidance_unet; this one has no classes."
             )
-        if not 0 <= guidance_unet_share <= 1:
-            raise ValueError(f"guidance_unet_share is a share from 0 to 1, got {guidance_unet_share}.")
         if upsample_factor < 1 or upsample_factor != int(upsample_factor):
             raise ValueError(f"upsample_factor must be a positive integer, got {upsample_factor}.")
 
@@ -139,14 +167,19 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         latents: Tensor | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
-        callback_on_step_end: Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]] | None = None,
+        callback_on_step_end: Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
+        | PipelineCallback
+        | MultiPipelineCallbacks
+        | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        num_images_per_label: int = 1,
     ) -> Any:
-        """Draw images.
+        """Generate images.
 
         Args:
             batch_size: how many; the number of `class_labels` or `latents` where those are given.
-            class_labels: one name or index per image, or one for all. None draws without a class.
+            class_labels: one name or index per image, or one for all. None draws without a class. A name is matched
+                exactly, else without regard to case.
             guidance_scale: w of weak + w (strong - weak), where weak is the guidance_unet, or the network itself
                 without a class, or a mean of both; 1 is off and costs one network call per step, else two or, for a
                 mean, three. None: as the pipeline was saved.
@@ -161,34 +194,47 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             height, width: pixels; default `sample_size * upsample_factor`.
             num_inference_steps: network evaluations, default 64.
             eta: passed on to schedulers whose `step` takes it: 1 ancestral, 0 DDIM.
-            generator: one, or one per image: makes the images reproducible.
+            generator: one, or one per image: makes the images reproducible, whatever the scheduler class.
             latents (B, C, H, W): start noise of unit variance, drawn from `generator` by default.
             output_type: `"pil"`, `"np"` (B, H, W, C) in [0, 1], or `"pt"` (B, C, H, W) in [0, 1].
             return_dict: False returns a plain tuple.
             callback_on_step_end: called as (pipeline, step, timestep, tensors) after each step; may return new
-                latents.
+                latents, in any floating dtype. Callbacks of diffusers name the tensors that they take themselves.
             callback_on_step_end_tensor_inputs: tensors handed to it; `"latents"` is the only one.
+            num_images_per_label: images for each of the `batch_size` or `class_labels`, next to each other.
 
         Returns:
             `ImagePipelineOutput` with `.images`.
 
         Raises:
-            ValueError: with a sentence, for input that cannot be met.
+            ValueError: for invalid arguments, or a scheduler that cannot drive this network.
         """
-        if isinstance(class_labels, (int, str)):
-            class_labels = [class_labels] * batch_size
+        if isinstance(class_labels, Tensor | np.ndarray):
+            class_labels = class_labels.tolist()
+        if isinstance(class_labels, Integral | str):
+            count = batch_size if latents is None else len(latents) // max(1, num_images_per_label)
+            class_labels = [class_labels] * count
         if class_labels is not None:
             batch_size = len(class_labels)
         elif latents is not None:
-            batch_size = len(latents)
+            batch_size, num_images_per_label = len(latents), 1
         guidance_unet = guidance_unet or self.guidance_unet
         if guidance_scale is None:
             guidance_scale = self.config.guidance_scale
         if guidance_unet_share is None:
             guidance_unet_share = self.config.guidance_unet_share
         self._check_inputs(
-            batch_size, guidance_scale, guidance_unet, guidance_unet_share, upsample_factor, output_type
+            batch_size,
+            num_images_per_label,
+            guidance_scale,
+            guidance_unet,
+            guidance_unet_share,
+            upsample_factor,
+            output_type,
         )
+        batch_size *= num_images_per_label
+        if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
+            callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
         if set(callback_on_step_end_tensor_inputs) - {"latents"}:
             raise ValueError(f'Callbacks get "latents" alone, not {list(callback_on_step_end_tensor_inputs)}.')
         if isinstance(generator, list) and len(generator) not in (1, batch_size):
@@ -202,22 +248,26 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             latents = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
         elif latents.ndim != 4 or latents.shape[0] != batch_size or latents.shape[1] != shape[1]:
             raise ValueError(f"latents must have the shape {shape}, got {tuple(latents.shape)}.")
-        labels = None if class_labels is None else self.label_ids(class_labels).to(device)
+        labels = None
+        if class_labels is not None:
+            labels = self.label_ids(class_labels).repeat_interleave(num_images_per_label).to(device)
+        self._guidance_scale, self._interrupt = guidance_scale, False
 
         # Sampling arithmetic stays in float32: sigma-space schedulers start at sigmas in the thousands.
-        self.scheduler.set_timesteps(64 if num_inference_steps is None else num_inference_steps, device=device)
-        if hasattr(self.scheduler, "set_begin_index"):  # Karras sigmas round to equal timesteps: a search would miss
-            self.scheduler.set_begin_index(0)
+        steps = 64 if num_inference_steps is None else num_inference_steps
+        timesteps = start_sampling(self.scheduler, steps, device, generator)
+        self._num_timesteps = len(timesteps)
         latents = latents.to(device, torch.float32) * self.scheduler.init_noise_sigma
         accepted = inspect.signature(self.scheduler.step).parameters
-        step_options = {"generator": generator, "eta": eta}
+        # The own scheduler takes the noise from the clipped sample; DDIM does so where it is asked to.
+        step_options = {"generator": generator, "eta": eta, "use_clipped_model_output": True}
         step_options = {key: value for key, value in step_options.items() if key in accepted and value is not None}
         prediction_type = self.scheduler.config.prediction_type
 
         def predict(x_t: Tensor, logsnr: Tensor) -> Tensor:
             """Guided model output, float32 (B, C, H, W)."""
             x_t, logsnr_batch = x_t.to(dtype), logsnr.to(x_t.device).expand(len(x_t))
-            guided = guidance_scale != 1.0 and in_interval(float(logsnr), guidance_interval)
+            guided = self.guidance_scale != 1.0 and in_interval(float(logsnr), guidance_interval)
             if not guided or (guidance_unet is None and labels is None):
                 return self.unet(x_t, logsnr_batch, labels).sample.float()
             share = 0.0 if guidance_unet is None else guidance_unet_share
@@ -230,15 +280,18 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             if guidance_unet is not None and share > 0:
                 weak = guidance_unet(x_t.to(guidance_unet.dtype), logsnr_batch, labels).sample.float()
                 negative = torch.lerp(negative, weak, share)
-            return extrapolate(positive, negative, guidance_scale)
+            return extrapolate(positive, negative, self.guidance_scale)
 
         def denoise(x_t: Tensor, logsnr: Tensor) -> Tensor:
             x_0 = predict_sample(predict(x_t, logsnr), x_t, logsnr, prediction_type)
             return x_0.clamp(-1, 1) if self.scheduler.config.get("clip_sample") else x_0
 
-        with self.progress_bar(total=len(self.scheduler.timesteps)) as progress_bar:
-            for i, t in enumerate(self.scheduler.timesteps):
-                logsnr = self._logsnr(t)
+        with self.progress_bar(total=len(timesteps)) as progress_bar:
+            for i, t in enumerate(timesteps):
+                if self.interrupt:
+                    continue
+                logsnr = logsnr_of(self.scheduler, t)
+                set_stride(self.scheduler, timesteps, i)
                 # Variance-exploding classes hand over x_t / sqrt(alphas_cumprod); scaling brings it back to unit
                 # variance.
                 model_input = self.scheduler.scale_model_input(latents, t)
@@ -251,6 +304,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
                 if callback_on_step_end is not None:
                     tensors = dict.fromkeys(callback_on_step_end_tensor_inputs, latents)  # no name but "latents"
                     latents = (callback_on_step_end(self, i, t, tensors) or {}).pop("latents", latents)
+                    latents = latents.to(device, torch.float32)
                 progress_bar.update()
 
         images: Any = (latents / 2 + 0.5).clamp(0, 1)
@@ -260,3 +314,11 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             images = self.numpy_to_pil(images)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images=images) if return_dict else (images,)
+
+
+def _check_guidance(guidance_scale: float, guidance_unet_share: float) -> None:
+    for name, value in (("guidance_scale", guidance_scale), ("guidance_unet_share", guidance_unet_share)):
+        if not isinstance(value, Real) or isinstance(value, bool) or value != value:
+            raise ValueError(f"{name} must be a number, got {value!r}.")
+    if not 0 <= guidance_unet_share <= 1:
+        raise ValueError(f"guidance_unet_share must lie in [0, 1], got {guidance_unet_share}.")

@@ -68,7 +68,8 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         clip_sample: Clip the predicted clean sample to +-`clip_sample_range`.
         clip_sample_range: Positive bound for `clip_sample`.
         rescale_betas_zero_snr: Put u_max at pi/2: the last timestep is pure noise (logSNR -inf), `logsnr_min` is
-            unused. A network conditioned on logSNR must then clamp it; classes without this key cannot follow.
+            unused. A network conditioned on logSNR must clamp it, as `SimpleDiffusionUViT2DModel` does; classes
+            without this key cannot follow.
         trained_betas: The N betas, as they come back from another class's config. They win over the arguments of
             the schedule: if the two disagree a warning is logged, `num_train_timesteps` becomes the number of betas,
             and `logsnr(u)` raises since the curve between timesteps is unknown. If None they are computed and put
@@ -78,7 +79,8 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         ValueError: If an argument is out of range, logSNR would not fall with u, or `prediction_type` is "epsilon"
             at zero terminal SNR.
 
-    Relations: eta = 0 equals DDIMScheduler with these `trained_betas`; eta = 1 equals DDPMScheduler: "fixed_small" at
+    Relations: eta = 0 equals DDIMScheduler with these `trained_betas` (in a loop of one's own where the number of
+    steps divides N, in `SimpleDiffusionPipeline` always); eta = 1 equals DDPMScheduler: "fixed_small" at
     gamma = 0, "fixed_large" at gamma = 1, "learned_range" with a constant 2 gamma - 1 between.
 
     Note: swapping another class in logs one harmless diffusers warning, which names the keys that only this class

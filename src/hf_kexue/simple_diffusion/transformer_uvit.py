@@ -10,8 +10,6 @@ Shapes: B batch, L tokens, D hidden_size, d width of a head, S text tokens, H W 
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,7 +29,7 @@ def axial_rotary_angles(
     Coordinates are centred and scaled so that a grid of any size spans the area of the training grid of `base_tokens`
     tokens: at another resolution the network meets the same range of positions, only more densely or sparsely sampled.
     """
-    scale = math.sqrt(base_tokens / (height * width))
+    scale = (base_tokens / (height * width)) ** 0.5  # math.sqrt would fix the size of an exported program
     rows = (torch.arange(height, device=device) - (height - 1) / 2) * scale
     columns = (torch.arange(width, device=device) - (width - 1) / 2) * scale
     frequencies = theta ** (-torch.arange(head_dim // 4, device=device) / (head_dim // 4))  # (head_dim / 4,)

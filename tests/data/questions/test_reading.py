@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import re
+import unicodedata
 import warnings
 
 import pytest
@@ -352,6 +354,12 @@ def test_folding_keeps_lengths():
 TEXT = st.text(st.sampled_from("黑海Aaａ1１ ，…ﬁ😀"), max_size=12)
 
 
+def cuts_a_run(text, start, end):
+    """Whether a place begins or ends within a longer number or Latin word; full width counts as its half width."""
+    text = "".join(unicodedata.normalize("NFKC", c) if len(unicodedata.normalize("NFKC", c)) == 1 else c for c in text)
+    return any(re.match(r"[A-Za-z0-9]{2}", text[max(cut - 1, 0) : cut + 1]) for cut in (start, end) if cut)
+
+
 @anything
 @given(st.text(max_size=30), st.data())
 def test_every_literal_place_is_found(passage, data):
@@ -360,7 +368,7 @@ def test_every_literal_place_is_found(passage, data):
     answer = passage[start:end]
     found = find_occurrences(answer, passage)
     literal = [(i, i + len(answer)) for i in range(len(passage)) if answer and passage[i:].startswith(answer)]
-    assert set(literal) <= set(found)
+    assert {place for place in literal if not cuts_a_run(passage, *place)} <= set(found)
     assert found == sorted(set(found))
     assert all(0 <= a < b <= len(passage) and b - a == len(answer) for a, b in found)
 
@@ -372,7 +380,9 @@ def test_places_do_not_depend_on_case_or_width(before, answer, after):
     expected = find_occurrences(answer, before + answer + after)
     assert find_occurrences(answer.translate(variants), before + answer + after) == expected
     if answer:
-        assert (len(before), len(before) + len(answer)) in expected
+        place = (len(before), len(before) + len(answer))
+        text = (before + answer + after).translate(str.maketrans("ａ１", "a1"))
+        assert (place in expected) == (not cuts_a_run(text, *place))
 
 
 VISIBLE = st.text(min_size=1, max_size=20).filter(str.strip)

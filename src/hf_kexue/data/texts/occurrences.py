@@ -1,6 +1,7 @@
 """Where a text holds an answer or a mention, whatever its case and width.
 
 find_occurrences("cnn", "空洞CNN与ｃｎｎ")                # [(2, 5), (6, 9)]
+find_occurrences("10", "2010年共有10人参加")             # [(7, 9)]: not within a longer number or Latin word
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def find_occurrences(answer: str, passage: str) -> list[tuple[int, int]]:
     """All places where a passage holds an answer, overlapping ones too.
 
     Upper and lower case are the same, and so are full and half width: each character is compared in its NFKC form in
-    lower case, where that is one character.
+    lower case, where that is one character. An answer that begins or ends with an ASCII letter or digit is no part
+    of a longer run of them: 10 is not in 2010, nor AI in MAINZ.
 
     Args:
         answer: what to look for; an empty one is nowhere.
@@ -39,6 +41,13 @@ def find_occurrences(answer: str, passage: str) -> list[tuple[int, int]]:
     places = []
     start = passage.find(answer) if answer else -1
     while start >= 0:
-        places.append((start, start + len(answer)))
+        if is_whole(passage, start, start + len(answer)):
+            places.append((start, start + len(answer)))
         start = passage.find(answer, start + 1)
     return places
+
+
+def is_whole(text: str, start: int, end: int) -> bool:
+    """Whether `text[start:end]` neither begins nor ends within a run of ASCII letters and digits."""
+    cuts = [text[cut - 1 : cut + 1] for cut in (start, end) if 0 < cut < len(text)]
+    return not any(pair.isascii() and pair.isalnum() for pair in cuts)
