@@ -37,7 +37,7 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
     triple_figures,
 )
 from hf_kexue.inference.evaluation import evaluate_triples
-from hf_kexue.training.arguments import TextArguments, option, parse_arguments
+from hf_kexue.training.arguments import TextArguments, on_error, option, parse_arguments
 from hf_kexue.training.fine_tuning import (
     check_width,
     fit_steps_to_data,
@@ -109,7 +109,7 @@ FOLLOWED = SHAPE[: SHAPE.index("subject_power")]  # what decides which weights t
 
 def training_examples(args: Arguments) -> list[TripleExample]:
     """All files of --train, or a share of them, with what their triples say the other way round."""
-    examples = [example for source in args.train for example in read_triples(source, split="train")]
+    examples = [example for source in args.train for example in read_triples(source, "train", on_error=on_error(args))]
     if not examples:
         raise ValueError("--train names no sentence: give files, folders or Hub ids.")
     if not 0 < args.train_share <= 1:
@@ -190,7 +190,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     schema = read_schema(args.schema) if args.schema else build_schema(examples)
     for message in check_schema(schema, examples):
         logger.warning(message)
-    held_out = read_triples(args.validation, split=args.validation_split) if args.validation else []
+    held_out = []
+    if args.validation:
+        held_out = read_triples(args.validation, args.validation_split, on_error=on_error(args))
     held_out = with_inverses(args, held_out)
     few = held_out[:: max(1, len(held_out) // max(args.validation_sentences, 1))]
     donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None

@@ -244,6 +244,20 @@ def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path, name):
     assert not (tmp_path / MODELS.get(name, "model")).exists()
 
 
+@pytest.mark.parametrize("name", SOURCES)
+def test_broken_records_are_left_out_where_that_is_asked_for(data, finished, tmp_path, name):
+    """The run is that of the others, to the last bit; else it does not begin, and names the place."""
+    for path in data.iterdir():
+        if path.is_file():
+            lines = path.read_bytes().rstrip(b"\n").split(b"\n")
+            (tmp_path / path.name).write_bytes(b"\n".join([*lines[:3], "\u597d".encode("gbk"), *lines[3:]]) + b"\n")
+    with pytest.raises(ValueError, match="line 4"):
+        train(name, tmp_path, tmp_path / "run")
+    with pytest.warns(UserWarning, match=r"1 broken record\(s\).*line 4"):
+        train(name, tmp_path, tmp_path / "run", "--skip_broken", "True")
+    assert tiny.compare_runs(tmp_path / "run", finished(name)[0]) == []
+
+
 def test_a_fault_of_the_program_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         script_main(lambda: 1 / 0)

@@ -144,7 +144,7 @@ def init_prior_columns(model: Any, donor: Any) -> None:
 @torch.no_grad()
 def take_over_image_weights(
     model: nn.Module, donor: dict[str, Tensor], source: str, names: list[str], donor_names: list[str]
-) -> None:
+) -> list[str]:
     """Weights of another diffusion network with the same blocks. The first and the last convolution start afresh where
     their shapes differ; of the class table, rows of classes with the same name are taken over, and that of no class.
 
@@ -155,10 +155,14 @@ def take_over_image_weights(
         names: of the classes of the model, in order; empty where it has none.
         donor_names: the same of the donor.
 
+    Returns:
+        Names of the modules that start afresh, in part or in full.
+
     Raises:
         ValueError: for a network of other blocks, naming what does not fit.
     """
     own, table = model.state_dict(), "class_embedding.weight"
+    other_classes = table in own and (table not in donor or names != donor_names)
     if table in donor and table in own and names != donor_names:
         places = [(names.index(name), number) for number, name in enumerate(donor_names) if name in names] + [(-1, -1)]
         rows = own[table].clone()
@@ -179,3 +183,4 @@ def take_over_image_weights(
         raise ValueError(f"--init_from {source} is another network; these weights do not fit: {other}.")
     model.load_state_dict(own | {key: value for key, value in donor.items() if key not in fresh})
     logger.info("Started from %s%s", source, f", but {fresh} start afresh" if fresh else "")
+    return sorted({key.rpartition(".")[0] for key in [*fresh, *([table] if other_classes else [])]})

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,18 +29,22 @@ class ImageArguments:
     validation_share: float = option(0.0, "Share of --split that is held out, drawn once, in place of a split.")
     image_column: str | None = option(None, "Column of the images; default: the only one.")
     label_column: str = option("auto", "Column of class labels, 'auto', or 'none' for an unconditional model.")
+    background: str = option("white", "Colour below transparent pictures, a name or #rrggbb.")
     random_flip: bool = option(True, "Mirror half of the images.")
     dataloader_num_workers: int = option(0, "Processes that decode images.")
     decoded_megabytes: int = option(1024, "Decoded images are kept in memory if all fit into this; 0: never.")
 
 
-def open_images(args: Any, embedded: Path, held_out: bool = True) -> tuple[ImageSource, ImageSource | None]:
+def open_images(
+    args: Any, embedded: Path, held_out: bool = True, unlabelled: Literal["keep", "drop"] = "keep"
+) -> tuple[ImageSource, ImageSource | None]:
     """Training and validation images of the arguments.
 
     Args:
         args: `ImageArguments`, perhaps with `streaming`.
         embedded: folder of the data set 'embedded'.
         held_out: whether validation images are of use.
+        unlabelled: what becomes of pictures without a label, see `load_images`.
 
     Returns:
         Both sources; None for the second where there are none to hold out, which is told.
@@ -50,6 +54,7 @@ def open_images(args: Any, embedded: Path, held_out: bool = True) -> tuple[Image
     """
     folder = str(embedded) if args.dataset == "embedded" else args.dataset
     find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
+    find |= {"background": args.background, "unlabelled": unlabelled}
     find["label_column"] = None if args.label_column == "none" else args.label_column
     find["streaming"] = streaming = getattr(args, "streaming", False)
     source = load_images(folder, split=args.split, **find)
