@@ -1,10 +1,10 @@
 """A page to try the published models, in the shape of a Gradio Space: images with class and guidance, questions over a
-passage, triples as a graph, and the way between two images of a GAN.
+passage, triples as a graph, and interpolations of a GAN.
 
     make page                                # or: python app.py --port 7860
 
 The models are those of model_cards/ beside this file; with HF_KEXUE_MODELS=OWNER they are that owner's repositories
-on the Hub. What the tabs do is `hf_kexue.demo.page`, here is only what a visitor sees.
+on the Hub. The backend is `hf_kexue.demo.page`; this file is only the user interface.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-if find_spec("hf_kexue") is None:  # in a Space the package lies beside this file, not installed
+if find_spec("hf_kexue") is None:  # in a Space the package is next to this file, not installed
     sys.path.insert(0, str(HERE / "src"))
 
 import gradio as gr  # noqa: E402
@@ -44,7 +44,7 @@ mark { background: #ffe08a; color: #1f2328; padding: 0 .1em; border-radius: 2px;
 
 
 def guarded(work: Callable[..., Any], outputs: int) -> Callable[..., Any]:
-    """The work of a button: its results and an empty message, or no results and the sentence that says why."""
+    """Wrap the callback of a button: its results and an empty message, or no results and the error message."""
 
     def run(*values: Any) -> Any:
         try:
@@ -56,12 +56,12 @@ def guarded(work: Callable[..., Any], outputs: int) -> Callable[..., Any]:
     return run
 
 
-def _message(sentence: str) -> Any:
-    return gr.update(value=_alert(sentence), visible=True)
+def _message(text: str) -> Any:
+    return gr.update(value=_alert(text), visible=True)
 
 
-def _alert(sentence: str) -> str:
-    return f'<p class="message" role="alert">{escape(sentence)}</p>' if sentence else ""
+def _alert(text: str) -> str:
+    return f'<p class="message" role="alert">{escape(text)}</p>' if text else ""
 
 
 def build(page: Page) -> gr.Blocks:
@@ -78,13 +78,13 @@ def build(page: Page) -> gr.Blocks:
 
 
 def _place_of_messages(page: Page, key: str) -> gr.HTML:
-    """Where a tab says what is wrong; from the start, if its model is not there."""
+    """The place for the errors of a tab; shows at once if its model is missing."""
     return gr.HTML(_alert(page.absence(key)), visible=bool(page.absence(key)))
 
 
 def _images(page: Page) -> None:
     gr.Markdown(
-        "Simple diffusion: noise becomes photographs of clothing, 64 x 64 pixels, in as many steps as you give it."
+        "Simple diffusion: noise becomes photographs of clothing, 64 x 64 pixels, in a chosen number of steps."
     )
     with gr.Row():
         with gr.Column(scale=1):
@@ -106,7 +106,7 @@ def _images(page: Page) -> None:
 
 
 def _questions(page: Page) -> None:
-    gr.Markdown("The reader points at the answer to a Chinese question in a text. Its score ranks answers, no more.")
+    gr.Markdown("The reader extracts the answer to a Chinese question from a text. Its score only ranks answers.")
     with gr.Row():
         with gr.Column():
             question = gr.Textbox(QUESTIONS[0][2], label="Question", lines=1)
@@ -117,13 +117,13 @@ def _questions(page: Page) -> None:
         with gr.Column():
             message = _place_of_messages(page, "questions")
             found = gr.HTML(label="Answer", elem_classes="found")
-    examples = [[asked, given["context"]] for *_, asked, given in QUESTIONS if "context" in given]
+    examples = [[text, others["context"]] for *_, text, others in QUESTIONS if "context" in others]
     gr.Examples(examples, [question, text], label="Examples")
     gr.on([ask.click, question.submit], guarded(page.answer, 1), [question, text, impossible, top_k], [found, message])
 
 
 def _triples(page: Page) -> None:
-    gr.Markdown("Who did what: subjects (blue), predicates and objects (orange) of a Chinese text, as a graph.")
+    gr.Markdown("Subjects (blue), predicates and objects (orange) of a Chinese text, as a graph.")
     text = gr.Textbox(SENTENCES[1], label="Text", lines=3, max_lines=14)
     extract = gr.Button("Extract", variant="primary")
     message = _place_of_messages(page, "triples")
@@ -134,7 +134,7 @@ def _triples(page: Page) -> None:
 
 def _gan(page: Page) -> None:
     gr.Markdown(
-        "A relativistic GAN draws an image in one pass. Between the latents of two seeds lies a way of images."
+        "A relativistic GAN draws an image in one pass. Its images interpolate between the latents of two seeds."
     )
     with gr.Row():
         with gr.Column(scale=1):
@@ -148,11 +148,11 @@ def _gan(page: Page) -> None:
             message = _place_of_messages(page, "gan")
             shown: dict[str, Any] = {"show_label": False, "interactive": False}
             picture = gr.Image(format="png", height=400, alt_text="image between the two seeds", **shown)
-            strip = gr.Image(format="png", height=90, buttons=[], alt_text="the whole way", **shown)
+            strip = gr.Image(format="png", height=90, buttons=[], alt_text="the interpolation", **shown)
 
     def both(label: str, first: int, last: int, place: float, truncation: float) -> tuple[Any, Any]:
-        way = page.way(label, first, last, truncation)
-        return page.between(label, first, last, place, truncation), way
+        strip = page.interpolation(label, first, last, truncation)
+        return page.between(label, first, last, place, truncation), strip
 
     inputs = [label, first, last, place, truncation]
     walk.click(guarded(both, 2), inputs, [picture, strip, message])

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from hf_kexue import DGCNNConfig, DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline, TriplePrior
-from hf_kexue.data.triples.known import known_share, known_triple_scores, known_triples
+from hf_kexue.data.triples.known import known_triple_scores, memorised_share, memorised_triples
 from hf_kexue.data.triples.reading import TripleExample, add_inverses, read_triples
 from hf_kexue.data.triples.samples import TripleCollator, TripleDataset
 from hf_kexue.data.triples.schemas import build_schema, check_schema, read_schema
@@ -135,7 +135,7 @@ def build_tokenizer(
     """
     known: dict[str, Any] = {"triple_prior": []}
     if args.prior or args.find_known:
-        known["triple_prior"] = known_triples(examples, schema)
+        known["triple_prior"] = memorised_triples(examples, schema)
     if args.init_from:
         if donated := DGCNNTokenizer.from_pretrained(args.init_from).triple_prior_size:
             use = (
@@ -267,7 +267,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             figures = final_figures(pipeline, held_out)
         crossed = triple_figures(*crossed_counts(scored, gold(held_out), begin))
         if tokenizer.triple_prior_size:
-            figures["validation/known_share"] = known_share(held_out, list[Any](tokenizer.triple_prior or []), schema)
+            figures["validation/known_share"] = memorised_share(
+                held_out, list[Any](tokenizer.triple_prior or []), schema
+            )
         figures["validation/f1_of_default_thresholds"] = search.scores(begin)["f1"]
         figures["validation/f1_of_crossed_thresholds"] = crossed["f1"]
         numbers = {key: value for key, value in figures.items() if isinstance(value, float)}

@@ -199,7 +199,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if args.lora_rank:
         adapters = Adapters(model, args.lora_rank, args.lora_alpha or args.lora_rank, fresh)
         manifest["trained_parameters"] = adapters.trained_parameters
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
 
     # 2. Validation and optimizer
     validation: Any = None

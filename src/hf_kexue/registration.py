@@ -1,8 +1,8 @@
-"""Makes `Auto*` classes and `pipeline(task)` of transformers know the models of this package.
+"""Register the models of this package with the `Auto*` classes and `pipeline(task)` of transformers.
 
-Registering needs the classes, and they need torch and transformers, seconds of import. So `import hf_kexue` registers
-nothing: it leaves word that as soon as transformers has loaded its `Auto` classes or its pipelines, which happens when
-someone first asks for one, ours are added to them. Where transformers has loaded them already, that is at once.
+Registering needs the classes, which import torch and transformers and take seconds. So `import hf_kexue` only installs
+an import hook: as soon as transformers loads its `Auto` classes or its pipelines, ours are added to them. If
+transformers has loaded them already, they are added at once.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _pipelines(pipelines: Any) -> None:
         ("kexue-triple-extraction", TripleExtractionPipeline, AutoModelForTokenClassification),
     ):
         pipelines.PIPELINE_REGISTRY.register_pipeline(task, pipeline, pt_model=auto_model, type="text")
-        # What it leaves on the class would have every save_pretrained write the pipeline's code files too.
+        # Left on the class, it would make every save_pretrained write the pipeline's code files too.
         del pipeline._registered_impl
 
 
@@ -67,24 +67,25 @@ FAMILIES = ("hf_kexue.dgcnn.",)
 
 
 class _Registrar(MetaPathFinder):
-    """Takes a step when its module of transformers has run, but never while a module of ours is running: that one may
-    be what had transformers loaded, and what the step needs. The usual finders find the modules."""
+    """Run a registration step once its module of transformers has been imported, but never while a module of ours is
+    being imported: that module may have triggered the import, and the step may need it. Modules are located by the
+    usual finders."""
 
     def __init__(self) -> None:
         self.steps = dict(STEPS)
         self.loaded = {name for name in STEPS if name in sys.modules}
-        self.found: set[str] = set()
+        self.resolving: set[str] = set()
         self.running = 0
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         ours = fullname.startswith(FAMILIES)
-        if not (ours or fullname in STEPS) or fullname in self.found:
+        if not (ours or fullname in STEPS) or fullname in self.resolving:
             return None
-        self.found.add(fullname)  # the call below comes back here
+        self.resolving.add(fullname)  # find_spec calls this method again
         spec = importlib.util.find_spec(fullname)
-        self.found.discard(fullname)
+        self.resolving.discard(fullname)
         if spec is None or spec.loader is None:
             return spec
         run = spec.loader.exec_module
@@ -100,26 +101,26 @@ class _Registrar(MetaPathFinder):
             try:
                 self.register()
             except BaseException:
-                self.loaded.discard(fullname)  # its import fails, and may be tried again
+                self.loaded.discard(fullname)  # its import fails and may be retried
                 raise
 
         spec.loader.exec_module = run_and_register  # type: ignore[method-assign]
         return spec
 
     def register(self) -> None:
-        """Take the steps that can be taken. A step loads modules, and so comes back here before it has ended."""
+        """Run the steps whose modules are loaded. A step imports modules and so may call this method again."""
         for name in list(self.steps):
             if name in self.loaded and name in self.steps and not self.running:
                 step = self.steps.pop(name)
                 try:
                     step(sys.modules[name])
                 except BaseException:
-                    self.steps[name] = step  # with the next import that gets this far
+                    self.steps[name] = step  # retried at the next import
                     raise
 
 
 def register_when_loaded() -> None:
-    """Register now with what transformers has loaded, and with the rest as soon as it has."""
+    """Register with the modules that transformers has loaded, and with the others once it loads them."""
     registrar = _Registrar()
     sys.meta_path.insert(0, registrar)
     registrar.register()

@@ -25,7 +25,7 @@ def test_what_lies_with_its_class_is_recognised():
     assert max(elsewhere) < 0.05
 
 
-def test_noise_is_recognised_by_chance():
+def test_noise_is_recognised_at_chance_level():
     labels = np.repeat(np.arange(4), 30)
     classifier = benchmark.fit_classifier(clusters(labels, 0.2, 0), labels)
     requested = np.tile(np.arange(4), 500)

@@ -249,34 +249,34 @@ def test_evaluate_simple_diffusion(models, photographs, own_cache):
 
 
 @pytest.mark.parametrize(
-    ("kind", "argv", "sentence"),
+    ("kind", "argv", "message"),
     [
-        ("reader", ["--images", "4"], "--images is not for a reader; allowed are --scorer"),
-        ("reader", ["--scorer", "bleu"], "scorer must be one of cmrc2018, sogouqa, webqa; got 'bleu'"),
-        ("extractor", ["--scorer", "webqa"], "allowed are --limit, --batch-size, --skip-broken."),
-        ("gan", ["--steps", "4"], "allowed are --images, --seed, --truncation, --background."),
-        ("reader", ["--background", "red"], "--background is not for"),
+        ("reader", ["--images", "4"], "--images is not for a reader"),
+        ("reader", ["--background", "red"], "--background is not for a reader"),
+        ("reader", ["--scorer", "bleu"], "'bleu'"),
+        ("extractor", ["--scorer", "webqa"], "--limit, --batch-size, --skip-broken."),
+        ("gan", ["--steps", "4"], "--images, --seed, --truncation, --background."),
         ("diffusion", ["--truncation", "1"], "--truncation is not for"),
     ],
 )
-def test_wrong_options_are_refused(models, kind, argv, sentence, tmp_path):
+def test_wrong_options_are_refused(models, kind, argv, message, tmp_path):
     record = {"question": "谁？", "context": "居里", "answers": {"text": ["居里"], "answer_start": [0]}}
     result = invoke("evaluate", models[kind][0], write(tmp_path / "validation.jsonl", [record]), *argv)
     assert isinstance(result.exception, ValueError)
-    assert sentence in str(result.exception)
+    assert message in str(result.exception)
 
 
 def test_broken_folders(tmp_path):
-    for content, sentence in (("{", "is broken"), ("[]", "holds no object"), ("{}", "holds no model, not")):
+    for content, message in (("{", "is broken"), ("[]", "object"), ("{}", "no model")):
         (tmp_path / "config.json").write_text(content)
-        with pytest.raises(ValueError, match=sentence):
+        with pytest.raises(ValueError, match=message):
             saved_kind(str(tmp_path))
 
 
 def test_a_repository_that_is_not_there(monkeypatch):
-    """Without a network the Hub gives nothing, and the sentence says what was looked for."""
+    """Offline, the message names the file that was requested."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ValueError, match=r"no folder nobody/nothing, and config\.json of a repository of that name"):
+    with pytest.raises(ValueError, match=r"nobody/nothing.*config\.json"):
         saved_kind("nobody/nothing", READER)
 
 

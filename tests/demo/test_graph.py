@@ -78,7 +78,7 @@ def test_edges_run_to_the_right_where_there_is_no_circle():
         assert found[subject][2] < found[target][0]
 
 
-def test_equal_triples_are_drawn_once_and_told_in_the_title():
+def test_equal_triples_are_drawn_once_and_listed_in_the_title():
     picture = parsed(SONG * 2)
     assert len(labels(picture)) == len(SONG)
     assert picture.find(f"{SVG}title").text == "; ".join(" ".join(fact) for fact in SONG)

@@ -1,4 +1,4 @@
-"""What the page does without the page: the published texts' models, tiny image models, and a visitor's mistakes."""
+"""Backend of the page: the published text models, tiny image models, and invalid input."""
 
 import re
 from html.parser import HTMLParser
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tiny_models import save_gan, save_pipeline
 
-from hf_kexue.demo.page import MOST_CHARACTERS, NO_CLASS, WAY_STEPS, Page
+from hf_kexue.demo.page import INTERPOLATION_STEPS, MOST_CHARACTERS, NO_CLASS, Page
 
 CARDS = Path(__file__).resolve().parents[2] / "model_cards"
 TEXT = "赵州桥由隋代工匠李春主持修建。"
@@ -107,14 +107,14 @@ def test_text_of_a_visitor_is_escaped(page):
         Read(shown)
 
 
-def test_the_way_between_two_seeds(page):
-    strip = page.way("Hat", 0, 1, 1.0)
-    side = strip.width // WAY_STEPS
-    assert strip.size == (WAY_STEPS * side, side)
+def test_interpolation_between_two_seeds(page):
+    strip = page.interpolation("Hat", 0, 1, 1.0)
+    side = strip.width // INTERPOLATION_STEPS
+    assert strip.size == (INTERPOLATION_STEPS * side, side)
     assert side == 2 * 32
     ends = [page.between("Hat", 0, 1, place, 1.0) for place in (0, 1)]
     assert [end.size for end in ends] == [(384, 384)] * 2
-    for end, column in zip(ends, (0, WAY_STEPS - 1)):
+    for end, column in zip(ends, (0, INTERPOLATION_STEPS - 1)):
         small = end.resize((side, side), Image.Resampling.NEAREST)
         shown = strip.crop((column * side, 0, column * side + side, side))
         # a batch and a single image may differ by rounding
@@ -126,34 +126,34 @@ def test_the_way_between_two_seeds(page):
 
 
 @pytest.mark.parametrize(
-    ("call", "sentence"),
+    ("call", "message"),
     [
-        (("images", "Sock", 2, 1, 2, 0), "Unknown class 'Sock'; this model knows Dress, Hat"),
-        (("images", "Hat", 2, 17, 2, 0), "The number of images must be a whole number from 1 to 16, got 17."),
-        (("images", "Hat", 2, 1, 1, 0), "The number of steps must be a whole number from 2 to 256, got 1."),
-        (("images", "Hat", 21, 1, 2, 0), "The guidance scale must be a number from 0 to 20, got 21."),
-        (("images", "Hat", 2, 1, 2, -1), "A seed must be a whole number from 0 to"),
-        (("images", "Hat", 2, 1, 2, None), "A seed must be a whole number from 0 to"),
-        (("answer", " ", TEXT, False, 1), "Type a question first."),
-        (("answer", "谁？", "", False, 1), "Type or paste a text first."),
-        (("answer", "谁？", "长" * (MOST_CHARACTERS + 1), False, 1), "this page reads 20000 at most."),
-        (("answer", "谁？", TEXT, False, 11), "The number of answers must be a whole number from 1 to 10, got 11."),
-        (("triples", "\n"), "Type or paste a text first."),
-        (("way", "Hat", 0, 0.5, 1), "A seed must be a whole number"),
-        (("way", "Hat", 0, 1, 0), "The truncation must be a number from 0.05 to 1, got 0."),
-        (("between", "Hat", 0, 1, 1.5, 1), "The place between the two must be a number from 0 to 1, got 1.5."),
-        (("between", "Sock", 0, 1, 0.5, 1), "Unknown class 'Sock'"),
+        (("images", "Sock", 2, 1, 2, 0), "'Sock'"),
+        (("images", "Hat", 2, 17, 2, 0), "images must be a whole number from 1 to 16, got 17"),
+        (("images", "Hat", 2, 1, 1, 0), "steps must be a whole number from 2 to 256, got 1"),
+        (("images", "Hat", 21, 1, 2, 0), "guidance scale must be a number from 0 to 20, got 21"),
+        (("images", "Hat", 2, 1, 2, -1), "seed"),
+        (("images", "Hat", 2, 1, 2, None), "seed"),
+        (("answer", " ", TEXT, False, 1), "question"),
+        (("answer", "谁？", "", False, 1), "text"),
+        (("answer", "谁？", "长" * (MOST_CHARACTERS + 1), False, 1), "20000"),
+        (("answer", "谁？", TEXT, False, 11), "answers must be a whole number from 1 to 10, got 11"),
+        (("triples", "\n"), "text"),
+        (("interpolation", "Hat", 0, 0.5, 1), "seed"),
+        (("interpolation", "Hat", 0, 1, 0), "truncation must be a number from 0.05 to 1, got 0"),
+        (("between", "Hat", 0, 1, 1.5, 1), "must be a number from 0 to 1, got 1.5"),
+        (("between", "Sock", 0, 1, 0.5, 1), "'Sock'"),
     ],
 )
-def test_mistakes_of_a_visitor_are_sentences(page, call, sentence):
-    with pytest.raises(ValueError, match=re.escape(sentence)):
+def test_bad_input_raises(page, call, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         getattr(page, call[0])(*call[1:])
 
 
 def test_a_model_that_is_not_published_yet(tmp_path):
     page = Page(str(tmp_path))
-    for call in (("way", "", 0, 1, 1), ("triples", SONG), ("images", "", 2, 1, 2, 0)):
-        with pytest.raises(ValueError, match=r"The model \S+-(zh|64) is not published yet, so there is nothing"):
+    for call in (("interpolation", "", 0, 1, 1), ("triples", SONG), ("images", "", 2, 1, 2, 0)):
+        with pytest.raises(ValueError, match=r"\S+-(zh|64) is not published"):
             getattr(page, call[0])(*call[1:])
     assert page.classes("gan") == []
     assert Page("user").where("triples") == "user/dgcnn-triples-zh"

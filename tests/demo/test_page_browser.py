@@ -187,7 +187,7 @@ def test_by_keyboard_alone(page):
 
 
 @pytest.mark.parametrize(
-    ("tab", "label", "value", "button", "sentence"),
+    ("tab", "label", "value", "button", "message"),
     [
         ("Questions", "Question", "", "Ask", "Type a question first."),
         ("Questions", "Text", " ", "Ask", "Type or paste a text first."),
@@ -196,12 +196,12 @@ def test_by_keyboard_alone(page):
         ("GAN", "Last seed", "-3", "Draw", "A seed must be a whole number from 0 to 2147483647, got -3."),
     ],
 )
-def test_mistakes_are_shown_as_sentences(page, tab, label, value, button, sentence):
+def test_errors_are_shown(page, tab, label, value, button, message):
     open_tab(page, tab)
     page.get_by_label(label, exact=True).locator("visible=true").fill(value)
     page.get_by_role("button", name=button).locator("visible=true").click()
-    expect(page.get_by_role("alert").locator("visible=true")).to_have_text(sentence)
-    look(page, f"mistake-{tab.lower()}-{label.lower().replace(' ', '-')}")
+    expect(page.get_by_role("alert").locator("visible=true")).to_have_text(message)
+    look(page, f"error-{tab.lower()}-{label.lower().replace(' ', '-')}")
 
 
 def test_narrow_screens(page):
@@ -214,12 +214,12 @@ def test_narrow_screens(page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_missing_models_are_told_from_the_start(tmp_path):
+def test_missing_models_are_reported_from_the_start(tmp_path):
     """Before anyone presses a button; no browser is needed to see that."""
     spec = importlib.util.spec_from_file_location("app", ROOT / "app.py")
     app = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(app)
     shown = [part["props"].get("value") or "" for part in app.build(app.Page(str(tmp_path))).config["components"]]
     for name in PUBLISHED:
-        sentence = f"The model {name} is not published yet, so there is nothing to try here."
-        assert f'<p class="message" role="alert">{sentence}</p>' in shown
+        message = f"The model {name} is not published yet, so there is nothing to try here."
+        assert f'<p class="message" role="alert">{message}</p>' in shown

@@ -29,8 +29,8 @@ def test_the_gan_draws_a_grid_and_strips(tmp_path, labels, strips):
     save_gan(tmp_path / GAN, labels)
     _, text, shown = gan(tmp_path, tmp_path)
     assert picture("gan.png", "samples of each class") in shown
-    for names, sentence in ((labels, "Rows: {}."), (labels and strips, f"seed {SEEDS[0]} to seed {SEEDS[1]}: {{}}.")):
-        assert sentence.format(", ".join(names or ["no classes"])) in text
+    for names, message in ((labels, "Rows: {}."), (labels and strips, f"seed {SEEDS[0]} to seed {SEEDS[1]}: {{}}.")):
+        assert message.format(", ".join(names or ["no classes"])) in text
     rows = len(labels or [None])
     sheet, way = (Image.open(tmp_path / name) for name in ("gan.png", "gan_way.png"))
     margin = way.width - STEPS * 32  # of the names
@@ -50,7 +50,7 @@ def test_the_gan_draws_a_grid_and_strips(tmp_path, labels, strips):
 
 def test_without_a_published_gan_the_page_says_so(tmp_path):
     title, text, shown = gan(tmp_path, tmp_path)
-    assert text == f"{GAN} is not published yet, so that there is nothing to show here."
+    assert text == f"{GAN} is not published yet, so there is nothing to show here."
     assert shown == ""
     assert f"<h2>{title}</h2><p>{text}</p></section>" in page_html([(title, text, shown)])
 

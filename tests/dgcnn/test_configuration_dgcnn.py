@@ -143,16 +143,16 @@ def test_the_auto_class_finds_it_once_registered(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "word"), [(n, *case) for n, cases in WRONG_VALUES.items() for case in cases]
 )
-def test_a_wrong_value_is_a_sentence(name, value, word):
+def test_a_wrong_value_raises(name, value, word):
     with pytest.raises(StrictDataclassError) as error:
         DGCNNConfig(**{name: value})
-    sentence = str(error.value.__cause__)
+    message = str(error.value.__cause__)
     given = str(list(value) if isinstance(value, tuple) else value)
     assert isinstance(error.value.__cause__, ValueError)
-    assert name in sentence
-    assert word in sentence
-    assert given in sentence
-    assert sentence.endswith(".")
+    assert name in message
+    assert word in message
+    assert given in message
+    assert message.endswith(".")
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG_TYPES.items())

@@ -50,7 +50,7 @@ def twin(start, end, offsets, context, max_answer_len=30.0, threshold=0.0):
 
 @settings(max_examples=300)
 @given(windows(), st.sampled_from([0.5, 1, 2.5, 4, 30]), st.integers(1, 40), st.sampled_from([0, 0.05, 0.25]))
-def test_agrees_with_the_twin(window, max_answer_len, top_k, threshold):
+def test_agrees_with_the_reference(window, max_answer_len, top_k, threshold):
     spans = best_spans(*window, max_answer_len=max_answer_len, top_k=top_k, threshold=threshold)
     assert spans == twin(*window, max_answer_len, threshold)[:top_k]
 
@@ -62,7 +62,7 @@ def test_distinct_strings_fill_top_k(window, top_k):
     assert spans == best_per_string(twin(*window))[:top_k]
 
 
-def test_agrees_with_the_twin_on_a_full_window():
+def test_agrees_with_the_reference_on_a_full_window():
     rng = np.random.default_rng(0)
     context = "".join(rng.choice(list("中国人ab1 ，"), 300))
     offsets = offsets_of(context, question=12)
@@ -186,7 +186,7 @@ def test_no_answer():
         ({"max_answer_len": 0}, "positive, got 5 and 0"),
     ],
 )
-def test_bad_input_is_a_sentence(changes, message):
+def test_bad_input_raises(changes, message):
     arguments = {"start": [0.5, 0.5], "end": [0.5, 0.5], "offsets": [(0, 1), (1, 2)], "context": "甲乙"} | changes
     with pytest.raises(ValueError, match=message):
         best_spans(**arguments)

@@ -48,7 +48,7 @@ def test_at_equal_width_they_are_the_teachers():
 
 
 @pytest.mark.parametrize(
-    ("student", "sentence"),
+    ("student", "message"),
     [
         ({"size": 13}, "13 wide gets no embeddings from a teacher 12 wide"),
         ({"size": 8, "word_vocab_size": 0}, "one of student and teacher embeds words"),
@@ -57,10 +57,10 @@ def test_at_equal_width_they_are_the_teachers():
         ({"size": 8, "word_embedding_size": 5}, r"\[20, 5\] here, \[20, 6\] there"),
     ],
 )
-def test_other_embeddings_are_refused(student, sentence):
+def test_other_embeddings_are_refused(student, message):
     model = make_reader(**student)
     before = vectors(model).clone()
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=message):
         project_embeddings(model, make_reader(12))
     assert_close(vectors(model), before, rtol=0, atol=0)
 

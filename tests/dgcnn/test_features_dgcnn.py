@@ -49,7 +49,7 @@ def twin(question, passage, others=(), text=None):
 
 @settings(max_examples=300)
 @given(questions, passages, st.lists(passages, max_size=4), st.none() | st.text("山高海ab", min_size=1, max_size=9))
-def test_agrees_with_the_twin(question, passage, others, text):
+def test_agrees_with_the_reference(question, passage, others, text):
     features = match_features(question, passage, others, text)
     assert features.dtype == np.float32
     np.testing.assert_array_equal(features, twin(question, passage, others, text))
@@ -125,7 +125,7 @@ def test_empty_passage():
         ((["a"], ["a"], [["a"], "ab"]), TypeError, r"other_passages\[1\]"),
     ],
 )
-def test_bad_input_is_a_sentence(arguments, error, message):
+def test_bad_input_raises(arguments, error, message):
     with pytest.raises(error, match=message):
         match_features(*arguments)
 

@@ -49,7 +49,7 @@ def attention(query, keys, values, heads):
 
 
 @pytest.mark.parametrize("heads", [0, 1, 3])
-def test_the_second_look_attends_to_question_and_passage(heads):
+def test_the_second_cross_attention_attends_to_question_and_passage(heads):
     look = randomised(SecondLook(DGCNNConfig(hidden_size=6, num_attention_heads=heads)))
     mask, states_mask = mask_of(5, 3), mask_of(2, 4)
     hidden, states = random_tensor(2, 6, 5) * mask, random_tensor(2, 6, 4, seed=9) * states_mask
@@ -72,7 +72,7 @@ def test_the_second_look_attends_to_question_and_passage(heads):
         assert (ours[row, :, length:] == 0).all()
 
 
-def test_the_end_hears_the_softmax_of_the_start_and_its_sum():
+def test_the_end_is_conditioned_on_the_softmax_of_the_start_and_its_sum():
     pointer = randomised(EndPointer(DGCNNConfig(hidden_size=4)))
     mask = mask_of(6, 4)
     hidden = random_tensor(2, 4, 6) * mask
@@ -88,7 +88,7 @@ def test_the_end_hears_the_softmax_of_the_start_and_its_sum():
         assert_close(ours[row, :, :length], expected, rtol=1e-9, atol=1e-11)
 
 
-def test_what_the_second_look_adds_is_small_at_first():
+def test_the_second_cross_attention_starts_small():
     torch.manual_seed(0)
     model = DGCNNForQuestionAnswering(DGCNNConfig(hidden_size=32, second_dilations=(1,), initializer_range=0.5))
     hidden, mask, states = torch.randn(2, 32, 9), torch.ones(2, 1, 9), torch.randn(2, 32, 4)

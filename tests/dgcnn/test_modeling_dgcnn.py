@@ -190,7 +190,7 @@ def test_evaluation_repeats_itself_and_training_follows_the_seed(model_class, sh
     assert (results[0] - results[2]).abs().max() > 1e-4
 
 
-def test_neither_padding_nor_the_rest_of_the_batch_is_heard(model_class, shape):
+def test_neither_padding_nor_the_rest_of_the_batch_matters(model_class, shape):
     model, inputs = make_model(model_class, shape), make_inputs(model_class, lengths=(14, 9, 11))
     together = model(**inputs)
     padding = inputs["attention_mask"] == 0

@@ -105,7 +105,7 @@ def test_a_pair_in_one_row_is_scored_as_question_and_passage_apart(shape, side):
     assert_close(pair.answerability_logits, apart.answerability_logits, **FLOAT32)
 
 
-def test_padding_of_the_question_is_not_heard(shape):
+def test_padding_of_the_question_does_not_matter(shape):
     model, passages = make_model(shape), batched(random_rows(PASSAGES, 2))
     question = question_inputs(model)
     longer = {key: torch.nn.functional.pad(x, (0, 0, 0, 3) if x.dim() == 3 else (0, 3)) for key, x in question.items()}
@@ -231,7 +231,7 @@ def test_the_loss_of_windows_without_an_answer_is_small_where_the_model_knows(sh
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ({"token_type_ids": None}, "the question is missing: pass token_type_ids"),
         ({"question_states": torch.zeros(2, 3, 16)}, "question_states come with question_mask"),
@@ -244,8 +244,8 @@ def test_the_loss_of_windows_without_an_answer_is_small_where_the_model_knows(sh
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_what_is_missing_is_named(change, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_what_is_missing_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
         make_model(SHAPES["attentive"])(**(pair_inputs() | change))
 
 

@@ -155,7 +155,7 @@ def test_bfloat16_stays_near_float32(shape, autocast):
     output.loss.backward()
 
 
-def test_neither_padding_nor_the_rest_of_the_batch_is_heard(shape):
+def test_neither_padding_nor_the_rest_of_the_batch_matters(shape):
     model = make_model(shape)
     lengths = (14, 9, 11)
     inputs = make_inputs(model, lengths, labels=False)
@@ -262,7 +262,7 @@ def test_the_recurrent_code_reads_six_places():
     assert read == [round(3 + k * 18 / 5) for k in range(6)]
 
 
-def test_distances_are_heard_up_to_their_limit():
+def test_distances_are_embedded_up_to_their_limit():
     model = make_model({}, perturbed=False)
     with torch.no_grad():
         model.head.after_start.weight[:, 0] = torch.arange(9.0)
@@ -306,7 +306,7 @@ def test_it_learns_eight_texts():
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         ({"subject_encoder": "mean"}, "subject_encoder must be one of ends, gru"),
         ({"num_attention_heads": 3}, "multiple of num_attention_heads"),
@@ -319,12 +319,12 @@ def test_it_learns_eight_texts():
         ({"triple_schema": [{"predicate": "a", "subject_types": "b"}]}, "subject_types of the predicate 'a'"),
     ],
 )
-def test_a_wrong_configuration_is_a_sentence(options, sentence):
-    with pytest.raises((StrictDataclassError, ValueError), match=sentence):
+def test_a_wrong_configuration_raises(options, message):
+    with pytest.raises((StrictDataclassError, ValueError), match=message):
         DGCNNConfig(**(TINY | options))
 
 
-def test_wrong_inputs_are_sentences():
+def test_wrong_inputs_raise():
     with pytest.raises(ValueError, match="triple_schema is empty"):
         DGCNNForTripleExtraction(DGCNNConfig())
     with pytest.raises(ValueError, match='"none" or "learned"'):

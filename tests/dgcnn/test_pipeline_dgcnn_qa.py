@@ -344,7 +344,7 @@ MANY = {"question": "谁？", "passages": ["镭。", "居里"]}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "sentence"),
+    ("arguments", "error", "message"),
     [
         ({"question": "", "context": "镭"}, ValueError, "The question is empty or only white space: ''."),
         ({"question": "谁", "context": " \u200b\t"}, ValueError, "The context is empty or only white space"),
@@ -391,8 +391,8 @@ MANY = {"question": "谁？", "passages": ["镭。", "居里"]}
         ({**GOOD, "topk": 3}, TypeError, "no setting 'topk'; there are top_k, handle_impossible_answer"),
     ],
 )
-def test_mistakes(plain, arguments, error, sentence):
-    with pytest.raises(error, match=sentence) as caught:
+def test_mistakes(plain, arguments, error, message):
+    with pytest.raises(error, match=message) as caught:
         plain(**arguments)
     assert "\n" not in str(caught.value)
 

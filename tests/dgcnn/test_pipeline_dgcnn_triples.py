@@ -274,7 +274,7 @@ def finds_known(scores, known=KNOWN):
     return TripleExtractionPipeline(model=model, tokenizer=tokenizer, device="cpu")
 
 
-def test_known_triples_beside_what_the_network_finds(plain):
+def test_memorised_triples_join_those_of_the_network(plain):
     """Those of predicates whose score exceeds the threshold, once, at the nearest places, with that score."""
     text = TEXTS[1] + TEXTS[1]
     limits = {"subject_threshold": 1, "object_threshold": 1, "split_above": 200}  # the network finds nothing
@@ -297,7 +297,7 @@ def test_known_triples_beside_what_the_network_finds(plain):
         assert set(both) - set(found) <= set(keyed(pipe(text, **limits)))
 
 
-def test_known_triples_that_the_network_found_are_not_said_twice():
+def test_memorised_triples_that_the_network_found_are_not_repeated():
     plain = make_pipeline(words=False)
     first = next(triple for text in TEXTS for triple in plain(text))
     number = [entry["predicate"] for entry in SCHEMA].index(first["predicate"])

@@ -87,7 +87,7 @@ def test_candidates_hold_what_any_thresholds_decode(monkeypatch, options):
     assert total > 30
 
 
-def test_known_triples_are_candidates_of_all_thresholds():
+def test_memorised_triples_are_candidates_at_all_thresholds():
     """Of reliable predicates, in what is read of the text; the network finds what it found."""
     known = TriplePrior([("长江", 0, "cnn"), ("甲", 1, "丙"), ("甲", 0, "丙")], 3)
     model, tokenizer = tiny(0)

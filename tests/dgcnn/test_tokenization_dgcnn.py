@@ -482,7 +482,7 @@ def test_jieba_stands_in_for_rjieba_with_one_warning():
     assert finished.stdout.strip() == " ".join(map(str, [made.segmentation_fingerprint, *made.segment(PROBE)]))
 
 
-def test_no_segmenter_at_all_is_a_sentence(monkeypatch):
+def test_no_segmenter_at_all_raises(monkeypatch):
     for name in ("rjieba", "jieba"):
         monkeypatch.setitem(sys.modules, name, None)
     words = {"word_vocab": ["[PAD]", "[UNK]"], "dictionary": ["不在别处"]}  # a segmenter not loaded before
@@ -513,7 +513,7 @@ def test_no_segmenter_at_all_is_a_sentence(monkeypatch):
         ([], [], ValueError, "at least one question, the list is empty"),
     ],
 )
-def test_bad_input_is_a_sentence_with_the_number_of_the_record(tokenizer, texts, pairs, error, message):
+def test_bad_input_raises_with_the_number_of_the_record(tokenizer, texts, pairs, error, message):
     with pytest.raises(error, match=message):
         tokenizer(texts, pairs)
 
@@ -562,7 +562,7 @@ def test_an_empty_context_is_allowed(with_features):
         (None, {"max_length": 7}, "question of 7 does not fit, .*only_second.* no context to cut"),
     ],
 )
-def test_windows_without_room_are_a_sentence(tokenizer, pairs, options, message):
+def test_windows_without_room_raise(tokenizer, pairs, options, message):
     contexts = None if pairs is None else ["短", pairs]
     with pytest.raises(ValueError, match=f"Record 1 .*{message}"):
         tokenizer(["好", QUESTION], contexts, truncation="only_second", **options)

@@ -202,7 +202,7 @@ def test_the_pipeline_offers_both():
     assert TripleExtractionPipeline.to_networkx is to_networkx
 
 
-def test_no_networkx_is_a_sentence(monkeypatch):
+def test_no_networkx_raises(monkeypatch):
     monkeypatch.setitem(sys.modules, "networkx", None)
     with pytest.raises(ImportError, match="which is not installed: `pip install networkx`"):
         to_networkx(TRIPLES)

@@ -1,20 +1,20 @@
-"""Publishes folders and runs what their cards show on the Hub: `client_cards.py WORKING_FOLDER FOLDER...`."""
+"""Publish folders and run the snippets of their cards on the Hub: `client_cards.py WORKING_FOLDER FOLDER...`."""
 
 import os
 import re
 import sys
 from pathlib import Path
 
-from hub_clients import Ways
+from hub_clients import Checks
 from huggingface_hub import ModelCard
 
 from hf_kexue.hub import publish
 
-way, named = Ways(), []
+check, named = Checks(), []
 folders = [Path(name).resolve() for name in sys.argv[2:]]
 os.chdir(sys.argv[1])
 for folder in folders:
-    with way(folder.name):
+    with check(folder.name):
         publish(folder, f"owner/{folder.name}")
         card = ModelCard.load(f"owner/{folder.name}")
         assert card.data.license
@@ -23,4 +23,4 @@ for folder in folders:
         assert "model_cards" not in snippet
         snippet = re.sub(r"num_inference_steps=\d+", "num_inference_steps=2", snippet)  # the same lines, sooner
         exec(compile(snippet, f"{folder.name}/README.md", "exec"), {"__name__": "__main__"})
-way.tell(**{"requests for": named})
+check.report(**{"requests for": named})

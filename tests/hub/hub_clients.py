@@ -1,7 +1,7 @@
-"""Clients of a loopback Hub: what they publish, and how they are started.
+"""Helpers of the clients of a loopback Hub: tiny models, and a function that runs a client.
 
-A client is a process of its own, since huggingface_hub reads the address of its Hub when it is imported. The scripts
-`client_*.py` here are what they run; each prints the names of the ways that it went, as JSON.
+A client is a separate process, since huggingface_hub reads the address of its Hub at import. The scripts `client_*.py`
+are the clients; each prints the names of the checks that it passed, as JSON.
 """
 
 import json
@@ -16,7 +16,7 @@ STEPS = {"num_inference_steps": 2, "output_type": "pt"}
 
 
 def run(hub, home, script, *arguments, token="hf_owner", offline=False):
-    """Run one client to its end and return what it printed, read as JSON."""
+    """Run one client and return the JSON that it printed."""
     environment = {**os.environ, **hub.environment(home, token), "PYTHONPATH": os.pathsep.join(sys.path)}
     if offline:
         environment["HF_HUB_OFFLINE"] = "1"
@@ -28,8 +28,8 @@ def run(hub, home, script, *arguments, token="hf_owner", offline=False):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-class Ways:
-    """Names of the ways gone so far; a way counts when its block ends without an error."""
+class Checks:
+    """Names of the checks passed so far; a check passes when its block ends without an error."""
 
     def __init__(self):
         self.names = []
@@ -46,14 +46,14 @@ class Ways:
         if error is None:
             self.names.append(self.name)
         else:
-            error.add_note(f"on the way: {self.name}")
+            error.add_note(f"in the check: {self.name}")
 
-    def tell(self, **more):
-        print(json.dumps({"ways": self.names, **more}))
+    def report(self, **more):
+        print(json.dumps({"checks": self.names, **more}))
 
 
 def refused(kind, words, call):
-    """That a call raises an error of this kind, in one sentence with these words."""
+    """Assert that a call raises an error of this kind whose message matches."""
     import pytest
 
     with pytest.raises(kind, match=words):
@@ -124,7 +124,7 @@ def drawn(pipeline):
 
 
 def logits(model, tokenizer):
-    """Everything that a reader's model says about the question."""
+    """Logits of a reader for the question."""
     import torch
 
     model.eval()

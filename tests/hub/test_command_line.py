@@ -1,4 +1,4 @@
-"""The command line against a Hub on this machine: what it publishes, it also takes from there by its name."""
+"""The command line against a Hub on this machine: publish, then load by repository id."""
 
 from pathlib import Path
 
@@ -17,15 +17,15 @@ pytestmark = pytest.mark.slow
 def test_the_command_line_and_the_hub(tmp_path):
     hub = LoopbackHub()
     try:
-        ways = run(hub, tmp_path / "home", "client_command_line.py", tmp_path / "models")["ways"]
+        checks = run(hub, tmp_path / "home", "client_command_line.py", tmp_path / "models")["checks"]
     finally:
         hub.close()
     kinds = ("images", "gan", "reader", "triples")
-    assert ways == [
+    assert checks == [
         *(f"publish {name}" for name in kinds), "publish a branch, and one that is private",
         *(f"info of {name}" for name in kinds), "generate by images", "generate by gan", "ask", "extract", "evaluate",
         "the page, by names of repositories",
-        "mistakes", "a Hub that does not answer",
+        "errors", "a Hub that does not answer",
     ]  # fmt: skip
     assert hub.repositories["model", "owner/cli-secret"].private
     assert "model.safetensors" in hub.files("owner/cli-reader", "second")

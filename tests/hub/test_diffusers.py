@@ -1,4 +1,4 @@
-"""Repositories of diffusers pipelines: one file for each class, and what cannot be made one."""
+"""Repositories of diffusers pipelines: one merged file for each class, and files that cannot be merged."""
 
 import ast
 import json
@@ -32,7 +32,7 @@ def test_each_file_stands_alone(folder):
         assert max(map(len, path.read_text().splitlines())) <= 119
 
 
-def test_nothing_tells_where_it_was_loaded(folder, tmp_path):
+def test_no_local_path_is_saved(folder, tmp_path):
     again = export_repository(SimpleDiffusionPipeline.from_pretrained(folder), tmp_path / "again")
     for path in sorted(folder.rglob("*.*")):
         assert (again / path.relative_to(folder)).read_bytes() == path.read_bytes()
@@ -50,14 +50,14 @@ def test_a_scheduler_of_diffusers_stays_one(tmp_path):
     torch.testing.assert_close(drawn(loaded), drawn(pipe), rtol=0, atol=0)
 
 
-def test_what_the_package_loads_it_saves_as_its_own(folder, tmp_path):
+def test_a_loaded_pipeline_is_saved_without_code(folder, tmp_path):
     SimpleDiffusionPipeline.from_pretrained(folder).save_pretrained(tmp_path)
     index = json.loads((tmp_path / "model_index.json").read_text())
     assert index["unet"] == ["hf_kexue.simple_diffusion.modeling_uvit", "SimpleDiffusionUViT2DModel"]
     assert index["_class_name"] == "SimpleDiffusionPipeline"
 
 
-def test_half_the_bytes_are_computed_with_in_float32(tmp_path):
+def test_float16_weights_load_as_float32(tmp_path):
     pipe = tiny_images()
     folder = export_repository(pipe, tmp_path / "images")
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
@@ -72,7 +72,7 @@ def test_half_the_bytes_are_computed_with_in_float32(tmp_path):
 def test_a_pipeline_of_diffusers_needs_no_code(tmp_path):
     unet = UNet2DModel(16, block_out_channels=(4,), norm_num_groups=2, down_block_types=("DownBlock2D",),
                        up_block_types=("UpBlock2D",), attention_head_dim=2)  # fmt: skip
-    with pytest.raises(ValueError, match="DDPMPipeline is no pipeline of hf_kexue: its save_pretrained leaves all"):
+    with pytest.raises(ValueError, match="DDPMPipeline"):
         export_repository(DDPMPipeline(unet, DDPMScheduler()), tmp_path / "ddpm")
     assert not list(tmp_path.iterdir())
 
@@ -103,24 +103,23 @@ def test_one_file_of_several(tmp_path):
 @pytest.mark.parametrize(
     ("first", "second", "words"),
     [
-        ("SIZE = 1\n", "from .first import SIZE\n\nSIZE = 2\n", "SIZE of second.py is first.SIZE in another file"),
-        ("import json as tool\n", "import math as tool\n\nfrom .first import tool\n", "tool of second.py is .json in"),
+        ("SIZE = 1\n", "from .first import SIZE\n\nSIZE = 2\n", "SIZE of second.py is first.SIZE"),
+        ("import json as tool\n", "import math as tool\n\nfrom .first import tool\n", "tool of second.py is .json"),
         (
             "SIZE = 1\n",
             "from .first import SIZE as LENGTH\n",
-            "second.py:1 is no `from .sibling import name` at the top",
+            "second.py:1",
         ),
-        ("SIZE = 1\n", "def f():\n    from .first import SIZE\n", "second.py:2 is no `from"),
-        ("SIZE = 1\n", "from . import first\n", "second.py:1 is no `from"),
+        ("SIZE = 1\n", "def f():\n    from .first import SIZE\n", "second.py:2"),
+        ("SIZE = 1\n", "from . import first\n", "second.py:1"),
     ],
     ids=["two meanings", "two modules", "another name", "in a function", "the module itself"],
 )
-def test_what_is_not_made_one_file(tmp_path, first, second, words):
+def test_files_that_cannot_be_merged_raise(tmp_path, first, second, words):
     with pytest.raises(ValueError, match=words.replace(".", r"\.")):
         one_file(write(tmp_path, first=first, second=second))
 
 
-def test_a_network_pass_alone(tmp_path):
-    """A pipeline without a scheduler."""
+def test_a_pipeline_without_a_scheduler(tmp_path):
     folder = export_repository(tiny_gan(), tmp_path / "gan")
     torch.testing.assert_close(drawn(type(tiny_gan()).from_pretrained(folder)), drawn(tiny_gan()), rtol=0, atol=0)

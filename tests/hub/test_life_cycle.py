@@ -1,4 +1,4 @@
-"""The example that goes the whole way does, with all four training scripts."""
+"""The example of the full life cycle, with all four training scripts."""
 
 import os
 import subprocess

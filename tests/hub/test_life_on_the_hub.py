@@ -1,6 +1,6 @@
-"""From an object here to the Hub and back: each way in a process of its own, against a Hub on this machine.
+"""Publish to a Hub on this machine and load from it, each client in a process of its own.
 
-A client says which ways it went to the end; the lists here make sure that it left none out.
+A client reports the checks that it passed; the lists here make sure that it skipped none.
 """
 
 from pathlib import Path
@@ -31,15 +31,15 @@ def hub():
 
 @pytest.fixture(scope="module")
 def published(hub, tmp_path_factory):
-    """The folder of what was published and what it must answer, and the ways on which it got there."""
+    """The folder of what was published with the expected outputs, and the checks passed while publishing."""
     folder = tmp_path_factory.mktemp("published")
-    ways = run(hub, tmp_path_factory.mktemp("home"), "client_publish.py", folder)["ways"]
+    checks = run(hub, tmp_path_factory.mktemp("home"), "client_publish.py", folder)["checks"]
     plant_bad_ones(hub)
-    return folder, ways
+    return folder, checks
 
 
 def plant_bad_ones(hub):
-    """Repositories that no client of ours would publish."""
+    """Broken repositories, which `publish` refuses."""
     good, reader = hub.files("owner/images"), hub.files("owner/reader")
     weights = good[ADDRESS]
     pickled = {key: value for key, value in good.items() if key != ADDRESS}
@@ -52,8 +52,8 @@ def plant_bad_ones(hub):
 
 
 def test_publishing(published, hub):
-    _, ways = published
-    assert ways == [
+    _, checks = published
+    assert checks == [
         *(f"export and publish {name}" for name in ("images", "gan", "reader", "triples")),
         "publish a branch", "publish a private one", "publish under the name of the token's user",
         "push_to_hub of a network, a scheduler and a pipeline of diffusers",
@@ -65,7 +65,7 @@ def test_publishing(published, hub):
     assert len(hub.repositories["model", "owner/reader"].commits) == 2
 
 
-def test_what_lies_there_is_what_the_folder_held(published, hub):
+def test_a_repository_holds_the_files_of_its_folder(published, hub):
     folder, _ = published
     there = hub.files("owner/images")
     assert there.pop(".gitattributes")
@@ -80,34 +80,34 @@ def test_what_lies_there_is_what_the_folder_held(published, hub):
 def test_loading_with_the_package(published, hub, tmp_path_factory):
     folder, _ = published
     home = tmp_path_factory.mktemp("with-package")
-    assert run(hub, home, "client_load.py", folder, home)["ways"] == [
+    assert run(hub, home, "client_load.py", folder, home)["checks"] == [
         "SimpleDiffusionPipeline", "RSGANPipeline", "revision of a pipeline", "one component by subfolder",
         "a network and a scheduler alone", "Auto classes", "own classes", "kexue-question-answering",
         "kexue-triple-extraction", "private with a token, and not without", "load_dataset", "load_dataset, streaming",
-        "the package's readers of data sets", "names that are none", "pickled weights from the Hub",
+        "the package's readers of data sets", "bad names", "pickled weights from the Hub",
         "truncated weights from the Hub", "a path out of the repository",
     ]  # fmt: skip
 
 
 WITHOUT = [
     "DiffusionPipeline of images", "DiffusionPipeline of gan", "its revision", "Auto classes", "question-answering",
-    "triple-extraction", "nothing runs unless it is trusted", "and then with it",
+    "triple-extraction", "no code runs unless it is trusted", "then with the package",
 ]  # fmt: skip
 
 
 def test_loading_without_the_package_and_then_without_a_network(published, hub, tmp_path):
-    """What the first process leaves in the cache is enough for the second, and nobody is asked."""
+    """The second process needs only the cache of the first, and sends no request."""
     folder, _ = published
-    assert run(hub, tmp_path, "client_without_package.py", folder, token=None)["ways"] == WITHOUT
-    asked = len(hub.requests)
-    assert run(hub, tmp_path, "client_without_package.py", folder, token=None, offline=True)["ways"] == WITHOUT
-    assert len(hub.requests) == asked
+    assert run(hub, tmp_path, "client_without_package.py", folder, token=None)["checks"] == WITHOUT
+    requests = len(hub.requests)
+    assert run(hub, tmp_path, "client_without_package.py", folder, token=None, offline=True)["checks"] == WITHOUT
+    assert len(hub.requests) == requests
 
 
 @pytest.mark.skipif(not CARDS, reason="model_cards/ is part of the repository, not of the package")
 def test_the_published_models_and_their_cards(hub, tmp_path):
-    """Each goes onto the Hub as it lies here, and what its card shows there runs as it stands."""
+    """Each is published, and the snippet of its card on the Hub runs unchanged."""
     (tmp_path / "elsewhere").mkdir()
     found = run(hub, tmp_path / "home", "client_cards.py", tmp_path / "elsewhere", *CARDS)
-    assert found["ways"] == [folder.name for folder in CARDS]
+    assert found["checks"] == [folder.name for folder in CARDS]
     assert found["requests for"] == [f"owner/{folder.name}" for folder in CARDS]

@@ -1,4 +1,4 @@
-"""The code that saved models name and a checkout does not hold: what is generated, added and built."""
+"""The remote code of saved models: generated, added to a folder, built into a copy."""
 
 import shutil
 import subprocess
@@ -35,24 +35,24 @@ def held(folder):
 def both(request, tmp_path_factory):
     """The same model exported with its code and without."""
     root, source = tmp_path_factory.mktemp("hub"), SOURCES[request.param]()
-    return export_repository(source, root / "whole"), export_repository(source, root / "bare", with_code=False)
+    return export_repository(source, root / "full"), export_repository(source, root / "bare", with_code=False)
 
 
 def test_the_generated_code_is_what_an_export_leaves(both):
     """For transformers that code was collected by transformers itself."""
-    whole, bare = both
-    code = {path: data for path, data in held(whole).items() if path.suffix == ".py"}
+    full, bare = both
+    code = {path: data for path, data in held(full).items() if path.suffix == ".py"}
     assert code
     assert {path: source.encode() for path, source in code_of(bare).items()} == code
     assert missing_code(bare) == code_of(bare)
-    assert missing_code(whole) == {}
+    assert missing_code(full) == {}
 
 
 def test_building_gives_what_an_export_leaves(both, tmp_path):
-    whole, bare = both
+    full, bare = both
     before = held(bare)
     assert not [path for path in before if path.suffix == ".py"]
-    assert held(build_repository(bare, tmp_path / "built")) == held(whole)
+    assert held(build_repository(bare, tmp_path / "built")) == held(full)
     assert held(bare) == before
     assert check_repository(bare) == list(before)
 
@@ -92,7 +92,7 @@ def test_code_that_the_package_does_not_have_is_missing(tmp_path, source, file, 
         check_repository(folder)
 
 
-def test_what_is_no_place_for_a_copy(tmp_path):
+def test_bad_outputs_are_refused(tmp_path):
     folder = export_repository(tiny_gan(), tmp_path / "gan", with_code=False)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "x.txt").write_text("mine")

@@ -1,4 +1,4 @@
-"""What does not load, in a sentence each, from a folder; the same from the Hub: test_life_on_the_hub.py."""
+"""Folders that must not load; the same from the Hub: test_life_on_the_hub.py."""
 
 import json
 import shutil
@@ -75,14 +75,14 @@ def add_field(path):
 
 
 BAD_WEIGHTS = {
-    "pickled": (as_pickle, OSError, r"no weights in safetensors; pickled ones \(\.bin, \.pt\) can run code"),
-    "gone": (Path.unlink, OSError, "no weights in safetensors"),
+    "pickled": (as_pickle, OSError, "pickled"),
+    "gone": (Path.unlink, OSError, "safetensors"),
     "without their end": (lambda p: p.write_bytes(p.read_bytes()[:-9]), ValueError, "cut off or damaged"),
     "without their header": (lambda p: p.write_bytes(p.read_bytes()[:5]), ValueError, "cut off or damaged"),
-    "of another shape": (lambda p: rewrite(p, larger), ValueError, r"of another shape: \S+ is \[[\d, ]+\], not \["),
-    "without one of them": (lambda p: rewrite(p, lambda t: t.pop(min(t))), ValueError, "do not fit .*; missing: "),
+    "of another shape": (lambda p: rewrite(p, larger), ValueError, r"shape: \S+ is \[[\d, ]+\], not \["),
+    "without one of them": (lambda p: rewrite(p, lambda t: t.pop(min(t))), ValueError, "missing: "),
     "with one more": (
-        lambda p: rewrite(p, lambda t: t.update(moon=torch.ones(1))), ValueError, "not of this network: moon",
+        lambda p: rewrite(p, lambda t: t.update(moon=torch.ones(1))), ValueError, "moon",
     ),
 }  # fmt: skip
 CASES = [(kind, way) for kind, ways in LOADERS.items() for way in ways]
@@ -102,7 +102,7 @@ def test_bad_weights(saved, tmp_path, kind, way, damage):
 def test_unknown_fields(saved, tmp_path, kind, way):
     folder = shutil.copytree(saved / kind, tmp_path / kind)
     add_field(folder / ("config.json" if kind == "lm" else f"{kind}/config.json"))
-    with pytest.raises(ValueError, match=r"has unknown fields \['number_of_moons'\]; known are \["):
+    with pytest.raises(ValueError, match=r"\['number_of_moons'\]"):
         LOADERS[kind][way](folder)
 
 
@@ -114,12 +114,12 @@ def test_unknown_fields_of_a_pipeline(saved, tmp_path, file):
         SimpleDiffusionPipeline.from_pretrained(folder)
 
 
-def test_a_component_with_a_path_for_a_name(saved, tmp_path):
+def test_a_component_named_by_a_path_raises(saved, tmp_path):
     """It would be read from outside the folder."""
     folder = shutil.copytree(saved / "unet", tmp_path / "copy")
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps(index | {"../unet": index["unet"]}))
-    with pytest.raises(ValueError, match=r"unknown fields \['\.\./unet'\]"):
+    with pytest.raises(ValueError, match=r"\['\.\./unet'\]"):
         SimpleDiffusionPipeline.from_pretrained(folder)
 
 
@@ -128,7 +128,7 @@ def test_a_component_with_a_path_for_a_name(saved, tmp_path):
     ("damage", "words"),
     [
         (lambda path: path.write_text(path.read_text()[:100]), "no whole JSON"),
-        (Path.unlink, "tokenizer.json is missing beside tokenizer_config.json"),
+        (Path.unlink, "tokenizer.json is missing"),
     ],
     ids=["cut off", "gone"],
 )
@@ -140,14 +140,14 @@ def test_a_tokenizer_without_its_file(tmp_path, load, damage, words):
         load(tmp_path)
 
 
-def test_pickles_cannot_be_asked_for(saved):
+def test_use_safetensors_false_raises(saved):
     for load in (DGCNNForMaskedLM.from_pretrained, RSGANPipeline.from_pretrained):
-        with pytest.raises(ValueError, match="use_safetensors=False asks for pickled weights"):
+        with pytest.raises(ValueError, match="use_safetensors=False"):
             load(saved / "lm", use_safetensors=False)
 
 
-def test_a_part_can_be_asked_for(saved, tmp_path):
-    """Another head over the same trunk, and shapes that may differ by request."""
+def test_other_heads_and_shapes_on_request(saved, tmp_path):
+    """Another head on the same trunk, and `ignore_mismatched_sizes`."""
     reader = AutoModelForQuestionAnswering.from_pretrained(saved / "lm")
     assert type(reader) is DGCNNForQuestionAnswering
     AutoModel.from_pretrained(saved / "lm")

@@ -120,7 +120,7 @@ class TestEffLite0:
         assert efflite0.frechet_metric_name == "FD-EffLite0"
 
     @pytest.mark.parametrize(
-        ("images", "error", "sentence"),
+        ("images", "error", "message"),
         [
             (torch.zeros(3, 8, 8), ValueError, r"RGB with the shape \(B, 3, H, W\), got \(3, 8, 8\)"),
             (torch.zeros(1, 1, 8, 8), ValueError, r"got \(1, 1, 8, 8\)"),
@@ -130,8 +130,8 @@ class TestEffLite0:
             (np.zeros((1, 3, 8, 8)), TypeError, "must be a torch tensor"),
         ],
     )
-    def test_refuses_what_is_no_image(self, efflite0, images, error, sentence):
-        with pytest.raises(error, match=sentence):
+    def test_refuses_what_is_no_image(self, efflite0, images, error, message):
+        with pytest.raises(error, match=message):
             efflite0(images)
 
     def test_missing_packages_are_named(self, monkeypatch):
@@ -286,7 +286,7 @@ class TestExtractFeatures:
         assert capsys.readouterr().err == ""
 
     @pytest.mark.parametrize(
-        ("images", "error", "sentence"),
+        ("images", "error", "message"),
         [
             ([], ValueError, "no image"),
             (["photo.png"], TypeError, "got str"),
@@ -295,8 +295,8 @@ class TestExtractFeatures:
             ([np.zeros((4, 4), dtype=np.uint8)], ValueError, r"\(H, W, 3\) as an array"),
         ],
     )
-    def test_refuses_what_it_cannot_read(self, images, error, sentence):
-        with pytest.raises(error, match=sentence):
+    def test_refuses_what_it_cannot_read(self, images, error, message):
+        with pytest.raises(error, match=message):
             extract_features(Channels(), images, progress=False)
 
     def test_refuses_a_module_that_gives_no_rows(self):

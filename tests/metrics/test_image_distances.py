@@ -114,7 +114,7 @@ class TestKernelDistance:
         result = kernel_distance(features[:400], features[400:])
         assert abs(result.value) < 4 * result.standard_error
 
-    def test_standard_error_tells_the_distance_from_zero(self):
+    def test_standard_error_against_the_distance_from_zero(self):
         result = kernel_distance(normal(400, 64, 3), normal(400, 64, 4, scale=1.3))
         assert result.value > 4 * result.standard_error
 

@@ -174,7 +174,7 @@ def test_spans():
 
 
 @pytest.mark.parametrize(
-    ("predictions", "kwargs", "error", "sentence"),
+    ("predictions", "kwargs", "error", "message"),
     [
         ([], {"references": []}, ValueError, "references is empty"),
         ([], {"match": "token"}, ValueError, "match must be 'text' or 'span'; got 'token'"),
@@ -194,8 +194,8 @@ def test_spans():
         ),
     ],
 )
-def test_mistakes(predictions, kwargs, error, sentence):
-    with pytest.raises(error, match=sentence):
+def test_mistakes(predictions, kwargs, error, message):
+    with pytest.raises(error, match=message):
         scores(predictions, **kwargs)
 
 

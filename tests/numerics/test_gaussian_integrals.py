@@ -175,7 +175,7 @@ def test_transformers_model_with_the_registered_activation():
         assert_close(ours(tokens).last_hidden_state, exact(tokens).last_hidden_state, rtol=0, atol=5e-6)
 
 
-def test_bad_input_is_a_sentence():
+def test_bad_input_raises():
     with pytest.raises(ValueError, match=r"x must not be NaN; got x = nan at index \(1,\)"):
         erf_feynman(torch.tensor([0.0, math.nan]))
     with pytest.raises(ValueError, match="num_nodes must be a whole number between 1 and 64; got 0"):

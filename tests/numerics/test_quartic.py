@@ -195,7 +195,7 @@ def test_float32_and_broadcasting():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ((1.0, -1.0), r"eps must be > 0 \(0 is allowed where a > 0\); got a = 1, eps = -1"),
         ((0.0, 0.0), "eps must be > 0"),
@@ -212,8 +212,8 @@ def test_float32_and_broadcasting():
         ((-1.0, 1.0, "series"), "needs a > 0; got a = -1"),
     ],
 )
-def test_bad_input_is_a_sentence(arguments, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_bad_input_raises(arguments, message):
+    with pytest.raises(ValueError, match=message):
         quartic_gaussian_integral(*arguments)
 
 

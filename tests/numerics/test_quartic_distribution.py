@@ -153,7 +153,7 @@ def test_shapes_types_and_expansion():
     assert QuarticGaussian(1.0, 2.0).sample().shape == ()
 
 
-def test_bad_input_is_a_sentence():
+def test_bad_input_raises():
     """Checks are asked for: torch.compile, used by another test of the process, turns them off as a default."""
     with pytest.raises(ValueError, match=r"parameter eps .* GreaterThan"):
         QuarticGaussian(1.0, -1.0, validate_args=True)

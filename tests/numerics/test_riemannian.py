@@ -235,7 +235,7 @@ def test_batches_chunks_and_single_points_agree():
 
 
 @pytest.mark.parametrize(
-    ("metric", "sentence"),
+    ("metric", "message"),
     [
         (lambda p: torch.ones(2, 3, dtype=F64), r"matrix \(2, 2\); got \(2, 3\)"),
         (lambda p: torch.stack([p, p]), "metric must be symmetric; got largest_asymmetry = 1"),
@@ -243,12 +243,12 @@ def test_batches_chunks_and_single_points_agree():
         (lambda p: torch.eye(2, dtype=F64) * torch.log(-p[0]), "metric must be finite"),
     ],
 )
-def test_bad_metric_is_a_sentence(metric, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_bad_metric_raises(metric, message):
+    with pytest.raises(ValueError, match=message):
         gaussian_curvature(metric, torch.tensor([[1.0, 2.0], [3.0, 5.0]], dtype=F64))
 
 
-def test_other_bad_input_is_a_sentence():
+def test_other_bad_input_raises():
     point = torch.ones(2, dtype=F64)
     with pytest.raises(ValueError, match=r"coordinates must be finite; got value = nan at index \(0,\)"):
         christoffel(sphere, torch.tensor([math.nan, 1.0], dtype=F64))

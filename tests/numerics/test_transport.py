@@ -123,7 +123,7 @@ def test_a_line_over_a_hill_relaxes_to_a_geodesic():
     assert_close(speed, path.length.expand_as(speed), rtol=1e-3, atol=0)  # 48 steps of order 4
 
 
-def test_no_geodesic_is_a_sentence():
+def test_no_geodesic_raises():
     def two_halves(x):  # undefined between the points
         return torch.eye(2, dtype=x.dtype) * torch.sqrt(x[0] ** 2 - 0.25)
 
@@ -276,7 +276,7 @@ def test_gauss_bonnet_of_closed_surfaces():
     assert abs(ring.residual) < 1e-8
 
 
-def test_bad_input_is_a_sentence():
+def test_bad_input_raises():
     a, b = point(1.0, 0.0), point(1.2, 0.5)
     with pytest.raises(ValueError, match="give either velocity or end; got neither"):
         geodesic(sphere, a)

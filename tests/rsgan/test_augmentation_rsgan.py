@@ -108,7 +108,7 @@ def test_cutouts_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("images", "options", "error", "sentence"),
+    ("images", "options", "error", "message"),
     [
         (
             photographs(),
@@ -122,6 +122,6 @@ def test_cutouts_by_hand():
     ],
     ids=["policy", "probability", "shape", "dtype"],
 )
-def test_mistakes_are_sentences(images, options, error, sentence):
-    with pytest.raises(error, match=sentence):
+def test_bad_arguments_raise(images, options, error, message):
+    with pytest.raises(error, match=message):
         diff_augment(images, **options)

@@ -162,16 +162,16 @@ def test_flat_discriminator_has_gradients():
 
 
 def test_mistakes_of_the_zero_centered_penalty():
-    sentence = r"scores have no gradient with respect to the samples, which need requires_grad_\(True\) before"
-    with pytest.raises(ValueError, match=sentence):
+    message = r"scores have no gradient with respect to the samples, which need requires_grad_\(True\) before"
+    with pytest.raises(ValueError, match=message):
         zero_centered_gradient_penalty(linear(IMAGES), IMAGES)
     samples, weight = IMAGES.clone(), SLOPE.clone().requires_grad_()
     logits = (samples * weight).flatten(1).sum(1)
-    with pytest.raises(ValueError, match=sentence):  # too late
+    with pytest.raises(ValueError, match=message):  # too late
         zero_centered_gradient_penalty(logits, samples.requires_grad_())
     with torch.no_grad():
         logits = linear(samples)
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=message):
         zero_centered_gradient_penalty(logits, samples)
 
 

@@ -162,7 +162,7 @@ def test_annealed():
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         ({"pairing": "pairs"}, "pairing must be one of paired, average, none, got 'pairs'"),
         ({"kind": "wasserstein"}, "kind must be one of logistic"),
@@ -171,13 +171,13 @@ def test_annealed():
         ({"real_logits": REAL[:0], "fake_logits": FAKE[:0]}, "needs scores, got 0 real and 0 fake"),
     ],
 )
-def test_mistakes(options, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_mistakes(options, message):
+    with pytest.raises(ValueError, match=message):
         relativistic_loss(**{"real_logits": REAL, "fake_logits": FAKE, **options})
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         ({"side": "both"}, "side is 'discriminator' or 'generator'.* got 'both'"),
         ({"norm": "l3"}, "norm 'l1' or 'l2'.* and 'l3'"),
@@ -187,9 +187,9 @@ def test_mistakes(options, sentence):
         ({"real_logits": torch.zeros(6, 4), "side": "generator"}, "got 24 real and 6 fake"),
     ],
 )
-def test_mistakes_of_gan_qp(options, sentence):
+def test_mistakes_of_gan_qp(options, message):
     arguments = {"real_logits": torch.zeros(6), "fake_logits": torch.zeros(6), "real": IMAGES, "fake": IMAGES}
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=message):
         gan_qp_loss(**{**arguments, **options})
 
 

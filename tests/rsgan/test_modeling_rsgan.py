@@ -291,7 +291,7 @@ def test_a_class_is_a_direction_of_the_features(block_type):
 
 @pytest.mark.parametrize("network_class", [RSGANGenerator, RSGANDiscriminator])
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         ({"sample_size": 48}, r"sample_size must be one of 32, 64, 128, 256, got 48\."),
         ({"sample_size": 512}, "got 512"),
@@ -304,8 +304,8 @@ def test_a_class_is_a_direction_of_the_features(block_type):
         ({"num_class_embeds": 0}, "num_class_embeds must be positive, got 0"),
     ],
 )
-def test_configurations_that_cannot_be_built(network_class, options, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_configurations_that_cannot_be_built(network_class, options, message):
+    with pytest.raises(ValueError, match=message):
         network_class(**{**TINY, **options})
 
 
@@ -319,7 +319,7 @@ def test_spectral_norm_of_zero_weights():
 
 
 @pytest.mark.parametrize(
-    ("inputs", "sentence"),
+    ("inputs", "message"),
     [
         ((torch.zeros(2, WIDTH + 1), torch.tensor([0, 1])), r"shape \(B, 6\), got \(2, 7\)"),
         ((torch.zeros(WIDTH), torch.tensor([0])), r"shape \(B, 6\), got \(6,\)"),
@@ -330,13 +330,13 @@ def test_spectral_norm_of_zero_weights():
         ((torch.zeros(2, WIDTH), torch.tensor([-1, 0])), r"must lie in 0 to 2, got \[-1, 0\]"),
     ],
 )
-def test_inputs_that_a_generator_refuses(inputs, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_inputs_that_a_generator_refuses(inputs, message):
+    with pytest.raises(ValueError, match=message):
         make_generator()(*inputs)
 
 
 @pytest.mark.parametrize(
-    ("shape", "labels", "sentence"),
+    ("shape", "labels", "message"),
     [
         ((2, 3, 64, 64), torch.tensor([0, 1]), r"shape \(B, 3, 32, 32\), got \(2, 3, 64, 64\)"),
         ((2, 1, 32, 32), torch.tensor([0, 1]), r"got \(2, 1, 32, 32\)"),
@@ -345,8 +345,8 @@ def test_inputs_that_a_generator_refuses(inputs, sentence):
         ((2, 3, 32, 32), torch.tensor([0, 7]), r"must lie in 0 to 2, got \[0, 7\]"),
     ],
 )
-def test_inputs_that_a_discriminator_refuses(shape, labels, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_inputs_that_a_discriminator_refuses(shape, labels, message):
+    with pytest.raises(ValueError, match=message):
         make_discriminator()(torch.zeros(shape), labels)
 
 

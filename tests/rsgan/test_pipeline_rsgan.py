@@ -184,7 +184,7 @@ def test_names_are_not_needed():
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"class_labels": []}, "batch_size must be at least 1, got 0"),
@@ -200,8 +200,8 @@ def test_names_are_not_needed():
         ({"batch_size": 3, "generator": [rng(), rng()]}, "2 generators for 3 images"),
     ],
 )
-def test_input_that_cannot_be_met(pipe, options, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_input_that_cannot_be_met(pipe, options, message):
+    with pytest.raises(ValueError, match=message):
         pipe(**options)
 
 

@@ -191,7 +191,7 @@ def test_word_vectors(script, texts, tmp_path, binary):
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         (["--texts", "nowhere.txt"], r"There is no file nowhere\.txt"),
         (["--validation_share", "1"], "share of texts to hold out must be at least 0 and below 1, got 1.0"),
@@ -203,8 +203,8 @@ def test_word_vectors(script, texts, tmp_path, binary):
         (["--word_vectors", "nowhere.bin", "--mixed_embedding", "False"], "--word_vectors are of words"),
     ],
 )  # fmt: skip
-def test_mistakes_are_sentences(script, texts, tmp_path, options, sentence):
-    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+def test_bad_arguments_raise(script, texts, tmp_path, options, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         train(script, texts, tmp_path / "run", *options)
     assert not (tmp_path / "run" / "model").exists()
 

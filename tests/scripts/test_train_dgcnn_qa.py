@@ -328,7 +328,7 @@ def test_a_run_that_went_back_resumes_exactly(script, data, dropped, tmp_path, s
 FROZEN = ["--max_train_steps", "1", "--learning_rate", "0", "--ema_decay", "0", "--validation_steps", "999"]
 
 
-def test_a_run_from_made_up_questions(script, data, tmp_path):
+def test_a_run_from_synthetic_questions(script, data, tmp_path):
     """The first stage is questions from plain text alone; the second has its weights and its tokenizer."""
     (tmp_path / "plain.txt").write_text("尼罗河从维多利亚湖流向地中海，全长六千多公里。\n" * 3, encoding="utf-8")
     first = ["--cloze_share", "1", "--texts", tmp_path / "plain.txt", "--max_train_steps", "2", *LEAN]
@@ -402,7 +402,7 @@ def test_the_scores_of_the_teacher_are_the_labels(script, data, learned, tmp_pat
     assert losses(tmp_path / "both")[0] == pytest.approx(losses(tmp_path / "1")[0], rel=1e-4)
 
 
-def test_a_teacher_that_cannot_teach_is_a_sentence(script, data, learned, finished, tmp_path):
+def test_a_teacher_that_cannot_teach_raises(script, data, learned, finished, tmp_path):
     teacher, tagging = learned["reader"][0] / "model", learned["reader-2019"][0] / "model"
     cases = [
         (["--distillation", "0.5"], "needs the --teacher"),
@@ -413,8 +413,8 @@ def test_a_teacher_that_cannot_teach_is_a_sentence(script, data, learned, finish
         (["--teacher", teacher, "--init_from", finished[0] / "model"], "reads other characters or words"),
         (["--teacher", teacher, "--word_vectors", "v.txt"], "no --init_from or --teacher"),
     ]
-    for options, sentence in cases:
-        with pytest.raises(ValueError, match=sentence):
+    for options, message in cases:
+        with pytest.raises(ValueError, match=message):
             train(script, data, tmp_path / "run", *options)
     assert not (tmp_path / "run").exists()
 
@@ -444,9 +444,9 @@ def test_r_drop_is_nothing_between_equal_halves(script):
 
 
 @pytest.mark.parametrize("wide", ["8", "32"])
-def test_a_model_of_another_width_is_a_sentence(script, data, finished, tmp_path, wide):
-    sentence = rf"model is 16 wide, and this run {wide}: hardly .* Use --hidden_size 16, or the preset"
-    with pytest.raises(ValueError, match=sentence):
+def test_a_model_of_another_width_raises(script, data, finished, tmp_path, wide):
+    message = rf"model is 16 wide, and this run {wide}: hardly .* Use --hidden_size 16, or the preset"
+    with pytest.raises(ValueError, match=message):
         train(script, data, tmp_path, "--init_from", finished[0] / "model", "--hidden_size", wide)
 
 
@@ -495,7 +495,7 @@ def test_worker_processes_make_the_same_run(script, data, finished, tmp_path):
     assert_same_run(tmp_path, finished[0])
 
 
-def test_a_clock_ends_the_run_and_its_schedule(script, data, tmp_path):
+def test_max_seconds_ends_the_run_and_its_schedule(script, data, tmp_path):
     results = train(script, data, tmp_path, *LEAN, "--max_train_steps", "100000", "--max_seconds", "0.5")
     last = history(tmp_path)[-2]  # before the scores
     assert results["steps"] < 5000
@@ -551,8 +551,8 @@ def test_questions_without_an_answer(script, data, tmp_path):
     assert (results["questions"], results["validation_questions"]) == (13, 12)
 
     only = write(tmp_path / "only.jsonl", [nothing])
-    for name, sentence in (("--train", "--keep_unanswerable True"), ("--validation", "no question of --validation")):
-        with pytest.raises(ValueError, match=sentence):
+    for name, message in (("--train", "--keep_unanswerable True"), ("--validation", "no question of --validation")):
+        with pytest.raises(ValueError, match=message):
             train(script, data, tmp_path / "none", name, only)
     assert not (tmp_path / "none").exists()
 
@@ -561,7 +561,7 @@ def test_questions_without_an_answer(script, data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         (["--train_batch_size", "13"], "12 questions are not one whole batch: lower --train_batch_size"),
         (["--train", "nowhere.jsonl"], r"nowhere\.jsonl"),
@@ -574,8 +574,8 @@ def test_questions_without_an_answer(script, data, tmp_path):
         (["--init_from", "nowhere", "--word_vectors", "v.txt"], "no --init_from"),
     ],
 )
-def test_mistakes_are_sentences(script, data, tmp_path, options, sentence):
-    with pytest.raises((ValueError, FileNotFoundError, StrictDataclassError), match=sentence):
+def test_bad_arguments_raise(script, data, tmp_path, options, message):
+    with pytest.raises((ValueError, FileNotFoundError, StrictDataclassError), match=message):
         train(script, data, tmp_path / "run", *options)
     assert not (tmp_path / "run").exists()
 
@@ -587,16 +587,16 @@ def test_no_questions(script, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         (["--preset", "reader-2020"], "there is no preset 'reader-2020'; the presets are reader, reader-2018, reader"),
         (["--preset", "64"], "64.yaml has unknown keys"),
     ],
     ids=["preset", "preset of another script"],
 )
-def test_unknown_presets_are_usage_messages(script, data, tmp_path, options, sentence, capsys):
+def test_unknown_presets_are_usage_messages(script, data, tmp_path, options, message, capsys):
     with pytest.raises(SystemExit) as stopped:
         train(script, data, tmp_path / "run", *options)
     assert stopped.value.code == 2
-    assert sentence in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -27,7 +27,7 @@ from hf_kexue import (
     TripleExtractionPipeline,
     TriplePrior,
 )
-from hf_kexue.data.triples.known import known_triple_scores, known_triples
+from hf_kexue.data.triples.known import known_triple_scores, memorised_triples
 from hf_kexue.data.triples.reading import read_triples
 from hf_kexue.metrics import triple_scores
 from hf_kexue.training.arguments import parse_arguments
@@ -237,7 +237,7 @@ def test_the_scores_are_those_of_the_saved_model(data, finished, learned):
         assert results["validation/f1"] == pytest.approx(triple_scores(found, right)["f1"], rel=1e-12)
 
 
-def test_known_triples_without_training(script, data, finished, tmp_path):
+def test_memorised_triples_without_training(script, data, finished, tmp_path):
     """A model of which nothing changes but that it finds them."""
     options = ["--init_from", finished[0] / "model", "--max_train_steps", "0", "--find_known", "True"]
     results = train(script, data, tmp_path, *options)
@@ -248,7 +248,7 @@ def test_known_triples_without_training(script, data, finished, tmp_path):
     assert list(model.config.known_triple_scores) == known_triple_scores(
         examples, model.schema, TriplePrior(tokenizer.triple_prior, 3)
     )
-    assert tokenizer.triple_prior == known_triples(examples, model.schema)
+    assert tokenizer.triple_prior == memorised_triples(examples, model.schema)
     pipe = TripleExtractionPipeline(model=model, tokenizer=tokenizer)
     found = [
         (e.text, [(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in pipe(e.text)]) for e in examples
@@ -322,7 +322,7 @@ def test_a_run_from_triples_of_another_schema(script, data, learned, tmp_path):
         torch.testing.assert_close(after[key], before[key], rtol=0, atol=0)
 
 
-def test_a_run_that_is_the_first_to_hear_a_prior(script, data, learned, tmp_path):
+def test_a_run_that_adds_a_prior_to_its_donor(script, data, learned, tmp_path):
     """Its network answers as that of the donor, and hears the known triples with weights of zero."""
     donor = learned["triples-fast"][0]
     options = [*FROZEN, "--preset", "triples-fast", "--hidden_size", "32", "--init_from", donor / "model"]
@@ -355,7 +355,7 @@ def own(tmp_path_factory):
 
 
 @pytest.mark.parametrize("options", [[], ["--prior", "True"], ["--find_known", "True"]], ids=str)
-def test_known_triples_of_another_schema_stay_with_it(script, own, learned, tmp_path, options, caplog):
+def test_memorised_triples_keep_their_schema(script, own, learned, tmp_path, options, caplog):
     """The donor has 12 for three predicates; it may have more predicates than the run or fewer."""
     caplog.set_level("INFO")
     donor = learned["triples"][0] / "model"
@@ -563,9 +563,9 @@ def test_what_is_not_published(publisher, finished, cards, tmp_path):
         publisher.publish("other", [finished[0]], cards=cards)
     run = shutil.copytree(finished[0], tmp_path / "run")
     results = json.loads((run / "results.json").read_text())
-    for name, sentence in (("validation/f1", "has no scores"), ("sentences_seen", "is no run of")):
+    for name, message in (("validation/f1", "has no scores"), ("sentences_seen", "is no run of")):
         (run / "results.json").write_text(json.dumps({k: v for k, v in results.items() if k != name}))
-        with pytest.raises(ValueError, match=sentence):
+        with pytest.raises(ValueError, match=message):
             publisher.publish("dgcnn-triples-zh", [run], cards=cards)
     shutil.rmtree(run / "model")
     with pytest.raises(ValueError, match="holds no weights"):
@@ -577,7 +577,7 @@ def test_what_is_not_published(publisher, finished, cards, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         (["--train_batch_size", "13"], "9 sentences are not one whole batch: lower --train_batch_size"),
         (["--train", "nowhere.jsonl"], r"nowhere\.jsonl"),
@@ -591,8 +591,8 @@ def test_what_is_not_published(publisher, finished, cards, tmp_path):
         (["--num_attention_heads", "3"], "must be a multiple of num_attention_heads"),
     ],
 )
-def test_mistakes_are_sentences(script, data, tmp_path, options, sentence):
-    with pytest.raises((ValueError, FileNotFoundError, StrictDataclassError), match=sentence):
+def test_bad_arguments_raise(script, data, tmp_path, options, message):
+    with pytest.raises((ValueError, FileNotFoundError, StrictDataclassError), match=message):
         train(script, data, tmp_path / "run", *options)
     assert not (tmp_path / "run").exists()
 
@@ -604,7 +604,7 @@ def test_no_sentences(script, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         (
             ["--preset", "triples-2020"],
@@ -615,9 +615,9 @@ def test_no_sentences(script, tmp_path):
     ],
     ids=["preset", "preset of another script", "choice"],
 )
-def test_unknown_names_are_usage_messages(script, data, tmp_path, options, sentence, capsys):
+def test_unknown_names_are_usage_messages(script, data, tmp_path, options, message, capsys):
     with pytest.raises(SystemExit) as stopped:
         train(script, data, tmp_path / "run", *options)
     assert stopped.value.code == 2
-    assert sentence in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

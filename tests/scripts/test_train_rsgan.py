@@ -182,7 +182,7 @@ def test_a_stopped_run_resumes_exactly(script, photographs, finished, tmp_path, 
 # ---- other ways to run
 
 
-def test_a_clock_ends_the_run_with_all_ramps_done(script, photographs, tmp_path):
+def test_max_seconds_ends_the_run_with_all_ramps_done(script, photographs, tmp_path):
     options = ["--max_train_steps", 10**6, "--max_seconds", 1, "--learning_rate", 1e-3, "--learning_rate_end", 1e-4]
     results = train(script, photographs, tmp_path, *QUIET, *options)
     lines = history(tmp_path)
@@ -261,7 +261,7 @@ def test_pictures_without_a_label_are_left_out(script, tmp_path, missing):
     torch.testing.assert_close(averaged(tmp_path / "run-all"), averaged(tmp_path / "run-labelled"), rtol=0, atol=0)
 
 
-def test_a_collapse_ends_the_run_with_a_sentence(script, photographs, tmp_path):
+def test_a_collapse_stops_the_run(script, photographs, tmp_path):
     """Without penalty and with a rate that lets the discriminator run away."""
     options = ["--penalty", "none", "--augment", "", "--learning_rate", "0.1", "--max_train_steps", "60"]
     bounds = ["--collapse_margin", "5", "--collapse_steps", "3"]
@@ -271,7 +271,7 @@ def test_a_collapse_ends_the_run_with_a_sentence(script, photographs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         (["--resolution", "48"], r"sample_size must be one of 32, 64, 128, 256, got 48"),
         (["--block_out_channels", "8", "8"], r"block_out_channels must be 4 positive numbers"),
@@ -284,8 +284,8 @@ def test_a_collapse_ends_the_run_with_a_sentence(script, photographs, tmp_path):
     ],
     ids=["resolution", "channels", "fp16", "bf16 differences", "interval", "batch", "augment", "split"],
 )  # fmt: skip
-def test_mistakes_are_sentences(script, photographs, tmp_path, options, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_bad_arguments_raise(script, photographs, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
         train(script, photographs, tmp_path / "run", *QUIET, *options)
 
 

@@ -231,7 +231,7 @@ def test_a_resumed_run_takes_the_learning_rate_asked_for(script, pictures, tmp_p
     assert rates == pytest.approx([1e-2, 1e-2, 1e-4, 1e-4])
 
 
-def test_a_clock_ends_the_run_with_its_schedule_done(script, pictures, tmp_path):
+def test_max_seconds_ends_the_run_with_its_schedule_done(script, pictures, tmp_path):
     options = ["--max_train_steps", 10**6, "--max_seconds", 1, "--lr_warmup_steps", 2]
     results = train(script, pictures, tmp_path, *QUIET, *options, "--lr_scheduler", "linear")
     rates = [line["learning_rate"] for line in history(tmp_path) if "learning_rate" in line]
@@ -319,7 +319,7 @@ def plain(folder, classes=("blue", "red"), count=8):
     return folder
 
 
-def test_a_plain_folder_trains_without_a_validation_loss_and_says_so(script, tmp_path, caplog):
+def test_a_plain_folder_trains_without_a_validation_loss_and_logs_it(script, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     options = ["--sample_steps", "0", "--max_train_steps", "1"]
     results = train(script, plain(tmp_path / "pictures"), tmp_path / "run", *options)
@@ -504,12 +504,12 @@ def test_init_from_with_other_classes(script, finished, names, kept):
     ],
     ids=["width", "more blocks", "more levels", "other skips"],
 )
-def test_init_from_another_network_is_a_sentence(script, finished, options):
+def test_init_from_another_network_raises(script, finished, options):
     with pytest.raises(ValueError, match="is another network; these weights do not fit"):
         build(script, *options, "--init_from", finished[0] / "pipeline")
 
 
-def test_init_from_a_larger_network_is_a_sentence(script, tmp_path):
+def test_init_from_a_larger_network_raises(script, tmp_path):
     """All of ours is in it; what is left over shows that it is another network."""
     larger = build(script, "--num_transformer_layers", "2")
     larger.save_pretrained(tmp_path / "unet")
@@ -748,7 +748,7 @@ def test_fewer_pictures_than_a_batch(script, pictures, tmp_path, streaming):
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         (["--split", "test"], r"has no split 'test'; it has \['train', 'validation'\]"),
         (["--validation_split", "dev"], r"has no split 'dev'"),
@@ -760,8 +760,8 @@ def test_fewer_pictures_than_a_batch(script, pictures, tmp_path, streaming):
     ],
     ids=["split", "validation split", "label column", "resolution", "share", "share of none", "share of a stream"],
 )
-def test_mistakes_are_sentences(script, pictures, tmp_path, options, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_bad_arguments_raise(script, pictures, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
         train(script, pictures, tmp_path / "run", *options)
 
 

@@ -268,7 +268,7 @@ def test_multiscale_argument_of_the_loss():
 @pytest.mark.parametrize("multiscale", [False, 4], ids=["one-scale", "multiscale"])
 @pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
-def test_float32_loss_and_gradient_against_a_float64_twin(weighting, prediction_type, multiscale):
+def test_float32_loss_and_gradient_against_a_float64_reference(weighting, prediction_type, multiscale):
     sample, noise, logsnr, x_hat = case(batch=2)
     output = expressed_as(prediction_type, x_hat, sample, noise, logsnr)
 
@@ -318,7 +318,7 @@ def test_mean_by_logsnr():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"weighting": "snr"}, "weighting must be one of"),
         ({"prediction_type": "v"}, "prediction_type must be one of"),
@@ -333,10 +333,10 @@ def test_mean_by_logsnr():
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_wrong_arguments_are_sentences(arguments, sentence):
+def test_wrong_arguments_raise(arguments, message):
     image = torch.zeros(2, 3, 8, 8)
     right = {"model_output": image, "sample": image, "noise": image, "logsnr": torch.zeros(2)}
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=message):
         simple_diffusion_loss(**(right | arguments))
 
 

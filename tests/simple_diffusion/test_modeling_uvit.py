@@ -326,7 +326,7 @@ def test_fresh_cross_attention_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"input_transform": "fft"}, "input_transform must be"),
         ({"skip": "add"}, "skip must be"),
@@ -355,13 +355,13 @@ def test_fresh_cross_attention_changes_nothing():
     ],
     ids=lambda value: "-".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else "",
 )
-def test_wrong_configs_are_sentences(arguments, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_wrong_configs_raise(arguments, message):
+    with pytest.raises(ValueError, match=message):
         SimpleDiffusionUViT2DModel(**(TINY | arguments))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"sample": torch.zeros(2, 1, 16, 16)}, "shape \\(B, 3, H, W\\)"),
         ({"sample": torch.zeros(3, 16, 16)}, "shape \\(B, 3, H, W\\)"),
@@ -378,8 +378,8 @@ def test_wrong_configs_are_sentences(arguments, sentence):
     ],
     ids=lambda value: "-".join(f"{k}{tuple(v.shape)}" for k, v in value.items()) if isinstance(value, dict) else "",
 )
-def test_wrong_inputs_are_sentences(arguments, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_wrong_inputs_raise(arguments, message):
+    with pytest.raises(ValueError, match=message):
         make_model()(**(make_inputs() | arguments))
 
 

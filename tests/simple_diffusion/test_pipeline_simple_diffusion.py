@@ -183,7 +183,7 @@ def test_classes_beyond_ten_keep_their_order():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"class_labels": ["trousers"]}, "Unknown class 'trousers'; this model knows Shirt, Hat, Shoes"),
         ({"class_labels": [4]}, "Unknown class 4"),
@@ -212,8 +212,8 @@ def test_classes_beyond_ten_keep_their_order():
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_wrong_arguments_are_sentences(pipe, arguments, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_wrong_arguments_raise(pipe, arguments, message):
+    with pytest.raises(ValueError, match=message):
         draw(pipe, **arguments)
 
 
@@ -226,7 +226,7 @@ def test_a_model_without_classes_says_so():
         draw(pipe, guidance_scale=2.0)
 
 
-def test_nameless_classes_are_counted_in_the_sentence():
+def test_unnamed_classes_are_counted_in_the_message():
     with pytest.raises(ValueError, match="knows 0 to 2"):
         draw(make_pipe(id2label=None), class_labels=["hat"])
 
@@ -308,7 +308,7 @@ def test_progress_bar_can_be_silenced(pipe, capsys):
 # Conditioning
 
 
-def test_the_network_hears_the_logsnr_of_each_timestep():
+def test_the_network_is_conditioned_on_the_logsnr_of_each_timestep():
     oracle = GaussianOracle()
     scheduler = ShiftedCosineScheduler(sample_size=64, base_size=32)
     draw(oracle_pipe(oracle, scheduler), num_inference_steps=10)
@@ -318,7 +318,7 @@ def test_the_network_hears_the_logsnr_of_each_timestep():
 
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: s.__name__)
-def test_solvers_of_diffusers_hear_the_same_logsnr(solver):
+def test_solvers_of_diffusers_condition_on_the_same_logsnr(solver):
     oracle, scheduler = GaussianOracle(), ShiftedCosineScheduler(sample_size=64, base_size=32)
     draw(oracle_pipe(oracle, solver.from_config(scheduler.config)), num_inference_steps=10)
     heard = torch.cat([logsnr for _, logsnr in oracle.calls]).unique().flip(0)
@@ -575,7 +575,7 @@ def test_upsampling_leaves_alone_what_is_right_at_both_sizes():
     assert_close(steered.mean(dim=(1, 2, 3)).std().item(), 0.2, rtol=0.25, atol=0)
 
 
-def test_the_small_network_is_asked_at_the_raised_logsnr():
+def test_the_small_network_runs_at_the_raised_logsnr():
     oracle = GaussianOracle()
     pipe = oracle_pipe(oracle, ShiftedCosineScheduler(sample_size=16, base_size=8, clip_sample=False))
     draw(pipe, upsample_factor=2, upsample_guidance_interval=None, num_inference_steps=6)

@@ -527,7 +527,7 @@ def test_registration_is_explicit_and_silences_the_warning(caplog):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"sample_size": -64}, "sample_size is -64; a positive number"),
         ({"sample_size": 0}, "sample_size is 0"),
@@ -558,13 +558,13 @@ def test_registration_is_explicit_and_silences_the_warning(caplog):
         ({"trained_betas": [[0.1, 0.2]]}, "one row"),
     ],
 )
-def test_wrong_constructor_arguments_are_sentences(arguments, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_wrong_constructor_arguments_raise(arguments, message):
+    with pytest.raises(ValueError, match=message):
         ShiftedCosineScheduler(**arguments)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"num_inference_steps": 0}, "num_inference_steps is 0"),
         ({"num_inference_steps": -3}, "num_inference_steps is -3"),
@@ -581,12 +581,12 @@ def test_wrong_constructor_arguments_are_sentences(arguments, sentence):
         ({"timesteps": [5.0, 1.0]}, "integers are needed"),
     ],
 )
-def test_wrong_timesteps_are_sentences(arguments, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_wrong_timesteps_raise(arguments, message):
+    with pytest.raises(ValueError, match=message):
         ShiftedCosineScheduler().set_timesteps(**arguments)
 
 
-def test_wrong_calls_are_sentences(sample):
+def test_wrong_calls_raise(sample):
     scheduler = ShiftedCosineScheduler()
     with pytest.raises(ValueError, match="before set_timesteps"):
         scheduler.step(sample, 999, sample)

@@ -104,7 +104,7 @@ def test_presets_of_other_scripts_are_not_named(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    ("argv", "sentence"),
+    ("argv", "message"),
     [
         (["--preset", "65"], "there is no preset '65'; the presets are 128, 64, empty"),
         (["--size", "48"], "there is no preset '48'"),
@@ -115,15 +115,15 @@ def test_presets_of_other_scripts_are_not_named(folder, capsys):
     ],
     ids=["unknown preset", "no preset of that size", "no such file", "unknown argument", "abbreviation", "wrong type"],
 )
-def test_mistakes_are_exits_with_a_sentence(folder, capsys, argv, sentence):
+def test_bad_arguments_exit_with_a_message(folder, capsys, argv, message):
     with pytest.raises(SystemExit) as stopped:
         parse(folder, *argv)
     assert stopped.value.code == 2
-    assert sentence in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
         ("rate: 1\nlearning_rat: 2\nzzz: 1\n", "bad.yaml has unknown keys ['learning_rat', 'zzz']"),
         ("preset: other\n", "bad.yaml has unknown keys ['preset']"),
@@ -131,12 +131,12 @@ def test_mistakes_are_exits_with_a_sentence(folder, capsys, argv, sentence):
     ],
     ids=["unknown keys", "a preset inside a preset", "wrong type"],
 )
-def test_mistakes_in_a_preset_are_exits_with_a_sentence(folder, capsys, text, sentence):
+def test_a_bad_preset_exits_with_a_message(folder, capsys, text, message):
     (folder / "bad.yaml").write_text(text)
     with pytest.raises(SystemExit) as stopped:
         parse(folder, "--preset", "bad")
     assert stopped.value.code == 2
-    assert sentence in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 # ---- the presets of training/

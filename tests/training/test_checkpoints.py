@@ -64,7 +64,7 @@ def test_all_comes_back(run):
 
 @pytest.mark.parametrize("how", ["cut", "gone", "changed"])
 @pytest.mark.parametrize("name", FILES)
-def test_what_is_not_whole_is_set_aside(run, caplog, name, how):
+def test_incomplete_checkpoints_are_set_aside(run, caplog, name, how):
     *_, state, checkpoints = run
     path = checkpoints.folder / "checkpoint-2" / name
     written = path.read_bytes()
@@ -83,7 +83,7 @@ def test_what_is_not_whole_is_set_aside(run, caplog, name, how):
     assert fault_of(checkpoints.folder / "checkpoint-2") is None
 
 
-def test_nothing_whole_is_a_run_from_the_start(run):
+def test_without_a_complete_checkpoint_a_run_starts_anew(run):
     *_, state, checkpoints = run
     for path in checkpoints.all():
         (path / "optimizer.bin").unlink()

@@ -52,7 +52,7 @@ def test_what_is_learned(capfd):
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "sentence"),
+    ("kwargs", "message"),
     [
         ({"examples": EXAMPLES[:1], "schema": [{"predicate": "作者"}]}, "No sentence has a triple of the schema"),
         ({"examples": EXAMPLES, "schema": [{"predicate": "国籍"}]}, "No sentence has a triple of the schema"),
@@ -60,8 +60,8 @@ def test_what_is_learned(capfd):
         ({"examples": EXAMPLES, "steps": 0}, "must be at least 1, got 16 and 0"),
     ],
 )
-def test_nothing_to_learn(kwargs, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_nothing_to_learn(kwargs, message):
+    with pytest.raises(ValueError, match=message):
         overfit_triples(**kwargs)
 
 

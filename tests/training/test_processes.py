@@ -33,7 +33,7 @@ def accelerator(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("environment", "sentence"),
+    ("environment", "message"),
     [
         ({}, None),
         (LAUNCHED, None),
@@ -44,20 +44,20 @@ def accelerator(monkeypatch):
     ],
     ids=["alone", "launched alone", "an address", "two asked for", "FSDP", "DeepSpeed"],
 )
-def test_who_gets_less_than_was_asked_for_is_told(accelerator, monkeypatch, environment, sentence):
+def test_fewer_processes_than_requested_are_reported(accelerator, monkeypatch, environment, message):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     said = processes.check(accelerator)
-    assert said is None if sentence is None else sentence in said
+    assert said is None if message is None else message in said
 
 
-def test_processes_that_know_nothing_of_each_other_are_an_error(accelerator, monkeypatch):
+def test_processes_without_a_group_raise(accelerator, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RuntimeError, match="has started 2 processes, but on cpu Accelerate cannot join them"):
         processes.check(accelerator)
 
 
-def test_one_process_needs_nobody(accelerator):
+def test_one_process_needs_no_group(accelerator):
     assert mean_over_processes(accelerator, [0.1, 0.2]) == [0.1, 0.2]
     assert broadcast_from_main(accelerator, {"a": 1}) == {"a": 1}
     assert list(synchronized(accelerator, iter("abc"))) == ["a", "b", "c"]

@@ -34,7 +34,7 @@ RESULTS = {
 
 @pytest.mark.parametrize("name", SCRIPTS)
 @pytest.mark.skipif(not TRAINING.is_dir(), reason="training/ belongs to the repository, not to the package")
-def test_a_name_that_is_none_ends_a_run_before_it_begins(name, tmp_path):
+def test_a_bad_repository_id_stops_a_run_before_it_starts(name, tmp_path):
     script = load_script(name)
     reset()
     train = (
@@ -90,7 +90,7 @@ def test_the_card_of_a_run(make, figures, library, task):
         assert '"you/model"' in snippet
 
 
-def test_a_card_without_what_nobody_said():
+def test_a_card_without_optional_fields():
     """No licence is made up, and a local folder is no data set of the Hub."""
     results = RESULTS | {"arguments": {"seed": 0, "dataset": "embedded"}}
     data = ModelCard(run_card(tiny_gan(), "you/model", results)).data

@@ -58,7 +58,7 @@ def test_nothing_to_resume(run):
     assert state == TrainingState()
 
 
-def test_a_checkpoint_brings_back_weights_optimizer_state_and_chance(run):
+def test_a_checkpoint_restores_weights_optimizer_state_and_generators(run):
     model, optimizer, state, checkpoints = run
     step(model, optimizer, state)
     state.epoch, state.batch, state.seconds, state.samples = 2, 3, 4.5, 6
@@ -140,10 +140,10 @@ def test_check_finite_says_where_and_what_to_do(run, value):
     *_, checkpoints = run
     with pytest.raises(FloatingPointError) as caught:
         check_finite(value, "The loss", 7, checkpoints, "no", 1e-3)
-    sentence = str(caught.value)
-    assert sentence.startswith("The loss is not finite at step 7. Last good checkpoint: none yet.")
-    assert "--learning_rate (now 0.001)" in sentence
-    assert "fp16" not in sentence
+    message = str(caught.value)
+    assert message.startswith("The loss is not finite at step 7. Last good checkpoint: none yet.")
+    assert "--learning_rate (now 0.001)" in message
+    assert "fp16" not in message
     saved = checkpoints.save(5)
     with pytest.raises(FloatingPointError) as caught:
         check_finite(value, "The gradient", 7, checkpoints, "fp16", 1e-3)
@@ -196,7 +196,7 @@ def averaged():
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-def test_ema_weights_are_lent(averaged, training):
+def test_ema_weights_are_swapped_in_and_out(averaged, training):
     model, ema = averaged
     model.train(training)
     with ema_weights(ema, model) as lent:
@@ -272,6 +272,6 @@ def test_class_sheet_has_two_blocks():
 
 
 @pytest.mark.parametrize(("count", "columns"), [(0, 2), (3, 0)])
-def test_a_grid_of_nothing_is_a_sentence(count, columns):
+def test_a_grid_without_images_raises(count, columns):
     with pytest.raises(ValueError, match=f"at least one column, got {count} and {columns}"):
         image_grid([Image.new("RGB", (2, 2))] * count, columns)

@@ -1,5 +1,4 @@
-"""`hf-kexue check-data`: what is wrong with data, before a training on them. Ends with 0, 1 (not usable) or 2 (nothing
-to check)."""
+"""`hf-kexue check-data`: check data before training on them. Exit codes: 0, 1 (not usable), 2 (nothing to check)."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ import typer
 
 RECORDS = ".json, .jsonl, .csv, .tsv, or .gz of them; a folder of such; or a Hub id."
 
-check_data = typer.Typer(help="What is wrong with data, before a training on them.", no_args_is_help=True)
+check_data = typer.Typer(help="Check data before training on them.", no_args_is_help=True)
 
 
 @check_data.command()
@@ -22,19 +21,16 @@ def qa(
     ],
     split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "train",
     tokenizer: Annotated[Path | None, typer.Option(help="Saved tokenizer; default: count characters.")] = None,
-    max_length: Annotated[int, typer.Option(help="Tokens of a window, question and all.")] = 512,
+    max_length: Annotated[int, typer.Option(help="Tokens of a window, question included.")] = 512,
     stride: Annotated[int, typer.Option(help="Tokens that neighbouring windows share.")] = 128,
-    max_answer_len: Annotated[float, typer.Option(help="Longest answer; ASCII letters and digits are 0.5.")] = 30,
-    write_clean: Annotated[
-        Path | None, typer.Option(help="Write what can be learned to this .jsonl file, in the form that is read.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    max_answer_len: Annotated[float, typer.Option(help="Longest answer; ASCII letters and digits count 0.5.")] = 30,
+    write_clean: Annotated[Path | None, typer.Option(help="Write the learnable records to this .jsonl file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Count answers that are not in their passage, too long or cut by the window, and questions that are broken.
+    """Count broken questions, and answers that are not in their passage, too long or cut by the window.
 
-    Ends with 0 if the data are usable; with 1 if a record is broken, a question or passage empty, an answer not at
-    its offset, or if more than 5 % of the questions with answers have none that can be learned; with 2 if there is
-    nothing to check.
+    Exit code 0: usable. 1: a record is broken, a question or passage is empty, an answer is not at its offset, or
+    more than 5 % of the questions with answers have none that can be learned. 2: nothing to check.
     """
     from ..data.questions.check import check_qa
     from ..data.questions.reading import scan_qa
@@ -59,18 +55,15 @@ def triples(
     split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "train",
     schema: Annotated[Path | None, typer.Option(help="JSON file of predicates and types to compare with.")] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="Saved tokenizer; default: count characters.")] = None,
-    max_length: Annotated[int, typer.Option(help="Tokens of a piece that is read at once.")] = 256,
-    overfit: Annotated[bool, typer.Option(help="Learn 16 sentences by heart too; about a minute.")] = False,
-    write_clean: Annotated[
-        Path | None, typer.Option(help="Write what can be learned to this .jsonl file, in the form that is read.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    max_length: Annotated[int, typer.Option(help="Tokens of one input of the model.")] = 256,
+    overfit: Annotated[bool, typer.Option(help="Also overfit a small model on 16 sentences; about a minute.")] = False,
+    write_clean: Annotated[Path | None, typer.Option(help="Write the learnable records to this .jsonl file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count triples whose mentions are not in their text, cut or hidden, and predicates that are unknown or rare.
 
-    Ends with 0 if the data are usable; with 1 if a record is broken, a text empty, if there is no triple of the
-    schema, if more than 5 % of the triples cannot be learned, or if --overfit ends below F1 1; with 2 if there is
-    nothing to check.
+    Exit code 0: usable. 1: a record is broken, a text is empty, there is no triple of the schema, more than 5 % of
+    the triples cannot be learned, or --overfit ends below F1 1. 2: nothing to check.
     """
     from ..data.triples.check import check_triples
     from ..data.triples.reading import scan_triples
@@ -79,20 +72,20 @@ def triples(
     entries = None if schema is None else read_schema(schema)
     examples, broken = scan_triples(source, split)
     report = check_triples(examples, _load_tokenizer(tokenizer), entries, max_length, broken)
-    facts, learned, said = report.to_dict(), 1.0, ""
+    facts, f1, overfit_line = report.to_dict(), 1.0, ""
     if overfit and report.totals["known"]:
         from ..training.overfit_triples import overfit_triples, verdict
 
-        learned = overfit_triples([example for example in examples if example.text.strip()], entries)
-        facts["overfit"], said = {"f1": learned}, f"\n{verdict(learned)}"
-    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{report}{said}")
+        f1 = overfit_triples([example for example in examples if example.text.strip()], entries)
+        facts["overfit"], overfit_line = {"f1": f1}, f"\n{verdict(f1)}"
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{report}{overfit_line}")
     _echo_first(report.schema_faults)
     _echo_first(broken)
     if write_clean is not None:
         from ..data.triples.clean import clean_triples, triple_record
 
         _write_clean(write_clean, map(triple_record, clean_triples(examples)))
-    if not report.usable or learned < 1:
+    if not report.usable or f1 < 1:
         raise typer.Exit(1)
 
 
@@ -100,20 +93,18 @@ def triples(
 def images(
     source: Annotated[str, typer.Argument(metavar="FOLDER", help="Of pictures or parquet files; or a Hub id.")],
     split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "train",
-    held_out: Annotated[
-        str | None, typer.Option(help="Split that should have none of these pictures, such as validation.")
-    ] = None,
-    label_column: Annotated[str, typer.Option(help="A column of classes; auto: what the training takes.")] = "auto",
-    resolution: Annotated[int, typer.Option(min=1, help="Of the training, in pixels.")] = 64,
-    batch_size: Annotated[int, typer.Option(min=1, help="Of the training.")] = 32,
+    held_out: Annotated[str | None, typer.Option(help="Split to look for duplicates in, such as validation.")] = None,
+    label_column: Annotated[str, typer.Option(help="Column of classes; auto: as in training.")] = "auto",
+    resolution: Annotated[int, typer.Option(min=1, help="Training resolution in pixels.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Training batch size.")] = 32,
     background: Annotated[str, typer.Option(help="Below transparent pictures; a name or #rrggbb.")] = "white",
     page: Annotated[Path | None, typer.Option(help="Write thumbnails to this HTML page.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Count pictures that are broken, double, tiny, long or of one colour; show sizes, modes, classes and thumbnails.
+    """Count pictures that are broken, duplicated, tiny, elongated or of one colour; show sizes and thumbnails.
 
-    Ends with 0 if the data are usable; with 1 if more than 1 % of the pictures are broken or all are no whole batch;
-    with 2 if there is nothing to check.
+    Exit code 0: usable. 1: more than 1 % of the pictures are broken, or they do not fill one batch. 2: nothing to
+    check.
     """
     from ..data.images import load_images
     from ..data.images.check import check_images
@@ -135,20 +126,20 @@ def _write_clean(path: Path, records: Iterable[dict[str, Any]]) -> None:
     from ..data.record_files import write_records
 
     if path.suffix != ".jsonl":
-        raise ValueError(f"--write-clean writes lines of JSON: name a file that ends in .jsonl, not {path}.")
+        raise ValueError(f"--write-clean must name a .jsonl file, got {path}.")
     typer.echo(f"{write_records(path, records)} records written to {path}.", err=True)
 
 
-def _echo_first(sentences: Sequence[str]) -> None:
-    """Twenty of them, and how many more there are, to standard error."""
-    for sentence in sentences[:20]:
-        typer.echo(sentence, err=True)
-    if len(sentences) > 20:
-        typer.echo(f"... and {len(sentences) - 20} more.", err=True)
+def _echo_first(messages: Sequence[str]) -> None:
+    """Print the first twenty to standard error, and the number of the others."""
+    for message in messages[:20]:
+        typer.echo(message, err=True)
+    if len(messages) > 20:
+        typer.echo(f"... and {len(messages) - 20} more.", err=True)
 
 
 def _load_tokenizer(folder: Path | None) -> Any:
-    """What cuts a text into tokens, of whatever class: word ids and features of a family do not matter here."""
+    """The tokenizer of a folder, of any class: only its offsets are needed."""
     if folder is None:
         return None
     if not (folder / "tokenizer.json").is_file():

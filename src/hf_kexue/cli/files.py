@@ -1,4 +1,4 @@
-"""What the commands of `hf-kexue` read and show: texts in files, triples as lines."""
+"""Input and output of the commands of `hf-kexue`: texts from files, triples as lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def read_text(path: Path) -> str:
-    """As it stands in the file, so that positions are those of the file.
+    """Read a file without newline conversion, so that offsets are those of the file.
 
     Raises:
         ValueError: for a file that is not UTF-8.
@@ -17,20 +17,20 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8: byte {error.start} cannot be read.") from error
+        raise ValueError(f"{path} is not text in UTF-8: byte {error.start} is invalid.") from error
 
 
 def read_lines(path: Path, keys: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """The texts of a file of one a line, with the numbers of their lines from 1; lines of white space are left out.
+    """Yield (line number from 1, text) for a file with one text a line; blank lines are skipped.
 
-    The file is read as the texts are taken, so that any number of lines needs the memory of one.
+    The file is read lazily, in constant memory.
 
     Args:
         path: plain text in UTF-8, or .jsonl with a string a line, or an object.
-        keys: under which an object may have its text.
+        keys: keys of the text in an object.
 
     Raises:
-        ValueError: for a line that is none of this, naming it, and for a file without a text.
+        ValueError: for another line, naming it, and for a file without a text.
     """
     number = 0
     with path.open("rb") as file:
@@ -46,7 +46,7 @@ def _texts(path: Path, file: Any, keys: Sequence[str]) -> Iterator[tuple[int, st
             text: Any = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError as error:
             raise ValueError(
-                f"{path.name}, line {number} is not text in UTF-8: its byte {error.start} cannot be read."
+                f"{path.name}, line {number} is not text in UTF-8: byte {error.start} is invalid."
             ) from error
         if not text.strip():
             continue
@@ -63,7 +63,7 @@ def _texts(path: Path, file: Any, keys: Sequence[str]) -> Iterator[tuple[int, st
 
 
 def triple_line(triple: Mapping[str, Any], place: str) -> str:
-    """A triple for people, on one line; `place` comes before its characters."""
+    """Format a triple on one line; `place` is a prefix of its offsets."""
     words = [" ".join(triple[role]["text"].split()) for role in ("subject", "object")]
     spans = [f"{triple[role]['start']} to {triple[role]['end']}" for role in ("subject", "object")]
     shown = f"{words[0]}  {triple['predicate']}  {words[1]}"

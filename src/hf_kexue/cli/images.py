@@ -1,4 +1,4 @@
-"""`hf-kexue generate`: pictures from a saved pipeline of either image family."""
+"""`hf-kexue generate`: draw pictures with a saved pipeline of either image family."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def generate(
     ),
     classes: Annotated[str, typer.Option(help="Class names, comma-separated; default: every class once.")] = "",
     per_class: Annotated[int, typer.Option(min=1, help="Images of each class (or in all, without classes).")] = 4,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed, same pictures.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise.")] = 0,
     device: Device = None,
     dtype: Dtype = None,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Draw images with a saved pipeline, of simple diffusion or of a GAN."""
     kind = saved_kind(model, *(kind for kind in KINDS if kind.draw))
-    options = kind.chosen(kind.generate_options, given)
+    options = kind.chosen(kind.generate_options, options)
     _check_output(output)
     import torch
 
@@ -42,19 +42,19 @@ def generate(
     images = named(str(kind.draw))(pipeline, rows, per_class, generator=generator, **options)
     output.parent.mkdir(parents=True, exist_ok=True)
     image_grid(images, per_class).save(output)
-    shown = "" if rows == [None] else f", rows: {', '.join(map(str, rows))}"
-    typer.echo(f"{len(images)} images in {output}{shown}")
+    row_names = "" if rows == [None] else f", rows: {', '.join(map(str, rows))}"
+    typer.echo(f"{len(images)} images in {output}{row_names}")
 
 
 def _check_output(path: Path) -> None:
-    """Before the drawing, which takes its time.
+    """Check the output path before drawing.
 
     Raises:
-        ValueError: for a folder, or an ending that is no form of pictures.
+        ValueError: for a folder, or a suffix that Pillow cannot write.
     """
     from PIL import Image
 
     if path.is_dir():
-        raise ValueError(f"--output {path} is a folder; name the picture in it.")
+        raise ValueError(f"--output {path} is a folder: give a file name.")
     if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
-        raise ValueError(f"--output {path} must end in a form of pictures that can be written, such as .png or .jpg.")
+        raise ValueError(f"--output {path} must have the suffix of a picture, such as .png or .jpg.")

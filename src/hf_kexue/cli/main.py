@@ -1,5 +1,5 @@
-"""`hf-kexue`: the package from a terminal. Heavy imports happen inside the commands, so that `--help` answers at
-once."""
+"""`hf-kexue`: the package from a terminal. Heavy imports happen inside the commands, to keep `--help`
+fast."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from .models import evaluate, info
 from .publish import publish
 from .texts import ask, extract
 
-MISTAKES = (ValueError, OSError, ImportError)
-# By name, since their classes belong to libraries that are not loaded yet: weights that are cut off, too large a
-# batch, and errors of connections, whose library differs with the version of huggingface_hub.
-MISTAKES_BY_NAME = {"SafetensorError": "", "OutOfMemoryError": "", "TransportError": "The Hub cannot be reached: "}
+USER_ERRORS = (ValueError, OSError, ImportError)
+# By name, since their libraries are not loaded yet: truncated weights, out of memory, and connection errors, whose
+# library depends on the version of huggingface_hub.
+USER_ERRORS_BY_NAME = {"SafetensorError": "", "OutOfMemoryError": "", "TransportError": "The Hub cannot be reached: "}
 
 app = typer.Typer(name="hf-kexue", no_args_is_help=True, add_completion=False)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"hf-kexue {__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """The articles of kexue.fm as Hugging Face models."""
 
@@ -42,7 +44,7 @@ def demo(
     repository: Annotated[Path, typer.Option(help="Checkout of hf_kexue.")] = Path("."),
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the short training.")] = 150,
 ) -> None:
-    """Try the published models, train a little one, and show all of it on one page."""
+    """Run the published models, train a small one, and show the results on one page."""
     from ..demo.run import run_demo
 
     page = run_demo(repository.resolve(), output, steps)
@@ -55,15 +57,15 @@ app.add_typer(check_data, name="check-data")
 
 
 def main() -> None:
-    """Entry point: a user's mistake ends in a message of one line and exit code 2, not in a traceback."""
+    """Entry point: user errors print one line and exit with code 2, without a traceback."""
     try:
         app()
     except Exception as error:
-        names = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in MISTAKES_BY_NAME]
-        if not names and not isinstance(error, MISTAKES):
+        names = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in USER_ERRORS_BY_NAME]
+        if not names and not isinstance(error, USER_ERRORS):
             raise
-        begin = MISTAKES_BY_NAME[names[0]] if names else ""
-        typer.echo(f"Error: {begin}{' '.join(str(error).split())}", err=True)
+        prefix = USER_ERRORS_BY_NAME[names[0]] if names else ""
+        typer.echo(f"Error: {prefix}{' '.join(str(error).split())}", err=True)
         sys.exit(2)
 
 

@@ -1,4 +1,4 @@
-"""`hf-kexue evaluate` and `hf-kexue info`: figures of a saved model of any kind."""
+"""`hf-kexue evaluate` and `hf-kexue info`: scores and size of a saved model of any kind."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "validation",
     device: Device = None,
     dtype: Dtype = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs; with triples also by predicate.")] = False,
-    **given: Any,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; for triples with scores by predicate.")] = False,
+    **options: Any,
 ) -> None:
-    """Score a saved model on data that it was not trained on.
+    """Score a saved model on held-out data.
 
     Readers by the scorers of CMRC 2018 (questions in SQuAD form), SogouQA or WebQA (many passages), models for
     triples by that of DuIE 1.0, image pipelines by the kernel distance to photographs, KID-EffLite0.
     """
     kind = saved_kind(model)
     scores = {"model": model, "data": data, "split": split}
-    scores |= kind.evaluate(model, data, split, device, dtype, **given)
+    scores |= kind.evaluate(model, data, split, device, dtype, **options)
     if as_json:
         typer.echo(json.dumps(scores, ensure_ascii=False))
         return
     for key, value in scores.items():
-        if not isinstance(value, dict):  # a table, as of predicates
+        if not isinstance(value, dict):  # the table of predicates
             typer.echo(f"{key:15} {value:.4f}" if isinstance(value, float) else f"{key:15} {value}")
 
 
 def info(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL)],
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Parameters of a saved model, and the arithmetic of a forward pass, counted while it runs."""
+    """Parameters of a saved model, and the FLOPs of a forward pass, counted while it runs."""
     kind = saved_kind(model)
     facts = {"model": Path(model).name, **named(kind.facts)(kind.load(model, "cpu"))}
     if as_json:

@@ -1,4 +1,4 @@
-"""Options that commands share: the device, the type of weights, and those that the kinds of models bring along."""
+"""Shared options of the commands: device, dtype of the weights, and the options of each kind of model."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Dtype = Annotated[
 
 
 def with_options_of_kinds(options_of: Callable[[Kind], Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorates a command that takes `**given`: each option of any kind becomes one of its own, None by default.
+    """Decorate a command that takes `**options`: add the options of all kinds of models, None by default.
 
     Args:
-        options_of: row of `kinds` -> its options of this command. Options of one name and default are one option.
+        options_of: row of `kinds` -> its options of this command. Options of the same name are merged.
     """
     rows: dict[str, list[tuple[Kind, Option]]] = {}
     for kind in KINDS:
@@ -32,8 +32,8 @@ def with_options_of_kinds(options_of: Callable[[Kind], Any]) -> Callable[[Callab
         signature = inspect.signature(command, eval_str=True)
         fixed = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
         added = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(found))
-            for name, found in rows.items()
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(kinds))
+            for name, kinds in rows.items()
         ]
         command.__signature__ = signature.replace(parameters=[*fixed, *added])  # type: ignore[attr-defined]
         return command
@@ -41,9 +41,9 @@ def with_options_of_kinds(options_of: Callable[[Kind], Any]) -> Callable[[Callab
     return decorate
 
 
-def _annotation(found: list[tuple[Kind, Option]]) -> Any:
-    option = found[0][1]
-    told = f"{', '.join(kind.label for kind, _ in found)}: {option.help[0].lower()}{option.help[1:]}"
-    told += "" if option.default is None else f"; default {option.default}"
-    most = 2**63 - 1 if option.name.endswith("seed") else None  # for a generator of torch
-    return Annotated[option.type | None, typer.Option(help=f"{told}.", min=option.least, max=most)]
+def _annotation(rows: list[tuple[Kind, Option]]) -> Any:
+    option = rows[0][1]
+    text = f"{', '.join(kind.label for kind, _ in rows)}: {option.help[0].lower()}{option.help[1:]}"
+    text += "" if option.default is None else f"; default {option.default}"
+    most = 2**63 - 1 if option.name.endswith("seed") else None  # limit of torch.Generator
+    return Annotated[option.type | None, typer.Option(help=f"{text}.", min=option.least, max=most)]

@@ -1,4 +1,4 @@
-"""`hf-kexue publish`: a saved model onto the Hub."""
+"""`hf-kexue publish`: upload a saved model to the Hub."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..inference.saved_models import saved_kind
 
 def publish(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of a saved model, e.g. model_cards/dgcnn-qa-zh.")],
-    repo_id: Annotated[str, typer.Argument(metavar="REPOSITORY", help="USER/NAME; made if it is not there.")],
-    private: Annotated[bool, typer.Option("--private", help="Only its owner sees it.")] = False,
+    repo_id: Annotated[str, typer.Argument(metavar="REPOSITORY", help="USER/NAME; created if needed.")],
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
     revision: Annotated[str | None, typer.Option(help="Branch; default: the main one.")] = None,
 ) -> None:
-    """Put a saved model onto the Hub, as one commit.
+    """Upload a saved model to the Hub, as one commit.
 
-    Everything in the folder is looked through first. Who may write there the Hub knows by the token of `hf auth
-    login`, or of the variable HF_TOKEN. Prints the address of the commit.
+    The folder is checked first. Needs a token, from `hf auth login` or the variable HF_TOKEN. Prints the URL of the
+    commit.
     """
     if not folder.is_dir():
         raise ValueError(f"There is no folder {folder}.")

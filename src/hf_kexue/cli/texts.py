@@ -1,4 +1,4 @@
-"""`hf-kexue ask` and `hf-kexue extract`: answers and triples from texts, with the saved models of the DGCNN."""
+"""`hf-kexue ask` and `hf-kexue extract`: answers and triples from texts, with saved DGCNN models."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ def ask(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help=MODEL_HELP.format("a reader, e.g. model_cards/dgcnn-qa-zh"))
     ],
-    question: Annotated[str, typer.Option(help="What to ask.")],
-    context: Annotated[str | None, typer.Option(help="Text that may answer it.")] = None,
-    file: Annotated[Path | None, typer.Option(help="The text in a file, of any length.")] = None,
+    question: Annotated[str, typer.Option(help="The question.")],
+    context: Annotated[str | None, typer.Option(help="Text to search for the answer.")] = None,
+    file: Annotated[Path | None, typer.Option(help="File with the text, of any length.")] = None,
     passages: Annotated[Path | None, typer.Option(help="Many texts: one a line, .jsonl or plain text.")] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="Answers.")] = 1,
-    impossible: Annotated[bool, typer.Option(help="Allow the answer that there is none.")] = False,
+    top_k: Annotated[int, typer.Option(min=1, help="Number of answers.")] = 1,
+    impossible: Annotated[bool, typer.Option(help="Allow no answer.")] = False,
     device: Device = None,
     dtype: Dtype = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Answer a question from a text, or from many passages, with a saved reader.
 
-    A line of a .jsonl file is a string, or an object with the text under "passage", "context" or "text"; lines without
-    a visible character are left out. Positions count characters from 0, lines from 1.
+    A line of a .jsonl file is a string, or an object with the text under "passage", "context" or "text"; blank lines
+    are skipped. Positions count characters from 0, lines from 1.
     """
     if (context is not None) + (file is not None) + (passages is not None) != 1:
-        raise ValueError("Give the text in one of --context, --file and --passages.")
+        raise ValueError("Give exactly one of --context, --file and --passages.")
     kind = saved_kind(model, READER)
     lines: list[tuple[int, str]] = []
     if passages is None:
@@ -45,8 +45,8 @@ def ask(
         lines = readable(read_lines(passages, ("passage", "context", "text")))
         texts = {"passages": [text for _, text in lines]}
     reader = kind.load(model, device, dtype)
-    found = reader(question=question, **texts, top_k=top_k, handle_impossible_answer=impossible)
-    answers = found if isinstance(found, list) else [found]
+    result = reader(question=question, **texts, top_k=top_k, handle_impossible_answer=impossible)
+    answers = result if isinstance(result, list) else [result]
     for answer in answers if passages is not None else []:
         answer["line"] = None if answer["passage"] is None else lines[answer["passage"]][0]
     if as_json:
@@ -55,17 +55,19 @@ def ask(
     for answer in answers:
         place = f"line {answer['line']}, " if answer.get("line") else ""
         place = f"{place}characters {answer['start']} to {answer['end']}" if answer["answer"] else ""
-        text = " ".join(answer["answer"].split()) or "(no answer)"  # one line each
+        text = " ".join(answer["answer"].split()) or "(no answer)"  # on one line
         typer.echo(f"{answer['score']:.4f}  {text}  {place}".rstrip())
 
 
 def extract(
     model: Annotated[str, typer.Option(help=MODEL_HELP.format("a model for triples"))],
-    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="Text to read.")] = None,
-    file: Annotated[Path | None, typer.Option("--input", help="The text in a file, of any length.")] = None,
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="Text to extract from.")] = None,
+    file: Annotated[Path | None, typer.Option("--input", help="File with the text, of any length.")] = None,
     lines: Annotated[bool, typer.Option(help="Every line of the file is a text; always so in a .jsonl file.")] = False,
-    predicate: Annotated[list[str] | None, typer.Option(help="Look for this one only; may be repeated.")] = None,
-    occurrences: Annotated[str, typer.Option(help="found, best (one for equal words) or all places.")] = "found",
+    predicate: Annotated[list[str] | None, typer.Option(help="Only this predicate; may be repeated.")] = None,
+    occurrences: Annotated[
+        str, typer.Option(help="found, best (one for equal mentions) or all occurrences.")
+    ] = "found",
     output: Annotated[str, typer.Option(help="table, json or html.")] = "table",
     device: Device = None,
     dtype: Dtype = None,
@@ -73,17 +75,17 @@ def extract(
     """Extract subject, predicate and object from a text, or from the lines of a file, with a saved model.
 
     A line of a .jsonl file is a string, or an object with the text under "text". Positions count characters from 0,
-    lines from 1. As json one text gives a list, lines give an object each, on a line of its own, as soon as it is
-    there: files may be of any length. A page, which is held in memory, is written with `--output html > page.html`.
+    lines from 1. As json one text gives a list; lines give one object per line, streamed, so files may be of any
+    length. For a page, which is held in memory, use `--output html > page.html`.
     """
     if (text is None) == (file is None) or (lines and file is None):
-        raise ValueError("Give the text as an argument, or a file in --input; --lines is for a file.")
+        raise ValueError("Give either TEXT or --input; --lines needs --input.")
     if output not in ("table", "json", "html"):
         raise ValueError(f"--output must be table, json or html, got {output!r}.")
     kind = saved_kind(model, TRIPLES)
     settings: dict[str, Any] = {"predicates": predicate, "occurrences": occurrences}
     if file is not None and (lines or file.suffix == ".jsonl"):
-        if file.is_file():  # a mistake in the last line shows before the first is read; a pipe can be read but once
+        if file.is_file():  # check all lines before extracting; a pipe can be read only once
             for _ in read_lines(file, ("text",)):
                 pass
         from tqdm.auto import tqdm
@@ -91,22 +93,22 @@ def extract(
         from ..inference.extraction import extract_each
 
         pipeline = kind.load(model, device, dtype)
-        found = tqdm(extract_each(pipeline, read_lines(file, ("text",)), **settings), unit=" lines", disable=None)
+        results = tqdm(extract_each(pipeline, read_lines(file, ("text",)), **settings), unit=" lines", disable=None)
         if output == "html":
-            texts, lists = zip(*((one, triples) for _, one, triples in found))
+            texts, lists = zip(*((one, triples) for _, one, triples in results))
             typer.echo(pipeline.to_html(texts, lists), nl=False)
             return
-        for number, one, triples in found:
+        for number, one, triples in results:
             if output == "json":
                 typer.echo(json.dumps({"line": number, "text": one, "triples": triples}, ensure_ascii=False))
             else:
                 _echo_table(triples, f"line {number}, ")
         return
-    whole = str(text) if file is None else read_text(file)
+    full_text = str(text) if file is None else read_text(file)
     pipeline = kind.load(model, device, dtype)
-    triples = pipeline(whole, **settings)
+    triples = pipeline(full_text, **settings)
     if output == "html":
-        typer.echo(pipeline.to_html(whole, triples), nl=False)
+        typer.echo(pipeline.to_html(full_text, triples), nl=False)
     elif output == "json":
         typer.echo(json.dumps(triples, ensure_ascii=False))
     else:

@@ -1,6 +1,6 @@
-"""What a look at data found: counted findings with examples, as a table and for programs.
+"""Reports of data checks: counted findings with examples, as a table or as JSON.
 
-A kind of data has its own class with `findings`, `faults` and a `head` line; see `questions.check` and
+Each kind of data has a subclass with `findings`, `faults` and a `head` line; see `questions.check` and
 `triples.check`.
 """
 
@@ -15,19 +15,19 @@ EXAMPLES = 5
 
 @dataclass
 class DataReport:
-    """What a check found.
+    """Result of a data check.
 
     Args:
-        settings: of the check; the labels of the findings may name them.
-        totals: numbers that findings are shares of.
-        counts: for each finding how often.
-        examples: for each of them the first five ids; of broken records the places.
-        broken: a sentence on each broken record.
+        settings: of the check; labels of findings may contain them.
+        totals: denominators of the findings.
+        counts: number of each finding.
+        examples: for each finding the first five ids, for broken records their places.
+        broken: one message for each broken record.
     """
 
-    # Name of a finding -> how the table calls it, and of what it is a share; in the order of the table.
+    # Name of a finding -> its label in the table and the name of its total; in the order of the table.
     findings: ClassVar[Mapping[str, tuple[str, str]]]
-    faults: ClassVar[tuple[str, ...]]  # findings of which one is enough to make the data unusable
+    faults: ClassVar[tuple[str, ...]]  # findings that make the data unusable
     head: ClassVar[str]  # first line of the table, with totals and settings to fill in
 
     settings: dict[str, Any]
@@ -42,12 +42,12 @@ class DataReport:
 
     @property
     def problems(self) -> list[str]:
-        """Why the data are not usable, in words; empty if they are."""
+        """Why the data are not usable; empty if they are."""
         return [f"{self.counts[name]} {self._label(name)}" for name in self.faults if self.counts[name]]
 
     @property
     def usable(self) -> bool:
-        """Whether nothing has to be mended before training."""
+        """Whether nothing has to be fixed before training."""
         return not self.problems
 
     def add(self, name: str, example: str) -> None:
@@ -58,7 +58,7 @@ class DataReport:
             shown.append(example)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for programs: only strings, numbers, booleans, lists and dictionaries."""
+        """The report as JSON values."""
         findings = {
             name: {"count": self.counts[name], "of": self.totals[total], "examples": self.examples[name]}
             for name, (_, total) in self.findings.items()

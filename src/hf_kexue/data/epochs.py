@@ -1,4 +1,4 @@
-"""The number of the epoch, where worker processes see it change."""
+"""A data set whose epoch number is shared with its worker processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 class EpochDataset(Dataset[Any]):
     """A data set whose samples depend on the epoch.
 
-    The number lies in shared memory: workers that outlive an epoch (`persistent_workers`) read the new one.
+    The epoch number is in shared memory, so that persistent workers (`persistent_workers`) see it change.
     """
 
     def __init__(self) -> None:
@@ -22,5 +22,5 @@ class EpochDataset(Dataset[Any]):
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Other samples."""
+        """Draw the samples of this epoch from now on."""
         self._epoch.fill_(epoch)

@@ -1,4 +1,4 @@
-"""Batches of texts of like lengths, so that little of a batch is padding."""
+"""Batches of texts of similar length, to reduce padding."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch.utils.data import Sampler
 
 
 class LengthGroupedSampler(Sampler[int]):
-    """A random order in which neighbours are of like lengths: shuffled, cut into groups of some batches, each group
-    sorted by length and cut into batches, and the batches of each group shuffled.
+    """A random order with neighbours of similar length: shuffle, split into groups of some batches, sort each group by
+    length, split it into batches and shuffle these.
 
     The order depends on (seed, epoch) only.
 
     Args:
         lengths: of all samples.
-        batch_size: samples that will stand together.
+        batch_size: samples of a batch.
         seed: of the order.
-        batches_per_group: the more, the less padding, and the less random the batches.
+        batches_per_group: more give less padding and less random batches.
 
     Raises:
         ValueError: for sizes below 1.
@@ -36,7 +36,7 @@ class LengthGroupedSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Another order."""
+        """Draw the order of this epoch from now on."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class LengthGroupedSampler(Sampler[int]):
         generator = np.random.default_rng((self.seed, self.epoch))
         order = generator.permutation(len(self.lengths))
         size = self.batch_size * self.batches_per_group
-        rest = len(order) % self.batch_size  # too few for a batch: last, so that every other batch is whole
+        rest = len(order) % self.batch_size  # the incomplete batch comes last
         order, tail = np.split(order, [len(order) - rest])
         for first in range(0, len(order), size):
             group = order[first : first + size]

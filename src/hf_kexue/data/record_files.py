@@ -1,12 +1,12 @@
-"""Records of JSON files, folders and Hub ids, each with the place it stands at, so that a fault can be found again.
+"""Records of JSON and CSV files, folders and Hub ids, each with its place in the file for error messages.
 
     for place, record in located_records("train.jsonl.gz"):
         ...                                                  # ("train.jsonl.gz, line 1", {"id": ...})
 
 A .json file holds one JSON value: a list of records, {"data": such a list}, or one record. A .jsonl file holds one
 record a line, and a .json file of lines is read too. A .csv or .tsv file names its columns in the first line, and all
-its values are strings. Each name may be followed by .gz. Files are UTF-8, and an error says where one is GBK. What a
-record must hold is the business of the caller, whose errors `field`, `text_field` and `as_object` raise.
+its values are strings. Each name may be followed by .gz. Files are UTF-8; GBK is detected and reported. The content
+of a record is checked by the caller, with `field`, `text_field` and `as_object`.
 """
 
 from __future__ import annotations
@@ -30,21 +30,20 @@ Located = tuple[str, Any]  # a place ("train.jsonl, line 3"), and the record the
 
 
 def located_records(source: str | Path, split: str = "train", config: str | None = None) -> Iterator[Located]:
-    """Walk through the records of a data set from front to back.
+    """Iterate over the records of a data set.
 
     Args:
-        source: a file; a folder; or a Hub id. In a folder `<split>.jsonl` (or another of the suffixes) is read as it
-            is, other folders and the Hub through `datasets`.
-        split: name of the split; a file has none and is read whole.
+        source: a file; a folder; or a Hub id. In a folder `<split>.jsonl` (or another of the suffixes) is read
+            directly, other folders and the Hub through `datasets`.
+        split: name of the split; ignored for a file.
         config: configuration of a Hub data set that has several.
 
     Yields:
-        (place, record): a record is whatever stands there, and a `ValueError` where that is no JSON.
+        (place, record): the JSON value, or a `ValueError` for invalid JSON.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: a file that cannot be read to its end, that is not JSON as a whole, or that holds no record; a
-            suffix or a split that is not known.
+        FileNotFoundError: if the source does not exist.
+        ValueError: for a truncated, invalid or empty file, and an unknown suffix or split.
     """
     place = None
     for place, record in _walk(source, split, config):
@@ -54,14 +53,14 @@ def located_records(source: str | Path, split: str = "train", config: str | None
 
 
 def as_object(value: Any) -> dict[str, Any]:
-    """`value`, or a `ValueError` if it is no JSON object."""
+    """`value`, or a `ValueError` if it is not a JSON object."""
     if not isinstance(value, dict):
-        raise ValueError(f"there is {kind_of(value)} in the place of an object")
+        raise ValueError(f"expected an object, got {kind_of(value)}")
     return value
 
 
 def field(record: dict[str, Any], name: str, kind: type) -> Any:
-    """`record[name]`, or a `ValueError` if that is missing or is no `kind` (dict, list or str)."""
+    """`record[name]`, or a `ValueError` if that is missing or not of type `kind` (dict, list or str)."""
     if name not in record:
         raise ValueError(f"the column {name!r} is missing; there are {sorted(record)}")
     if not isinstance(record[name], kind):
@@ -70,7 +69,7 @@ def field(record: dict[str, Any], name: str, kind: type) -> Any:
 
 
 def text_field(record: dict[str, Any], name: str) -> str:
-    """`record[name]`, or a `ValueError` if that is missing, is no string, or is one that no file can hold."""
+    """`record[name]`, or a `ValueError` if that is missing, not a string, or not valid Unicode."""
     text = field(record, name, str)
     bad = _SURROGATE.search(text)
     if bad:
@@ -79,7 +78,7 @@ def text_field(record: dict[str, Any], name: str) -> str:
 
 
 def kind_of(value: Any) -> str:
-    """What a JSON value is, in words; a number or a boolean is itself."""
+    """Name of the type of a JSON value; numbers and booleans are shown themselves."""
     return _KIND_NAMES.get(type(value), repr(value))
 
 
@@ -107,7 +106,7 @@ def _rows(source: str | Path, split: str, config: str | None) -> Iterator[Locate
     name = str(source)
     first = re.split(r"[\[+]", split)[0]  # of "train[:100]" and "train+validation"
     try:
-        splits = get_dataset_split_names(name, config)  # before the whole set is prepared in vain
+        splits = get_dataset_split_names(name, config)  # before preparing the data set
         if first in splits:
             rows = load_dataset(name, config, split=split)
     except (ValueError, DatasetGenerationError) as error:
@@ -122,19 +121,19 @@ def _rows(source: str | Path, split: str, config: str | None) -> Iterator[Locate
 
 def _file(path: Path) -> Iterator[Located]:
     if not path.name.endswith(SUFFIXES):
-        raise ValueError(f"{path} is of no known kind: the name of a file of records ends in {', '.join(SUFFIXES)}.")
+        raise ValueError(f"{path} has an unknown suffix; known are {', '.join(SUFFIXES)}.")
     lines = lines_of(path)
     if {".csv", ".tsv"} & set(path.suffixes):
         yield from _table(path, lines)
         return
     if ".jsonl" not in path.suffixes:
-        whole = b"".join(lines)
+        content = b"".join(lines)
         try:
-            document = json.loads(decoded(whole)) if whole.strip() else []
+            document = json.loads(decoded(content)) if content.strip() else []
         except (ValueError, RecursionError) as error:
-            if not str(error).startswith("Extra data"):  # which says: a whole JSON value, and then more
-                raise ValueError(f"{path} is no JSON: {error}.") from error
-            lines = iter(whole.split(b"\n"))
+            if not str(error).startswith("Extra data"):  # a complete JSON value followed by more: JSON lines
+                raise ValueError(f"{path} is not valid JSON: {error}.") from error
+            lines = iter(content.split(b"\n"))
         else:
             yield from _items(document, path.name)
             return
@@ -147,14 +146,14 @@ def _record(line: bytes) -> Any:
     try:
         return json.loads(decoded(line))
     except (ValueError, RecursionError) as error:
-        return ValueError(f"the line is no JSON ({error})")
+        return ValueError(f"invalid JSON ({error})")
 
 
 def decoded(content: bytes) -> str:
-    """UTF-8 as text.
+    """Decode UTF-8.
 
     Raises:
-        ValueError: for other encodings; GBK, in which much Chinese text is still kept, by its name.
+        ValueError: for other encodings; GBK, still common for Chinese text, is named.
     """
     try:
         return content.decode("utf-8-sig")
@@ -178,13 +177,11 @@ def _table(path: Path, lines: Iterator[bytes]) -> Iterator[Located]:
         try:
             row: Any = next(rows, None)
         except csv.Error as error:
-            raise ValueError(f"{path} is no whole table: line {rows.line_num}: {error}.") from error
+            raise ValueError(f"{path} is truncated or not a table: line {rows.line_num}: {error}.") from error
         if row is None:
             return
         if None in row or None in row.values():
-            row = ValueError(
-                f"the row has not as many values as the first line has columns, {len(rows.fieldnames or ())}"
-            )
+            row = ValueError(f"the number of values is not that of the columns, {len(rows.fieldnames or ())}")
         yield f"{path.name}, line {rows.line_num}", row
 
 
@@ -194,13 +191,13 @@ def _items(document: Any, name: str) -> Iterator[Located]:
     elif isinstance(document, dict):  # one task of Label Studio
         document = [document]
     if not isinstance(document, list):
-        raise ValueError(f"{name} holds {kind_of(document)} in the place of a list of records.")
+        raise ValueError(f"{name} must hold a list of records, got {kind_of(document)}.")
     for number, record in enumerate(document, 1):
         yield f"{name}, record {number}", record
 
 
 def write_records(path: Path, records: Iterable[dict[str, Any]]) -> int:
-    """Write one record a line, .jsonl, and return their number. The file appears when all of it is written."""
+    """Write records as .jsonl, atomically, and return their number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished, number = path.with_name(f".{path.name}.unfinished"), 0
     with unfinished.open("w", encoding="utf-8") as file:
@@ -212,7 +209,7 @@ def write_records(path: Path, records: Iterable[dict[str, Any]]) -> int:
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
-    """Lines of a file, gzip or not."""
+    """Lines of a plain or gzip file."""
     number = 0
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -220,4 +217,6 @@ def lines_of(path: Path) -> Iterator[bytes]:
                 number += 1
                 yield line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} cannot be read past line {number}: the gzip data are cut off or damaged.") from error
+        raise ValueError(
+            f"{path} cannot be read past line {number}: the gzip data are truncated or damaged."
+        ) from error

@@ -2,11 +2,11 @@
 
     triples_svg(extract("《月亮代表我的心》由孙仪作词，邓丽君演唱。"))
 
-A mention stands one column right of the farthest one that has it as an object, so that edges run from left to right;
-where triples run in a circle, one edge of it runs back. Every edge enters its object on a line of its own, and its
-predicate stands there, so that no two texts overlap. The picture needs nothing but itself.
+A mention is one column right of the farthest subject that has it as an object, so edges run from left to right; in a
+cycle of triples one edge runs back. Every edge enters its object at a height of its own, with its predicate there, so
+no two texts overlap. The picture is self-contained.
 
-Takes what `TripleExtractionPipeline` returns; knows no model.
+Takes the output of `TripleExtractionPipeline`.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ class _Node:
 
 
 def triples_svg(triples: Sequence[Mapping[str, Any]]) -> str:
-    """The picture.
+    """Draw the graph.
 
     Args:
-        triples: of one text, with "subject", "predicate" and "object"; those of equal words are drawn once.
+        triples: of one text, with "subject", "predicate" and "object"; equal ones are drawn once.
 
     Returns:
-        An <svg> element with a <title> that tells all triples; "" where there are none.
+        An <svg> element with a <title> that lists all triples; "" for no triples.
     """
     edges = list(dict.fromkeys((t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in triples))
     if not edges:
@@ -78,10 +78,10 @@ def triples_svg(triples: Sequence[Mapping[str, Any]]) -> str:
         nodes[edge[2]].incoming.append(edge)
     _set_columns(nodes)
     width, height = _place(nodes)
-    told = escape("; ".join(" ".join(map(_shown, edge)) for edge in edges))
+    title = escape("; ".join(" ".join(map(_shown, edge)) for edge in edges))
     return (
         f'<svg class="kexue-graph" role="img" xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" '
-        f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"><title>{told}</title><style>{_STYLE}</style>'
+        f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"><title>{title}</title><style>{_STYLE}</style>'
         + "".join(_edge(nodes, edge) for edge in edges)
         + "".join(map(_box, nodes.values()))
         + "".join(_predicate(nodes, edge) for edge in edges)
@@ -90,7 +90,7 @@ def triples_svg(triples: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _set_columns(nodes: dict[str, _Node]) -> None:
-    """Longest ways from the left, over the edges that do not close a circle."""
+    """Longest paths from the left, without the edges that close a cycle."""
     forward: list[tuple[_Node, _Node]] = []
     state: dict[str, str] = {}
 
@@ -112,7 +112,7 @@ def _set_columns(nodes: dict[str, _Node]) -> None:
 
 
 def _place(nodes: dict[str, _Node]) -> tuple[float, float]:
-    """Sets the boxes; width and height of the picture. Within a column mentions keep the order of what leads there."""
+    """Place the boxes; return width and height of the picture. Columns are sorted by the sources of the mentions."""
     columns: list[list[_Node]] = [[] for _ in range(max(node.column for node in nodes.values()) + 1)]
     for node in nodes.values():
         columns[node.column].append(node)
@@ -128,7 +128,7 @@ def _place(nodes: dict[str, _Node]) -> tuple[float, float]:
         for node in column:
             node.left, node.top, node.width = x, y, wide
             y += node.height + GAP
-        for node in column:  # edges leave and enter in the order of their other ends, as far as those are placed
+        for node in column:  # edges are sorted by their other ends
             node.incoming.sort(key=lambda edge: (nodes[edge[0]].top, nodes[edge[0]].column))
         x += wide
     for node in nodes.values():
@@ -146,7 +146,7 @@ def _edge(nodes: dict[str, _Node], edge: Edge) -> str:
     source, target = nodes[edge[0]], nodes[edge[2]]
     x, y = source.left + source.width, source.line(edge, source.outgoing)
     end, end_y = target.left, target.line(edge, target.incoming)
-    turn = end - 18 - _width(edge[1])  # from here on straight, below the predicate
+    turn = end - 18 - _width(edge[1])  # straight from here, below the predicate
     bend = max(CURVE / 2, abs(turn - x) / 2)
     head = f"M{end:.1f} {end_y:.1f}l-9 -4.5v9z"
     return (
@@ -165,23 +165,23 @@ def _box(node: _Node) -> str:
     kind = "subject" if node.outgoing else "object"
     middle = node.left + node.width / 2, node.top + node.height / 2
     return (
-        f'<g class="{kind}"><title>{_text(node.name, whole=True)}</title><rect x="{node.left:.1f}" '
+        f'<g class="{kind}"><title>{_text(node.name, full=True)}</title><rect x="{node.left:.1f}" '
         f'y="{node.top + 1:.1f}" width="{node.width:.1f}" height="{node.height - 2:.1f}" rx="6"/>'
         f'<text x="{middle[0]:.1f}" y="{middle[1]:.1f}">{_text(node.name)}</text></g>'
     )
 
 
 def _shown(text: str) -> str:
-    """On one line, without characters that no page may hold."""
+    """On one line, without unprintable characters."""
     return "".join(character if character.isprintable() else "\u2423" for character in " ".join(text.split()))
 
 
-def _text(text: str, whole: bool = False) -> str:
+def _text(text: str, full: bool = False) -> str:
     text = _shown(text)
-    return escape(text if whole or len(text) <= LONGEST else text[: LONGEST - 1] + "…")
+    return escape(text if full or len(text) <= LONGEST else text[: LONGEST - 1] + "…")
 
 
 def _width(text: str) -> float:
-    """Of what is shown, in pixels, about."""
+    """Approximate width of the shown text in pixels."""
     text = _shown(text)[:LONGEST]
     return sum(UNIT if east_asian_width(character) in "WFA" else 0.6 * UNIT for character in text)

@@ -1,22 +1,22 @@
-"""The page of the demonstration: sections with a title, a text and something to look at."""
+"""The page of the demonstration: sections with a title, a text and content."""
 
 from __future__ import annotations
 
 import html
 
-Section = tuple[str, str, str]  # title and text, both plain; what is shown, in HTML
+Section = tuple[str, str, str]  # title, text (both plain), content in HTML
 
 
 def picture(name: str, what: str) -> str:
-    """A picture that lies beside the page; `what` tells it to those who do not see it."""
+    """An image next to the page; `what` is its alt text."""
     return f"<img src='{name}' alt='{html.escape(what, quote=True)}'>"
 
 
 def page_html(sections: list[Section]) -> str:
-    """The whole page."""
+    """The page with all sections."""
     body = "\n".join(
-        f"<section><h2>{html.escape(title)}</h2><p>{html.escape(text)}</p>{shown}</section>"
-        for title, text, shown in sections
+        f"<section><h2>{html.escape(title)}</h2><p>{html.escape(text)}</p>{content}</section>"
+        for title, text, content in sections
     )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">

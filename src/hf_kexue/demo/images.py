@@ -37,15 +37,15 @@ def schedule(output: Path) -> Section:
     """The noise schedule at several resolutions."""
     _plot_schedule(output / "schedule.png")
     return (
-        "The noise schedule knows the resolution",
-        "logSNR over time for images of 64 to 1024 pixels: the same noise hides less of a larger one, so that its "
-        "curve is moved by 2 log(64 / size).",
+        "The noise schedule depends on the resolution",
+        "logSNR over time for images of 64 to 1024 pixels: the same noise hides less of a larger one, so its "
+        "curve is shifted by 2 log(64 / size).",
         picture("schedule.png", "logSNR over time"),
     )
 
 
 def short_training(repository: Path, run: Path, output: Path, steps: int) -> Section:
-    """A training of `steps` steps from nothing, in a process of its own."""
+    """Train for `steps` steps from scratch, in a separate process."""
     shutil.rmtree(run, ignore_errors=True)
     _train(repository, run, steps)
     results = json.loads((run / "results.json").read_text())
@@ -64,9 +64,9 @@ def trained(run: Path, output: Path) -> Section:
     pipeline = SimpleDiffusionPipeline.from_pretrained(run / "pipeline")
     draw_classes(pipeline, output / "trained.png", per_class=4, names=True)
     return (
-        "What the short training can draw",
-        "The saved pipeline, loaded again with from_pretrained. So few steps teach blotches of colour; the published "
-        "model shows what patience adds.",
+        "Samples of the short training",
+        "The saved pipeline, loaded again with from_pretrained. So few steps give blotches of colour; the published "
+        "model was trained longer.",
         picture("trained.png", "samples of the short training"),
     )
 
@@ -82,7 +82,7 @@ def _train(repository: Path, run: Path, steps: int) -> None:
     ]  # fmt: skip
     finished = subprocess.run(command, check=False)
     if finished.returncode:
-        raise RuntimeError(f"The training ended with exit code {finished.returncode}; its own message stands above.")
+        raise RuntimeError(f"The training ended with exit code {finished.returncode}; see its message above.")
 
 
 def _plot_history(history: Path, path: Path) -> None:

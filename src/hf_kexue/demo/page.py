@@ -1,10 +1,10 @@
-"""What the page to try the models does, without the page: published models, loaded when first asked, and their answers
-as pictures and HTML.
+"""Backend of the page to try the models: published models, loaded on first use, and their outputs as pictures and
+HTML.
 
     page = Page("model_cards")              # or Page("user"): repositories of the Hub
     page.images("Dress", 2.0, 4, 20, 0)
 
-Whatever a visitor can do wrong is a `ValueError` with one sentence. Knows no user interface: `app.py` is that.
+Invalid input raises a `ValueError`. The user interface is `app.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from ..inference.drawing import draw_between, draw_by_diffusion, draw_way
+from ..inference.drawing import draw_by_diffusion, draw_interpolated, draw_interpolation
 from ..inference.grids import image_grid
 from ..inference.kinds import KINDS
 from ..inference.saved_models import load_pipeline
@@ -27,9 +27,9 @@ from .questions import marked
 MODELS = {kind.tab.lower(): kind for kind in KINDS if kind.tab}
 """The kind of model that each tab shows."""
 
-MOST_CHARACTERS = 20_000  # of a text: a page answers in seconds
+MOST_CHARACTERS = 20_000  # of a text, to answer within seconds
 MOST_IMAGES = 16
-WAY_STEPS = 9  # pictures of the strip between two seeds
+INTERPOLATION_STEPS = 9  # pictures of the strip between two seeds
 NO_CLASS = "(no class)"
 
 
@@ -37,8 +37,8 @@ class Page:
     """The models behind the page.
 
     Args:
-        source: folder that holds folders of models, or the name of their owner on the Hub.
-        names: other folders or repositories than the published ones, by the keys of `MODELS`.
+        source: folder with the folders of the models, or their owner on the Hub.
+        names: folders or repositories in place of the published ones, by the keys of `MODELS`.
     """
 
     def __init__(self, source: str = "model_cards", names: Mapping[str, str] | None = None) -> None:
@@ -54,7 +54,7 @@ class Page:
         """The pipeline, kept after the first call.
 
         Raises:
-            ValueError: if it is not there.
+            ValueError: if it is missing.
         """
         if key not in self._loaded:
             if self.absence(key):
@@ -63,21 +63,21 @@ class Page:
         return self._loaded[key]
 
     def absence(self, key: str) -> str:
-        """A sentence if the folder of models lacks this one, else ""."""
+        """A message if the folder of models lacks this one, else ""."""
         where = self.where(key)
         if key in self.names or not Path(self.source).is_dir() or Path(where).is_dir():
             return ""
         return f"The model {Path(where).name} is not published yet, so there is nothing to try here."
 
     def classes(self, key: str) -> list[str]:
-        """Class names of an image model; empty if it is not there or has none."""
+        """Class names of an image model; empty if it is missing or has none."""
         try:
             return self.model(key).class_names
         except (ValueError, OSError):
             return []
 
     def guidance(self) -> float:
-        """How strongly the model of simple diffusion guides as it was saved; 1, which is off, if it is not there."""
+        """The saved guidance scale of simple diffusion; 1, which is off, if the model is missing."""
         try:
             return self.model("images").config.guidance_scale
         except (ValueError, OSError):
@@ -92,11 +92,11 @@ class Page:
             count, steps, seed: images, network evaluations for each, and the seed of the noise.
 
         Raises:
-            ValueError: for an unknown class, or a number out of its range.
+            ValueError: for an unknown class, or a number out of range.
         """
         _check("The number of images", count, 1, MOST_IMAGES)
         _check("The number of steps", steps, 2, 256)
-        _check("The guidance scale", guidance, 0, 20, whole=False)
+        _check("The guidance scale", guidance, 0, 20, integer=False)
         _check_seed(seed)
         pipeline = self.model("images")
         labels = [None if label in ("", NO_CLASS, None) else label] * int(count)
@@ -110,33 +110,33 @@ class Page:
         """The passage with the best answer marked, and a table of answers.
 
         Args:
-            question, text: as a visitor typed them.
-            impossible: whether there may be no answer.
-            top_k: answers of the table.
+            question, text: input of a visitor.
+            impossible: allow no answer.
+            top_k: rows of the table.
 
         Returns:
             HTML.
 
         Raises:
-            ValueError: for an empty or an overlong text, or a number out of its range.
+            ValueError: for an empty or an overlong text, or a number out of range.
         """
         if not (question or "").strip():
             raise ValueError("Type a question first.")
         _check_text(text)
         _check("The number of answers", top_k, 1, 10)
         reader = self.model("questions")
-        found = reader(
+        result = reader(
             question=question,
             context=text,
             top_k=int(top_k),
             handle_impossible_answer=bool(impossible),
             progress=False,
         )
-        answers = found if isinstance(found, list) else [found]
+        answers = result if isinstance(result, list) else [result]
         best = answers[0]
-        said = f"<mark>{html.escape(best['answer'])}</mark>" if best["answer"] else "The text does not say."
+        answer_html = f"<mark>{html.escape(best['answer'])}</mark>" if best["answer"] else "The text does not say."
         return (
-            f'<p class="answer" lang="zh">{said}</p>'
+            f'<p class="answer" lang="zh">{answer_html}</p>'
             f'<blockquote lang="zh">{marked(text, best)}</blockquote>'
             + _table(("answer", "score"), [(one["answer"] or "(no answer)", f"{one['score']:.3f}") for one in answers])
         )
@@ -145,7 +145,7 @@ class Page:
         """A graph of the triples, the text with its mentions marked, and a table.
 
         Args:
-            text: as a visitor typed it.
+            text: input of a visitor.
 
         Returns:
             HTML.
@@ -169,8 +169,8 @@ class Page:
             + _table(("subject", "predicate", "object", "score"), rows)
         )
 
-    def way(self, label: str, first: int, last: int, truncation: float) -> Image.Image:
-        """A strip of pictures that leads a GAN from one seed to another, enlarged to be seen.
+    def interpolation(self, label: str, first: int, last: int, truncation: float) -> Image.Image:
+        """A strip of pictures that interpolates a GAN between two seeds, enlarged.
 
         Args:
             label: name of a class.
@@ -178,41 +178,47 @@ class Page:
             truncation: above 0, up to 1.
 
         Raises:
-            ValueError: for an unknown class, or a number out of its range.
+            ValueError: for an unknown class, or a number out of range.
         """
-        chosen, seeds = self._ends(label, first, last, truncation)
-        return _enlarged(image_grid(draw_way(self.model("gan"), chosen, seeds, WAY_STEPS, truncation), WAY_STEPS), 640)
+        label_or_first, seeds = self._ends(label, first, last, truncation)
+        return _enlarged(
+            image_grid(
+                draw_interpolation(self.model("gan"), label_or_first, seeds, INTERPOLATION_STEPS, truncation),
+                INTERPOLATION_STEPS,
+            ),
+            640,
+        )
 
     def between(self, label: str, first: int, last: int, place: float, truncation: float) -> Image.Image:
         """One picture of the way, enlarged to be seen.
 
         Args:
-            label, first, last, truncation: as of `way`.
-            place: 0 is the first, 1 the last.
+            label, first, last, truncation: as of `interpolation`.
+            place: 0 (first) to 1 (last).
 
         Raises:
-            ValueError: as `way`.
+            ValueError: as `interpolation`.
         """
-        _check("The place between the two", place, 0, 1, whole=False)
-        chosen, seeds = self._ends(label, first, last, truncation)
-        return _enlarged(draw_between(self.model("gan"), chosen, seeds, place, truncation), 384)
+        _check("The place between the two", place, 0, 1, integer=False)
+        label_or_first, seeds = self._ends(label, first, last, truncation)
+        return _enlarged(draw_interpolated(self.model("gan"), label_or_first, seeds, place, truncation), 384)
 
     def _ends(self, label: str, first: int, last: int, truncation: float) -> tuple[str | None, tuple[int, int]]:
         for seed in (first, last):
             _check_seed(seed)
-        _check("The truncation", truncation, 0.05, 1, whole=False)
+        _check("The truncation", truncation, 0.05, 1, integer=False)
         return label or next(iter(self.classes("gan")), None), (int(first), int(last))
 
 
 def _enlarged(picture: Image.Image, width: int) -> Image.Image:
-    """Whole pixels of it, as many times as fit into the width."""
+    """Enlarge by the largest integer factor that fits into the width."""
     times = max(1, width // picture.width)
     return picture.resize((times * picture.width, times * picture.height), Image.Resampling.NEAREST)
 
 
-def _check(what: str, value: Any, least: float, most: float, whole: bool = True) -> None:
-    if value is None or not least <= value <= most or (whole and value != int(value)):
-        kind = "a whole number" if whole else "a number"
+def _check(what: str, value: Any, least: float, most: float, integer: bool = True) -> None:
+    if value is None or not least <= value <= most or (integer and value != int(value)):
+        kind = "a whole number" if integer else "a number"
         raise ValueError(f"{what} must be {kind} from {least} to {most}, got {value}.")
 
 
@@ -234,7 +240,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _mentions(text: str, triples: list[dict[str, Any]]) -> str:
-    """The text with all mentions marked; where they overlap, the outer one is."""
+    """The text with all mentions marked; of overlapping ones the outer one."""
     spans = sorted({(t[role]["start"], -t[role]["end"]) for t in triples for role in ("subject", "object")})
     parts, reached = [], 0
     for start, end in spans:

@@ -1,7 +1,4 @@
-"""Three questions of the demonstration, and the part of its page that shows the answers in their passages.
-
-Knows no model: the reader is whatever answers like `ReadingComprehensionPipeline`.
-"""
+"""The questions of the demonstration, and HTML that shows their answers in the passages."""
 
 from __future__ import annotations
 
@@ -22,19 +19,19 @@ RIVER = [
 ]
 PANDA = "大熊猫生活在中国西南的山林里，九成以上的食物是竹子。它一天有十多个小时在进食，其余的时间大多用来睡觉。"
 
-Question = tuple[str, str, str, dict[str, Any]]  # title, remark, question, arguments beside it
+Question = tuple[str, str, str, dict[str, Any]]  # title, remark, question, other arguments
 
 QUESTIONS: list[Question] = [
     ("One text", "The best span of the text.", "赵州桥是谁主持修建的？", {"context": BRIDGE}),
     (
         "Many passages",
-        "Each passage proposes spans; those that read alike add up in a vote.",
+        "Each passage proposes spans; equal ones add up in a vote.",
         "武汉长江大桥是哪一年建成通车的？",
         {"passages": RIVER, "top_k": 3},
     ),
     (
         "No answer",
-        "The text does not say. That there is no answer competes with the spans.",
+        "No answer in the text. The null answer competes with the spans.",
         "京杭大运河全长多少公里？",
         {"context": PANDA, "handle_impossible_answer": True},
     ),
@@ -42,11 +39,11 @@ QUESTIONS: list[Question] = [
 
 
 def answers_html(reader: Callable[..., Any], questions: Sequence[Question] = QUESTIONS) -> str:
-    """Ask the questions.
+    """Answer the questions.
 
     Args:
         reader: called with `question` and `context` or `passages`, as `ReadingComprehensionPipeline` is.
-        questions: what to ask.
+        questions: to answer.
 
     Returns:
         HTML: for each question the passages with the best answer marked, and the answers with their scores.
@@ -55,8 +52,8 @@ def answers_html(reader: Callable[..., Any], questions: Sequence[Question] = QUE
 
 
 def _one(title: str, remark: str, question: str, arguments: dict[str, Any], reader: Callable[..., Any]) -> str:
-    found = reader(question=question, **arguments)
-    answers = found if isinstance(found, list) else [found]
+    result = reader(question=question, **arguments)
+    answers = result if isinstance(result, list) else [result]
     passages = arguments.get("passages") or [arguments["context"]]
     best = answers[0]
     texts = [
@@ -75,6 +72,6 @@ def _one(title: str, remark: str, question: str, arguments: dict[str, Any], read
 
 
 def marked(text: str, answer: dict[str, Any]) -> str:
-    """The text with the answer in a <mark>; without one where there is no answer."""
+    """The text with the answer in a <mark>, or none without an answer."""
     before, inside, after = text[: answer["start"]], text[answer["start"] : answer["end"]], text[answer["end"] :]
     return html.escape(before) + (f"<mark>{html.escape(inside)}</mark>" if inside else "") + html.escape(after)

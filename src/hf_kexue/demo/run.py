@@ -1,6 +1,6 @@
-"""The demonstration: published models, a short real training, and one page that shows them.
+"""The demonstration: published models, a short training run, and one page that shows them.
 
-Needs a checkout, since the training script, its data and the published models live beside the package.
+Needs a checkout, since the training script, its data and the published models are not in the package.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def run_demo(repository: Path, output: Path, steps: int) -> Path:
         Path of `index.html`.
 
     Raises:
-        ValueError: if the repository lacks a published model or the training script.
+        ValueError: if the repository lacks a published model or script.
         RuntimeError: if the training fails.
     """
     for needed in (PUBLISHED, READER, TRIPLES, SCRIPT, EXAMPLE):
@@ -70,7 +70,7 @@ def _mathematics(repository: Path, output: Path) -> Section:
     return (
         "The mathematics of the articles",
         "A perturbation series that first converges and then does not, and which approximation of the quartic "
-        "integral wins where. Other pictures: the scripts in examples/.",
+        "integral is best where. Other pictures: the scripts in examples/.",
         picture(curves.name, "error of the series over its order"),
     )
 
@@ -81,8 +81,8 @@ def _reader(repository: Path) -> Section:
     answers = answers_html(reader)
     return (
         "Three questions to the published reader",
-        f"A dilated gated convolutional network of {reader.model.num_parameters() / 1e6:.1f}M parameters points at "
-        f"the answer in Chinese texts; loaded and asked here in {time.perf_counter() - started:.1f} s. The score "
+        f"A dilated gated convolutional network of {reader.model.num_parameters() / 1e6:.1f}M parameters extracts "
+        f"answers from Chinese texts; loaded and run here in {time.perf_counter() - started:.1f} s. The score "
         "ranks the answers; it is not the probability of being right.",
         answers,
     )

@@ -1,4 +1,4 @@
-"""Triples in the demonstration: three sentences, each as a graph and with its mentions marked."""
+"""Triples in the demonstration: three sentences as graphs and with their mentions marked."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ SENTENCES = [
 
 
 def three_sentences(repository: Path, output: Path) -> Section:
-    """The triples that the published model finds."""
+    """Extract triples with the published model."""
     started = time.perf_counter()
     extract = load_pipeline(str(repository / TRIPLES), kinds.TRIPLES)
     triples = extract(SENTENCES)
     (output / "triples.html").write_text(extract.to_html(SENTENCES, triples), encoding="utf-8")
-    graphs = "".join(f"<p>{triples_svg(found)}</p>" for found in triples)
+    graphs = "".join(f"<p>{triples_svg(each)}</p>" for each in triples)
     return (
         "Triples of three sentences",
-        f"Subject, predicate and object, looked for among {len(extract.model.schema)} predicates: "
-        f"{sum(map(len, triples))} found by {extract.model.num_parameters() / 1e6:.1f}M parameters, loaded and run "
-        f"here in {time.perf_counter() - started:.1f} s. As graphs, and below in their sentences.",
+        f"Subject, predicate and object, of {len(extract.model.schema)} predicates: "
+        f"{sum(map(len, triples))} extracted by {extract.model.num_parameters() / 1e6:.1f}M parameters, loaded and "
+        f"run here in {time.perf_counter() - started:.1f} s. As graphs, and below in their sentences.",
         f"<div lang='zh'>{graphs}</div><iframe src='triples.html' title='the sentences with their triples'></iframe>",
     )

@@ -3,7 +3,7 @@
     python -m hf_kexue.hub model_cards/* --output outputs/models     copies of the models, each with its code
     python -m hf_kexue.hub FOLDER...                                 write the code into the folders themselves
 
-What is no saved model is passed over, with a line on stderr.
+Folders that hold no saved model are skipped, with a line on stderr.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .repository import build_repository
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns the exit status: 2 where there was nothing to do or a folder is broken."""
+    """Return the exit status: 2 if no folder holds a saved model or one is broken."""
     parser = argparse.ArgumentParser(
         prog="python -m hf_kexue.hub", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     models = [folder for folder in arguments.folders if is_saved_model(folder)]
     for folder in arguments.folders:
         if folder not in models:
-            print(f"{folder} is no saved model.", file=sys.stderr)
+            print(f"{folder} holds no saved model: skipped.", file=sys.stderr)
     try:
         for folder in models:
             if arguments.output is not None:

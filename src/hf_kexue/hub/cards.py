@@ -1,15 +1,15 @@
-"""Model cards from figures: `results/<name>.json` and `texts/<name>.yaml` through `_template.md` give
-`<name>/README.md`.
+"""Render model cards: `_template.md` with `results/<name>.json` and `texts/<name>.yaml` gives `<name>/README.md`.
 
     model_cards/
-        _template.md            the frame of every card (jinja2)
-        texts/<name>.yaml       what a person wrote: summary, snippet, limits, licence
-        results/<name>.json     what commands measured: training run and evaluation
+        _template.md            template of every card (jinja2)
+        texts/<name>.yaml       written by hand: summary, snippet, limits, licence
+        results/<name>.json     measured by commands: training run and evaluation
         <name>/README.md        the card, rendered; a test renders it again and compares
 
-What a text may leave out: pictures, remote_snippet (use without the package), training (a word on the commands),
-chinese (summary, measure, limits and licence once more). Results say what their stages count (`counted`: "images",
-with `images_seen` in each stage) and bring their tables whole: columns, rows, and the command behind them or null.
+Optional keys of a text: pictures, remote_snippet (use without the package), training (a note on the commands),
+chinese (summary, measure, limits and licence in Chinese). In the results, `counted` names what the stages count
+("images" means `images_seen` in each stage), and a table holds its columns, its rows, and the command that measured
+them or null.
 
     python -m hf_kexue.hub.cards model_cards
 """
@@ -28,9 +28,9 @@ def card_metadata(title: str, metadata: dict[str, Any], evaluation: Sequence[dic
 
     Args:
         title: of the card.
-        metadata: keys of the Hub: pipeline_tag, and license, library_name, ... as far as there are any.
-        evaluation: rows with metric, value, dataset, and split where the data set has several; `type`, where the
-            metric's type is not its name in small letters.
+        metadata: keys of the Hub: pipeline_tag (required), license, library_name, ...
+        evaluation: rows with metric, value, dataset, and optionally split and type; the type defaults to the metric's
+            name in lower case.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -58,8 +58,8 @@ def render_card(folder: Path, name: str) -> str:
         name: of the model.
 
     Raises:
-        ValueError: if the template, the text or the results are missing, or the template names a figure that is not
-            there.
+        ValueError: if the template, the text or the results are missing, or the template uses a figure that the
+            results lack.
     """
     import jinja2
     import yaml
@@ -73,16 +73,16 @@ def render_card(folder: Path, name: str) -> str:
 
     class Missing(jinja2.StrictUndefined):
         def __format__(self, spec: str) -> str:
-            return str(self)  # raises, and names what is missing; str.format would only say that it cannot
+            return str(self)  # raises and names the missing figure; str.format would not name it
 
     environment = jinja2.Environment(undefined=Missing, keep_trailing_newline=True, trim_blocks=True)
     try:
         body = environment.from_string(template).render(name=name, text=text, results=results)
-        # The texts may quote figures too.
+        # The texts may contain figures too.
         body = environment.from_string(body).render(name=name, text=text, results=results)
         head = card_metadata(text["title"], text["metadata"], results["evaluation"]).to_yaml()
     except (jinja2.UndefinedError, KeyError) as error:
-        raise ValueError(f"The card of {name} needs a figure that its results do not hold: {error}.") from error
+        raise ValueError(f"The card of {name} needs a figure that its results lack: {error}.") from error
     return f"---\n{head}\n---\n\n{body}"
 
 

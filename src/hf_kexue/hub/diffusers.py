@@ -1,11 +1,11 @@
 """A pipeline of diffusers as a repository with its code.
 
-diffusers fetches one file for the pipeline and one for each component, and not always what those import. So each is
-one file here that needs no other: the module with all its siblings in it.
+diffusers fetches one file for the pipeline and one for each component, and not always what those import. So each
+module is merged with its siblings into one self-contained file.
 
-    model_index.json                 names these files in place of modules of the package
+    model_index.json                 names these files instead of modules of the package
     pipeline_simple_diffusion.py
-    unet/modeling_uvit.py            beside unet/config.json and its weights
+    unet/modeling_uvit.py            next to unet/config.json and its weights
     scheduler/scheduling_shifted_cosine.py
 """
 
@@ -21,19 +21,17 @@ PACKAGE = __name__.partition(".")[0]
 
 
 def save_with_code(source: Any, folder: Path) -> None:
-    """Save a pipeline, and the code of its own class and of each component that is of this package.
+    """Save a pipeline with the code of its class and of those components that this package defines.
 
     Args:
-        source: `DiffusionPipeline` of this package; components of diffusers itself stay named as such.
-        folder: where to.
+        source: `DiffusionPipeline` of this package; it may have components of diffusers itself.
+        folder: target.
 
     Raises:
-        ValueError: for a pipeline that is none of this package.
+        ValueError: for a pipeline of another package.
     """
     if not _is_ours(type(source).__module__):
-        raise ValueError(
-            f"{type(source).__name__} is no pipeline of {PACKAGE}: its save_pretrained leaves all that it needs."
-        )
+        raise ValueError(f"{type(source).__name__} is not a pipeline of {PACKAGE}: use its save_pretrained.")
     source.save_pretrained(folder)
     path = folder / "model_index.json"
     index = json.loads(path.read_text(encoding="utf-8"))
@@ -42,20 +40,20 @@ def save_with_code(source: Any, folder: Path) -> None:
             index[name] = [_write(value[0], folder / name), value[1]]
     index["_class_name"] = [_write(type(source).__module__, folder), type(source).__name__]
     path.write_text(json.dumps(index, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    for path in folder.rglob("*.json"):  # where a part was loaded from here is nobody's business
+    for path in folder.rglob("*.json"):  # remove the local path that a part was loaded from
         config = json.loads(path.read_text(encoding="utf-8"))
         if config.pop("_name_or_path", None):
             path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def one_file(path: Path) -> str:
-    """A module and all the siblings that it imports as one source, the siblings first.
+    """Merge a module and all siblings that it imports into one source, the siblings first.
 
     Args:
         path: of the module; it and its siblings import each other by `from .sibling import name` at the top.
 
     Raises:
-        ValueError: if two of the files give one name two meanings, or import each other in another form.
+        ValueError: if two files define one name differently, or import each other in another form.
     """
     bodies: list[str] = []
     modules: set[str] = set()
@@ -69,7 +67,9 @@ def one_file(path: Path) -> str:
             if isinstance(node, ast.ImportFrom) and node.level:
                 renamed = any(alias.asname for alias in node.names)
                 if node.level > 1 or not node.module or renamed or node.col_offset:
-                    raise ValueError(f"{part.name}:{node.lineno} is no `from .sibling import name` at the top.")
+                    raise ValueError(
+                        f"{part.name}:{node.lineno} is not of the form `from .sibling import name` at the top."
+                    )
         for position, node in enumerate(tree.body):
             span = range(node.lineno - 1, node.end_lineno or node.lineno)
             if position == 0 and isinstance(node, ast.Expr):  # the docstring
@@ -79,32 +79,32 @@ def one_file(path: Path) -> str:
                 if not getattr(node, "level", 0) and getattr(node, "module", "") != "__future__":
                     for alias in node.names:
                         origin = f"{getattr(node, 'module', '')}.{alias.name}"
-                        _remember(names, alias.asname or alias.name, origin, part)
+                        _add_name(names, alias.asname or alias.name, origin, part)
                         if isinstance(node, ast.ImportFrom):
                             members.setdefault(str(node.module), set()).add(ast.unparse(alias))
                         else:
                             modules.add(f"import {ast.unparse(alias)}")
             for name in _defined(node):
-                _remember(names, name, f"{part.stem}.{name}", part)
+                _add_name(names, name, f"{part.stem}.{name}", part)
         body = "\n".join(line for number, line in enumerate(lines) if number not in left_out).strip()
         bodies.append(f"# ---- {part.name}\n\n{body}")
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")), clean=False)
-    told = f'"""{docstring}\nOne file of several of {PACKAGE}, put together for the Hub.\n"""'
-    taken = [f"from {module} import {', '.join(sorted(members[module]))}" for module in sorted(members)]
-    head = ["from __future__ import annotations", "", *sorted(modules), *taken]
-    return "\n".join([told, "", *head, "", "", "\n\n\n".join(bodies), ""])
+    docstring = f'"""{docstring}\nMerged from several files of {PACKAGE} for the Hub.\n"""'
+    imports = [f"from {module} import {', '.join(sorted(members[module]))}" for module in sorted(members)]
+    head = ["from __future__ import annotations", "", *sorted(modules), *imports]
+    return "\n".join([docstring, "", *head, "", "", "\n\n\n".join(bodies), ""])
 
 
 def with_siblings(path: Path, before: list[Path] | None = None) -> list[Path]:
-    """The files that a module consists of, each behind those that it imports."""
-    found = [] if before is None else before
+    """A module and the siblings that it imports, in import order."""
+    files = [] if before is None else before
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
             sibling = path.with_name(f"{node.module}.py")
-            if sibling not in found:
-                with_siblings(sibling, found)
-    found.append(path)
-    return found
+            if sibling not in files:
+                with_siblings(sibling, files)
+    files.append(path)
+    return files
 
 
 def _is_ours(module: Any) -> bool:
@@ -112,14 +112,14 @@ def _is_ours(module: Any) -> bool:
 
 
 def _write(module: str, folder: Path) -> str:
-    """The file of a module into a folder; returns its name without `.py`."""
+    """Write the merged file of a module into a folder; return its name without `.py`."""
     source = Path(str(sys.modules[module].__file__))
     (folder / source.name).write_text(one_file(source), encoding="utf-8")
     return source.stem
 
 
 def _defined(node: ast.stmt) -> list[str]:
-    """Names that a statement at the top of a module gives a meaning."""
+    """Names that a top-level statement defines."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [node.name]
     targets = (
@@ -128,6 +128,6 @@ def _defined(node: ast.stmt) -> list[str]:
     return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
 
 
-def _remember(names: dict[str, str], name: str, meaning: str, part: Path) -> None:
+def _add_name(names: dict[str, str], name: str, meaning: str, part: Path) -> None:
     if names.setdefault(name, meaning) != meaning:
-        raise ValueError(f"{name} of {part.name} is {names[name]} in another file: they cannot be one file.")
+        raise ValueError(f"{name} of {part.name} is {names[name]} in another file: they cannot be merged.")

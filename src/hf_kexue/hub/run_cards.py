@@ -1,4 +1,4 @@
-"""The card of a run that nobody has written about yet: what it was, what it measured, how to use what came of it."""
+"""Generate a model card from the results of a run: its command, its figures, and snippets that use the model."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .cards import card_metadata
 
 CARD = """# {title}
 
-Trained by `{script}` of hf_kexue and published as it was at the end of the run. Nobody has looked at it yet: what it
-is for, its limits, and the licences of weights and data are for you to write here.
+Trained by `{script}` of hf_kexue and published at the end of the run. This card was generated: describe the intended
+use, the limits, and the licences of weights and data here.
 
 ## Use
 
 ```python
 {snippet}```
 
-Where hf_kexue is not installed, the code in this repository serves; read it before you trust it:
+Without hf_kexue installed, use the code in this repository; read it before you trust it:
 
 ```python
 {remote_snippet}```
@@ -54,9 +54,9 @@ def run_card(pipeline: Any, repo_id: str, results: dict[str, Any]) -> str:
     """The card as text.
 
     Args:
-        pipeline: of diffusers or transformers, of this package.
-        repo_id: where it will lie.
-        results: what the script writes to results.json: `arguments`, `environment`, and figures.
+        pipeline: diffusers or transformers pipeline of this package.
+        repo_id: target repository.
+        results: content of the run's results.json: `arguments`, `environment`, and figures.
     """
     library, task, snippet, remote_snippet = usage(pipeline, repo_id)
     arguments, environment = results["arguments"], results["environment"]
@@ -85,8 +85,8 @@ def run_card(pipeline: Any, repo_id: str, results: dict[str, Any]) -> str:
         "tags": ["kexue", library],
     }
     head = card_metadata(title, metadata, evaluation)
-    told = {key: value for key, value in numbers.items() if key not in figures}
-    told |= {key: environment[key] for key in ("device", "torch", "diffusers", "transformers", "accelerate")}
+    training = {key: value for key, value in numbers.items() if key not in figures}
+    training |= {key: environment[key] for key in ("device", "torch", "diffusers", "transformers", "accelerate")}
     script = environment["command"].split(" ")[0]
     body = CARD.format(
         title=title,
@@ -94,26 +94,26 @@ def run_card(pipeline: Any, repo_id: str, results: dict[str, Any]) -> str:
         snippet=snippet,
         remote_snippet=remote_snippet,
         command=f"accelerate launch training/{environment['command']}",
-        training=_table(told | {"seed": arguments["seed"], "precision": results["precision"]}),
-        figures=_table(figures) if figures else "None: the run measured nothing on validation data.",
+        training=_table(training | {"seed": arguments["seed"], "precision": results["precision"]}),
+        figures=_table(figures) if figures else "None: the run had no validation data.",
     )
     return f"---\n{head.to_yaml()}\n---\n\n{body}"
 
 
 def usage(pipeline: Any, repo_id: str) -> tuple[str, str, str, str]:
-    """Library, task of the Hub, and the lines that use the pipeline from there: with the package, and without it."""
+    """Library, task on the Hub, and the snippets that use the pipeline with and without the package."""
     kind = kind_of(pipeline)
     if kind.library == "transformers":
         values = {"repo_id": repo_id, "call": kind.call}
-        own = OF_TRANSFORMERS.format(first="import hf_kexue\n", task=f"kexue-{kind.task}", options="", **values)
+        local = OF_TRANSFORMERS.format(first="import hf_kexue\n", task=f"kexue-{kind.task}", options="", **values)
         remote = OF_TRANSFORMERS.format(first="", task=kind.task, options=REMOTE, **values)
-        return kind.library, kind.tag, own, remote
+        return kind.library, kind.tag, local, remote
     names = ("hf_kexue", kind.class_name, ""), ("diffusers", "DiffusionPipeline", REMOTE)
-    own, remote = (
+    local, remote = (
         OF_DIFFUSERS.format(module=module, name=name, repo_id=repo_id, options=options, call=kind.call)
         for module, name, options in names
     )
-    return kind.library, kind.tag, own, remote
+    return kind.library, kind.tag, local, remote
 
 
 def _is_number(value: Any) -> bool:

@@ -1,1 +1,1 @@
-"""Saved models of every kind: loaded, drawn, scored."""
+"""Load saved models of every kind, draw with them, score them."""

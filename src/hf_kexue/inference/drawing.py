@@ -1,6 +1,6 @@
-"""Pictures from saved image pipelines: rows of classes, single samples, and the way from one seed of a GAN to another.
+"""Draw pictures with saved image pipelines: rows of classes, batches of samples, and interpolations of a GAN.
 
-The same pipeline, settings and seed draw the same pictures. Used by the command line, the demonstration and the page.
+The same pipeline, settings and seed give the same pictures. Used by the command line, the demonstration and the page.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from ..simple_diffusion.samplers import with_sampler
 from .grids import class_sheet
 from .kinds import kind_of, named
 
-Labels = list[Any]  # names, or indices where a pipeline has no names, or None for each image without a class
+Labels = list[Any]  # class names, or indices if the pipeline has no names, or None for images without a class
 
 
 def class_rows(pipeline: Any, classes: Sequence[str] = ()) -> Labels:
-    """The classes to draw, one row each.
+    """The classes to draw, one a row.
 
     Args:
-        pipeline: of images, of any kind.
-        classes: names; none given: all that the pipeline knows.
+        pipeline: any image pipeline.
+        classes: names; default: all classes of the pipeline.
 
     Returns:
-        Names; indices where classes have none; [None] for a model without classes.
+        Names, or indices for unnamed classes; [None] for a model without classes.
 
     Raises:
-        ValueError: for a name that the pipeline does not know.
+        ValueError: for an unknown name.
     """
     if classes:
         pipeline.label_ids(list(classes))
@@ -55,21 +55,21 @@ def draw_by_diffusion(
     output_type: str = "pil",
     progress: bool = True,
 ) -> Any:
-    """Pictures of each label, in one batch.
+    """Draw pictures of each label, in one batch.
 
     Args:
         pipeline: `SimpleDiffusionPipeline`.
         labels: of `class_rows`.
         per_class: pictures of each.
-        guidance_scale: 1 is off, None as the pipeline was saved; without classes it is off anyway.
-        guidance_interval: (low, high) in logSNR where guidance acts, None everywhere.
-        steps, sampler, size: network evaluations, name as of `with_sampler`, pixels (None: of the training).
+        guidance_scale: 1 is off; None: the saved one. Always off without classes.
+        guidance_interval: (low, high) in logSNR where guidance is applied; None: everywhere.
+        steps, sampler, size: network evaluations, name for `with_sampler`, pixels (None: training size).
         generator: of the noise.
         output_type: "pil", "np" or "pt".
-        progress: show a bar of the steps.
+        progress: show a progress bar of the steps.
 
     Raises:
-        ValueError: for what the pipeline or `with_sampler` refuses.
+        ValueError: from the pipeline or `with_sampler`.
     """
     pipeline, options = with_sampler(pipeline, sampler)
     pipeline.set_progress_bar_config(disable=not progress)
@@ -100,24 +100,26 @@ def draw_by_gan(
     output_type: str = "pil",
     progress: bool = True,
 ) -> Any:
-    """Pictures of each label; or, with `to_seed`, `per_class` pictures of a way for each.
+    """Draw pictures of each label; with `to_seed`, an interpolation of `per_class` pictures for each.
 
     Args:
         pipeline: `RSGANPipeline`.
         labels: of `class_rows`.
         per_class: pictures of each.
         truncation: in (0, 1], or None.
-        to_seed: where the ways end; they start at the seed of the generator.
+        to_seed: last seed of the interpolations; the first is that of the generator.
         generator: of the latents.
-        output_type: "pil", "np" or "pt"; ways are "pil".
-        progress: not used, since there is one pass.
+        output_type: "pil", "np" or "pt"; interpolations are "pil".
+        progress: ignored.
 
     Raises:
-        ValueError: for what the pipeline refuses.
+        ValueError: from the pipeline.
     """
     if to_seed is not None:
         ends = (generator.initial_seed(), to_seed)
-        return [image for label in labels for image in draw_way(pipeline, label, ends, per_class, truncation)]
+        return [
+            image for label in labels for image in draw_interpolation(pipeline, label, ends, per_class, truncation)
+        ]
     labels = [label for label in labels for _ in range(per_class)]
     options: dict[str, Any] = {} if output_type == "pil" else {"output_type": output_type}
     classes = None if labels[0] is None else labels
@@ -125,41 +127,41 @@ def draw_by_gan(
 
 
 def draw_in_batches(
-    pipeline: Any, labels: Labels, at_once: int, *, generator: torch.Generator, **options: Any
+    pipeline: Any, labels: Labels, batch_size: int, *, generator: torch.Generator, **options: Any
 ) -> Iterator[Any]:
-    """One picture for each label, `at_once` of them in a batch; the noise of a diffusion depends on that number.
+    """Draw one picture for each label in batches of `batch_size`; the noise of a diffusion depends on it.
 
     Args:
-        pipeline: of images, of any kind.
-        labels: of `class_rows`, repeated as wanted.
-        at_once: pictures of a batch.
+        pipeline: any image pipeline.
+        labels: of `class_rows`, repeated as needed.
+        batch_size: pictures of a batch.
         generator: of the noise.
-        options: of the function `draw` of its kind.
+        options: of the `draw` function of its kind.
     """
     draw = named(str(kind_of(pipeline).draw))
-    for start in range(0, len(labels), at_once):
-        yield from draw(pipeline, labels[start : start + at_once], generator=generator, **options)
+    for start in range(0, len(labels), batch_size):
+        yield from draw(pipeline, labels[start : start + batch_size], generator=generator, **options)
 
 
 def latent_of_seed(pipeline: Any, seed: int) -> Tensor:
-    """(Z,) float32, the first latent that a GAN draws from this seed."""
+    """The first latent that a GAN draws from this seed: (Z,) float32."""
     return torch.randn(pipeline.generator.config.latent_dim, generator=torch.Generator().manual_seed(seed))
 
 
-def draw_way(
+def draw_interpolation(
     pipeline: Any, label: Any, seeds: tuple[int, int], steps: int, truncation: float | None = None
 ) -> list[Image.Image]:
-    """The way of a GAN from the latent of one seed to that of another, both included.
+    """Interpolate a GAN from the latent of one seed to that of another, both included.
 
     Args:
         pipeline: `RSGANPipeline`.
         label: of `class_rows`.
-        seeds: of the two ends.
+        seeds: first and last.
         steps: pictures, at least 2.
         truncation: in (0, 1], or None.
 
     Raises:
-        ValueError: for what the pipeline refuses.
+        ValueError: from the pipeline.
     """
     if truncation is not None and not 0 < truncation <= 1:
         raise ValueError(f"truncation must be above 0 and at most 1, got {truncation}.")
@@ -167,17 +169,17 @@ def draw_way(
     return pipeline.interpolate(first, last, steps=steps, class_labels=label).images
 
 
-def draw_between(
+def draw_interpolated(
     pipeline: Any, label: Any, seeds: tuple[int, int], place: float, truncation: float | None = None
 ) -> Image.Image:
-    """One picture of that way.
+    """Draw one picture of that interpolation.
 
     Args:
-        pipeline, label, seeds, truncation: as of `draw_way`.
-        place: from 0, the first, to 1, the last; its nearest hundredth counts.
+        pipeline, label, seeds, truncation: as of `draw_interpolation`.
+        place: 0 (first seed) to 1 (last seed), rounded to hundredths.
 
     Raises:
-        ValueError: for what the pipeline refuses.
+        ValueError: from the pipeline.
     """
     first, last = (latent_of_seed(pipeline, seed) for seed in seeds)
     latents = spherical(first, last, 101)[round(100 * place)]
@@ -186,14 +188,13 @@ def draw_between(
 
 
 def draw_classes(pipeline: Any, path: Path, per_class: int, names: bool = False) -> None:
-    """Write a picture with `per_class` samples of every class from seed 0 by DPM-Solver++ in 20 steps, in two blocks
-    side by side.
+    """Save a sheet with `per_class` samples of every class from seed 0, by DPM-Solver++ in 20 steps.
 
     Args:
         pipeline: `SimpleDiffusionPipeline` with class names.
         path: of the picture.
-        per_class: samples of each class, a row.
-        names: write the class names beside the rows.
+        per_class: samples of each class, in a row.
+        names: label the rows with the class names.
     """
     labels = [name for name in pipeline.class_names for _ in range(per_class)]
     generator = torch.Generator().manual_seed(0)

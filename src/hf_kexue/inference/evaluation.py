@@ -1,11 +1,11 @@
-"""Scores of saved models on data that other people may have too: questions, triples, images.
+"""Score saved models on public data: questions, triples, images.
 
     evaluate_reader(pipeline, read_qa("cmrc2018", split="validation"))          # scorer of CMRC 2018
     evaluate_triples(pipeline, read_triples("duie2", split="validation"))       # scorer of DuIE 1.0
     evaluate_images(pipeline, load_images("clothing-64", split="validation", label_column="auto"))  # KID-EffLite0
 
-The scorers are those of `metrics`, to the letter of the published ones. KID-EffLite0 has its parts here, for scripts
-that draw samples themselves: `photographs`, `class_mix`, `picture_features` and `picture_distance`.
+The scorers of `metrics` follow the published ones exactly. The parts of KID-EffLite0 are public, for scripts that draw
+their own samples: `photographs`, `class_mix`, `picture_features` and `picture_distance`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from .kinds import kind_of
 logger = logging.getLogger(__name__)
 
 SCORERS = ("cmrc2018", "sogouqa", "webqa")
-AT_ONCE = 50  # images drawn together; the noise of a diffusion depends on it
+BATCH_SIZE = 50  # of drawn images; the noise of a diffusion depends on it
 
 
 def evaluate_reader(
@@ -48,51 +48,51 @@ def evaluate_reader(
     batch_size: int = 32,
     limit: int | None = None,
 ) -> dict[str, Any]:
-    """Scores of a reader, questions without any answer left out.
+    """Score a reader; unanswerable questions are skipped.
 
     Args:
         pipeline: `ReadingComprehensionPipeline`.
         examples: of `read_qa`.
         scorer: of `SCORERS`; None: "cmrc2018" where every question has one passage, else "sogouqa". The first two
-            judge the vote of all passages; "webqa" the best span of each passage, and then the most frequent ones.
-        batch_size: windows that run together.
-        limit: only the first so many examples.
+            score the vote over all passages; "webqa" the best span of each passage, then the most frequent ones.
+        batch_size: windows of a batch.
+        limit: use only the first examples.
 
     Returns:
         "scorer", "questions", "left_out" and the figures of the scorer.
 
     Raises:
-        ValueError: for another scorer, or if no question has an answer.
+        ValueError: for an unknown scorer, or if no question has an answer.
     """
     examples = examples[:limit]
-    known = [example for example in examples if any(example.answers)]
-    if not known:
+    answerable = [example for example in examples if any(example.answers)]
+    if not answerable:
         raise ValueError(f"None of the {len(examples)} questions has an answer to score.")
     if scorer is None:
-        scorer = "cmrc2018" if all(len(example.passages) == 1 for example in known) else "sogouqa"
+        scorer = "cmrc2018" if all(len(example.passages) == 1 for example in answerable) else "sogouqa"
     if scorer not in SCORERS:
         raise ValueError(f"scorer must be one of {', '.join(SCORERS)}; got {scorer!r}.")
     if scorer == "webqa":
-        scores = _webqa(pipeline, known, batch_size)
+        scores = _webqa(pipeline, answerable, batch_size)
     else:
-        found = pipeline(
-            question=[example.question for example in known],
-            passages=[example.passages for example in known],
+        results = pipeline(
+            question=[example.question for example in answerable],
+            passages=[example.passages for example in answerable],
             batch_size=batch_size,
         )
-        keys = [f"{number}: {example.id}" for number, example in enumerate(known)]  # ids need not differ
+        keys = [f"{number}: {example.id}" for number, example in enumerate(answerable)]  # ids may repeat
         golds = {
             key: list(dict.fromkeys(answer for answers in example.answers for answer in answers))
-            for key, example in zip(keys, known)
+            for key, example in zip(keys, answerable)
         }
-        predictions = {key: answer["answer"] for key, answer in zip(keys, found)}
+        predictions = {key: answer["answer"] for key, answer in zip(keys, results)}
         scores = (cmrc2018_scores if scorer == "cmrc2018" else sogouqa_scores)(predictions, golds)
     scores = {key: value for key, value in scores.items() if key not in ("total", "missing")}
-    return {"scorer": scorer, "questions": len(known), "left_out": len(examples) - len(known), **scores}
+    return {"scorer": scorer, "questions": len(answerable), "left_out": len(examples) - len(answerable), **scores}
 
 
 def _webqa(pipeline: Any, examples: Sequence[QAExample], batch_size: int) -> dict[str, Any]:
-    """F1 of WebQA's own rule, of equal strings and of strings that its fuzzy rules take for equal."""
+    """F1 by the scorer of WebQA, with strict and with fuzzy matching."""
     pairs = [(example.question, passage) for example in examples for passage in example.passages]
     questions, contexts = (list(column) for column in zip(*pairs))
     answers = iter(pipeline(question=questions, context=contexts, batch_size=batch_size))
@@ -119,17 +119,17 @@ def evaluate_triples(
     Args:
         pipeline: `TripleExtractionPipeline`.
         examples: of `read_triples`.
-        batch_size: texts that run together.
-        limit: only the first so many examples.
+        batch_size: texts of a batch.
+        limit: use only the first examples.
 
     Returns:
-        "scorer", "texts", the figures of `triple_scores`, and "per_predicate" with the same of each predicate.
+        "scorer", "texts", the figures of `triple_scores`, and "per_predicate" with the same figures by predicate.
     """
     examples = examples[:limit]
-    found = pipeline([example.text for example in examples], batch_size=batch_size)
+    results = pipeline([example.text for example in examples], batch_size=batch_size)
     predictions = [
         (example.text, [(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in triples])
-        for example, triples in zip(examples, found)
+        for example, triples in zip(examples, results)
     ]
     gold = [(example.text, [(t.subject, t.predicate, t.object) for t in example.triples]) for example in examples]
     return {"scorer": "duie", "texts": len(examples), **triple_scores(predictions, gold, per_predicate=True)}
@@ -140,24 +140,24 @@ def evaluate_images(
 ) -> dict[str, Any]:
     """Kernel distance of samples to images of a data set, KID-EffLite0.
 
-    Images are chosen at random from all that there are, and classes are drawn as often as they are there: folders are
-    sorted by class as a rule, so that the first images would be of one class. The same pipeline, data, seed and
-    options give the same samples. Images that cannot be decoded are left out and named.
+    Images are a random subset of all, since folders are usually sorted by class, and samples have the class
+    proportions of the data. The same pipeline, data, seed and options give the same samples. Images that cannot be
+    decoded are skipped and logged.
 
     Args:
         pipeline: of images, of any kind.
         source: of `load_images`, with its labels if the pipeline has classes; not streamed.
-        images: how many to draw, and to compare with at most.
-        seed: of the choice of images, of classes and of noise.
-        progress: show a bar.
-        options: of the function `draw` of this kind.
+        images: number of samples, and at most as many images of the data.
+        seed: of the subset, the classes and the noise.
+        progress: show a progress bar.
+        options: of the `draw` function of this kind.
 
     Returns:
         "scorer", the numbers of "images" and "samples", "kid_efflite0" and its "standard_error"; "broken", the names
         of images that could not be decoded, where there are any.
 
     Raises:
-        ValueError: for fewer than 4 images, a class that the pipeline does not know, or refused options.
+        ValueError: for fewer than 4 images, an unknown class, or invalid options.
     """
     if images < 4:
         raise ValueError(f"A kernel distance needs at least 4 images, got {images}.")
@@ -170,22 +170,22 @@ def evaluate_images(
         pipeline.label_ids(sorted(set(labels)))
     real = photographs(source, config.sample_size, images, seed)
     if real.broken:
-        logger.warning("%d image(s) that cannot be decoded are left out: %s", len(real.broken), ", ".join(real.broken))
+        logger.warning("Skipped %d image(s) that cannot be decoded: %s", len(real.broken), ", ".join(real.broken))
     if len(real.images) < 4:
         raise ValueError(f"A kernel distance needs at least 4 images, and the data have {len(real.images)}.")
     device = str(getattr(pipeline, "device", "cpu"))
     held_out = picture_features(real.images, device)
     samples = draw_in_batches(
-        pipeline, labels, AT_ONCE, generator=torch.Generator().manual_seed(seed), progress=False, **options
+        pipeline, labels, BATCH_SIZE, generator=torch.Generator().manual_seed(seed), progress=False, **options
     )
     figures = picture_distance(held_out, _counted(samples, images, progress), device)
-    found = {"scorer": "KID-EffLite0", "images": len(real.images), "samples": images, **figures}
-    return found | ({"broken": real.broken} if real.broken else {})
+    scores = {"scorer": "KID-EffLite0", "images": len(real.images), "samples": images, **figures}
+    return scores | ({"broken": real.broken} if real.broken else {})
 
 
 @dataclass
 class Photographs:
-    """Decoded images of a data set, the class index of each (None without classes), and the names of broken ones."""
+    """Decoded images of a data set, their class indices (None without classes), and the names of broken ones."""
 
     images: list[Image.Image] = field(default_factory=list)
     labels: list[int | None] = field(default_factory=list)
@@ -195,47 +195,47 @@ class Photographs:
 def photographs(
     source: ImageSource, resolution: int, count: int | None = None, seed: int | None = None
 ) -> Photographs:
-    """Images of a data set as the training scripts see them.
+    """Load images of a data set as the training scripts do.
 
     Args:
         source: of `load_images`; not streamed.
-        resolution: of their sides.
-        count: how many at most; None: all.
-        seed: choose them at random from all; None: take the first ones, for data whose rows are in random order, such
-            as the embedded photographs: published figures are measured against the first 400 of these.
+        resolution: side in pixels.
+        count: maximum number; None: all.
+        seed: of a random subset; None: take the first ones, for data in random order, such as the embedded
+            photographs, whose first 400 the published figures are measured against.
 
     Returns:
-        Images that can be decoded; broken ones are passed over, so that there are `count` as long as the data last.
+        `count` images if there are enough; broken ones are skipped.
     """
-    examples, found = ImageDataset(source, resolution), Photographs()
+    examples, result = ImageDataset(source, resolution), Photographs()
     order = range(len(examples)) if seed is None else np.random.default_rng(seed).permutation(len(examples))
     for index in order:
-        if len(found.images) == count:
+        if len(result.images) == count:
             break
         example = examples[int(index)]
         if "broken" in example:
-            found.broken.append(example["broken"])
+            result.broken.append(example["broken"])
             continue
         pixels = ((example["pixel_values"] + 1) * 127.5).round().byte()
-        found.images.append(Image.fromarray(pixels.permute(1, 2, 0).numpy()))
-        found.labels.append(example.get("class_labels"))
-    return found
+        result.images.append(Image.fromarray(pixels.permute(1, 2, 0).numpy()))
+        result.labels.append(example.get("class_labels"))
+    return result
 
 
 def class_mix(source: ImageSource, count: int, seed: int = 0) -> list[int]:
-    """Class indices of `count` images drawn at random: classes in their own proportions.
+    """Draw class indices in the class proportions of a data set.
 
     Args:
-        source: with labels; images without one (None or negative, as data sets mark them) do not count.
-        count: without replacement as long as there are enough.
-        seed: of the choice.
+        source: with labels; images without one (None or negative) are ignored.
+        count: drawn without replacement if there are enough images.
+        seed: of the draw.
 
     Raises:
         ValueError: if no image has a label.
     """
     labels = [label for label in source.rows[source.label_column] if label is not None and label >= 0]
     if not labels:
-        raise ValueError(f"No image has a label in {source.label_column!r}, so that there are no classes to draw.")
+        raise ValueError(f"No image has a label in {source.label_column!r}, so there are no classes to draw.")
     return np.random.default_rng(seed).choice(np.asarray(labels), size=count, replace=count > len(labels)).tolist()
 
 
@@ -244,7 +244,7 @@ def picture_features(images: Iterable[Image.Image] | Tensor, device: str = "cpu"
 
     Args:
         images: pictures, or tensors (C, H, W) in [0, 1].
-        device: to compute on.
+        device: of the network.
     """
     return extract_features(efficientnet_lite0_features(), images, device=device, progress=False)
 

@@ -1,4 +1,4 @@
-"""Triples of any number of texts, in the memory of a few hundred."""
+"""Extract triples from a stream of texts, in constant memory."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ CHARACTERS_AT_ONCE = 100_000
 def extract_each(
     pipeline: Any, lines: Iterable[tuple[int, str]], **settings: Any
 ) -> Iterator[tuple[int, str, list[dict[str, Any]]]]:
-    """The triples of each text, as soon as those of its batch are there.
+    """Extract triples batch by batch, lazily.
 
     Args:
         pipeline: `TripleExtractionPipeline`.
-        lines: pairs of a line's number and its text, taken from the iterable as they are needed.
-        settings: of a call of the pipeline.
+        lines: pairs (line number, text), read lazily.
+        settings: arguments of the pipeline.
 
     Yields:
-        Number, text and triples, in the order of the lines. A text in which nothing makes a token (white space,
-        zero-width characters) has none.
+        (number, text, triples) in the order of the lines; no triples for a text without a token (white space,
+        zero-width characters).
 
     Raises:
-        ValueError: for half a surrogate pair, naming the line; what the pipeline refuses.
+        ValueError: for a lone surrogate, naming the line, and from the pipeline.
     """
     batch: list[tuple[int, str]] = []
     for number, text in lines:
@@ -41,11 +41,11 @@ def extract_each(
 def _extract(
     pipeline: Any, batch: list[tuple[int, str]], settings: dict[str, Any]
 ) -> Iterator[tuple[int, str, list[dict[str, Any]]]]:
-    found = iter(pipeline([text for _, text in batch if not is_blank(text)], progress=False, **settings))
+    results = iter(pipeline([text for _, text in batch if not is_blank(text)], progress=False, **settings))
     for number, text in batch:
-        yield number, text, [] if is_blank(text) else next(found)
+        yield number, text, [] if is_blank(text) else next(results)
 
 
 def readable(passages: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
-    """Those passages in which something makes a token, which readers ask for."""
+    """The passages that have a token, as readers require."""
     return [(number, text) for number, text in passages if not is_blank(text)]

@@ -1,4 +1,4 @@
-"""Pictures side by side on one sheet, with or without the names of their rows."""
+"""Arrange pictures in a grid, with or without row names."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def image_grid(images: list[Image.Image], columns: int, names: Sequence[str] | N
     Args:
         images: from left to right, then down.
         columns: pictures of a row.
-        names: of the rows, written left of them. Pillow's own font holds Latin letters only, so that a row with
-            another name gets its number, from 1.
+        names: of the rows, written left of them. Pillow's default font has Latin letters only, so other names are
+            replaced by the number of the row, from 1.
 
     Raises:
-        ValueError: for no pictures, no columns, or another number of names than of rows.
+        ValueError: for no pictures, no columns, or a number of names other than that of rows.
     """
     if not images or columns < 1:
         raise ValueError(f"A grid needs pictures and at least one column, got {len(images)} and {columns}.")
@@ -29,12 +29,12 @@ def image_grid(images: list[Image.Image], columns: int, names: Sequence[str] | N
     if names is not None and len(names) != rows:
         raise ValueError(f"A grid needs one name for each of its {rows} rows, got {len(names)}.")
     font = ImageFont.load_default(FONT_SIZE)
-    shown = [name if name.isascii() else str(number) for number, name in enumerate(names or [], 1)]
-    margin = max((int(font.getlength(name)) + 2 * EDGE + 1 for name in shown), default=0)
+    labels = [name if name.isascii() else str(number) for number, name in enumerate(names or [], 1)]
+    margin = max((int(font.getlength(name)) + 2 * EDGE + 1 for name in labels), default=0)
     grid = Image.new("RGB", (margin + columns * width, rows * height), "white")
     for index, image in enumerate(images):
         grid.paste(image, (margin + (index % columns) * width, (index // columns) * height))
-    for row, name in enumerate(shown):
+    for row, name in enumerate(labels):
         place = (margin - EDGE, row * height + height / 2)
         ImageDraw.Draw(grid).text(place, name, fill="black", font=font, anchor="rm")
     return grid

@@ -1,10 +1,10 @@
-"""The kinds of saved models: a row holds all that commands, pages and cards need to know of one.
+"""Table of the kinds of saved models, with everything that commands, pages and cards need for each.
 
     kind = kind_of(pipeline)
     kind.evaluate("model_cards/dgcnn-qa-zh", "validation.jsonl", "validation", limit=100)
 
-Classes and functions are named as "module:name" and imported when they are used, so the table itself imports nothing.
-A new family needs its folder, the functions that its row names, and the row.
+Classes and functions are given as "module:name" and imported on use, so the table itself imports nothing. A new family
+needs its folder, the functions of its row, and the row.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PACKAGE = HERE.rpartition(".")[0]
 
 @dataclass(frozen=True)
 class Option:
-    """An option of `hf-kexue evaluate` or `generate` that some kinds have; `least` is its smallest value."""
+    """An option of `hf-kexue evaluate` or `generate` for some kinds; `least` is its minimum."""
 
     name: str
     type: type
@@ -34,20 +34,20 @@ class Kind:
     """One kind of saved model.
 
     Args:
-        class_name: what the saved configuration names as its class.
-        words, label: for messages and for the help.
+        class_name: class in the saved configuration.
+        words, label: name in messages and in the help.
         file: configuration in the folder, of diffusers (model_index.json) or transformers (config.json).
-        network: attribute of the pipeline that is the network.
-        pipeline: class of what the model is used through.
-        parts: of a pipeline of transformers: its arguments and their classes.
+        network: attribute of the pipeline that holds the network.
+        pipeline: class of the pipeline.
+        parts: arguments of a transformers pipeline and their classes.
         read, read_options: (data, split=, **read_options) -> examples.
         data_options: of `hf-kexue evaluate`, for `read`.
         score: (pipeline, examples, **options) -> scores.
-        facts: (pipeline) -> size and arithmetic, see `model_facts`.
+        facts: (pipeline) -> parameters and FLOPs, see `model_facts`.
         draw: (pipeline, labels, per_class, generator=, **options) -> pictures; None for models of texts.
         evaluate_options, generate_options: of the two commands.
-        task, tag, call: task of the exported pipeline, its tag on the Hub, and the line of a card that uses `pipe`.
-        tab, published: tab of the page, and the published model that it shows; "" for none.
+        task, tag, call: task of the exported pipeline, its tag on the Hub, and the line of a card that calls `pipe`.
+        tab, published: tab of the page, and its published model; "" for none.
     """
 
     class_name: str
@@ -76,18 +76,18 @@ class Kind:
         """ "diffusers" or "transformers"."""
         return "diffusers" if self.file == "model_index.json" else "transformers"
 
-    def chosen(self, options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of these options: the given ones that are not None, over the defaults.
+    def chosen(self, options: Sequence[Option], values: Mapping[str, Any]) -> dict[str, Any]:
+        """Fill in the defaults of options that are missing or None.
 
         Raises:
-            ValueError: for one that belongs to another kind of model.
+            ValueError: for an option of another kind of model.
         """
         names = {option.name for option in options}
-        for name, value in given.items():
+        for name, value in values.items():
             if value is not None and name not in names:
                 allowed = ", ".join(f"--{option.name.replace('_', '-')}" for option in options)
                 raise ValueError(f"--{name.replace('_', '-')} is not for {self.words}; allowed are {allowed}.")
-        return {option.name: option.default if given.get(option.name) is None else given[option.name]
+        return {option.name: option.default if values.get(option.name) is None else values[option.name]
                 for option in options}  # fmt: skip
 
     def load(self, model: str, device: str | None = None, dtype: str | None = None) -> Any:
@@ -96,18 +96,18 @@ class Kind:
         Args:
             model: folder, or repository id.
             device: such as "cpu", "cuda:1" or "mps"; None: a CUDA GPU if there is one, else the CPU.
-            dtype: of the weights, a name of torch; None: as the model was saved for use, float32.
+            dtype: of the weights, such as "bfloat16"; None: float32.
 
         Raises:
-            ValueError: for a device that is not there.
-            OSError: for files that are missing or broken.
+            ValueError: for an unavailable device.
+            OSError: for missing or broken files.
         """
         import torch
 
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:  # an assertion where torch was built without CUDA
+        except (RuntimeError, AssertionError) as error:  # AssertionError if torch was built without CUDA
             raise ValueError(f"The device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
         pipeline: Any = named(self.pipeline)
         if self.library == "diffusers":
@@ -119,38 +119,38 @@ class Kind:
         return pipeline(**parts, device=device)
 
     def evaluate(
-        self, model: str, data: str, split: str, device: str | None = None, dtype: str | None = None, **given: Any
+        self, model: str, data: str, split: str, device: str | None = None, dtype: str | None = None, **options: Any
     ) -> dict[str, Any]:
-        """Scores of a saved model on data.
+        """Score a saved model on data.
 
         Args:
             model, device, dtype: as of `load`.
-            data, split: what `read` takes.
-            given: options of `data_options` and `evaluate_options`; None is the default.
+            data, split: arguments of `read`.
+            options: of `data_options` and `evaluate_options`; None is the default.
 
         Raises:
             ValueError: for an option of another kind, or data that cannot be scored.
         """
-        options = self.chosen([*self.evaluate_options, *self.data_options], given)
+        options = self.chosen([*self.evaluate_options, *self.data_options], options)
         reading = {**self.read_options, **{option.name: options.pop(option.name) for option in self.data_options}}
         if "skip_broken" in reading:
             reading["on_error"] = "skip" if reading.pop("skip_broken") else "raise"
-        # before the model is loaded: mistakes in the data are frequent
+        # Before loading the model, since faults in the data are frequent.
         examples = named(self.read)(data, split=split, **reading)
         return named(self.score)(self.load(model, device, dtype), examples, **options)
 
 
 def named(name: str) -> Any:
-    """The class or function "module:name"."""
+    """Import the class or function "module:name"."""
     module, _, attribute = name.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
 def kind_of(pipeline: Any) -> Kind:
-    """The row of a pipeline: by its class or that of its model, subclasses too; else by the network that it has.
+    """The kind of a pipeline: by its class or that of its model, subclasses included; else by its network.
 
     Raises:
-        ValueError: for a pipeline of none of these kinds.
+        ValueError: for any other pipeline.
     """
     classes = [base.__name__ for part in (pipeline, getattr(pipeline, "model", None)) for base in type(part).__mro__]
     for kind in KINDS:
@@ -160,18 +160,21 @@ def kind_of(pipeline: Any) -> Kind:
         if kind.draw is not None and hasattr(pipeline, kind.network):
             return kind
     known = ", ".join(kind.class_name for kind in KINDS)
-    raise ValueError(f"{type(pipeline).__name__} is none of the kinds of models that are known here: {known}.")
+    raise ValueError(f"{type(pipeline).__name__} is not a known kind of model; known are {known}.")
 
 
-IMAGES = Option("images", int, 400, "How many to draw, and to compare with at most", 4)
-SEED = Option("seed", int, 0, "Of the samples and of the images that they are compared with", 0)
-GUIDANCE = Option("guidance_scale", float, None, "1 is off; default: as the model was saved")
+IMAGES = Option("images", int, 400, "Number of samples, and at most as many images of the data", 4)
+SEED = Option("seed", int, 0, "Of the samples and of the subset of images", 0)
+GUIDANCE = Option("guidance_scale", float, None, "1 is off; default: the saved one")
 SAMPLER = "ancestral, ddim or dpm (DPM-Solver++)"
 TRUNCATION = Option("truncation", float, None, "Above 0, up to 1; less is more typical and less varied; default 1")
 WITH_LABELS = {"label_column": "auto"}
 BACKGROUND = Option("background", str, "white", "Colour below transparent pictures, a name or #rrggbb")
-SKIP_BROKEN = Option("skip_broken", bool, False, "Leave broken records out, with a warning, in place of an error")
-TEXTS = (Option("limit", int, None, "Only the first so many", 1), Option("batch_size", int, 32, "At once", 1))
+SKIP_BROKEN = Option("skip_broken", bool, False, "Skip broken records with a warning instead of an error")
+TEXTS = (
+    Option("limit", int, None, "Use only the first examples", 1),
+    Option("batch_size", int, 32, "Texts of a batch", 1),
+)
 
 KINDS = [
     Kind(
@@ -203,7 +206,7 @@ KINDS = [
         evaluate_options=(IMAGES, SEED, TRUNCATION), data_options=(BACKGROUND,),
         generate_options=(
             TRUNCATION,
-            Option("to_seed", int, None, "Each row is the way from the image of --seed to that of this one", 0),
+            Option("to_seed", int, None, "Interpolate each row from the image of --seed to that of this seed", 0),
         ),
         task="unconditional-image-generation", tag="unconditional-image-generation",
         call='pipe().images[0].save("sample.png")',

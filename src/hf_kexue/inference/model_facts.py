@@ -1,10 +1,10 @@
-"""How large a saved model is, and how much one forward pass computes: counted while it runs, not estimated.
+"""Parameters of a saved model and FLOPs of one forward pass, counted while it runs.
 
     reader_facts(load_pipeline("model_cards/dgcnn-qa-zh"))
 
-One function for each kind of model, of a pipeline on the CPU. All return the "class" of the network; "parameters", of
-models of texts "parameters_without_embeddings" too; "flops" and "flops_of", what they were counted over; "sample_size"
-and "classes" of images, "predicates" of triples.
+One function for each kind of model, taking a pipeline on the CPU. All return "class", "parameters", "flops" and
+"flops_of" (the input they were counted on); text models also "parameters_without_embeddings", image models
+"sample_size" and "classes", triple extraction "predicates".
 
 FLOPs are those that `torch.utils.flop_counter` sees: matrix products and convolutions, a multiplication and an
 addition counted as two.
@@ -24,7 +24,7 @@ QUESTION_LENGTH, TEXT_LENGTH = 16, 240  # characters; as in the measurements of 
 
 
 def diffusion_facts(pipeline: Any) -> dict[str, Any]:
-    """Of a `SimpleDiffusionPipeline`."""
+    """Facts of a `SimpleDiffusionPipeline`."""
     unet = pipeline.unet
     side, channels = unet.config.sample_size, unet.config.in_channels
     sample, logsnr = torch.zeros(1, channels, side, side), torch.zeros(1)
@@ -33,7 +33,7 @@ def diffusion_facts(pipeline: Any) -> dict[str, Any]:
 
 
 def gan_facts(pipeline: Any) -> dict[str, Any]:
-    """Of an `RSGANPipeline`."""
+    """Facts of an `RSGANPipeline`."""
     network = pipeline.generator
     latents = torch.zeros(1, network.config.latent_dim)
     labels = None if network.config.num_class_embeds is None else torch.zeros(1, dtype=torch.long)
@@ -50,7 +50,7 @@ def _image_facts(pipeline: Any, network: nn.Module, flops: int, of: str) -> dict
 
 
 def reader_facts(pipeline: Any) -> dict[str, Any]:
-    """Of a `ReadingComprehensionPipeline`."""
+    """Facts of a `ReadingComprehensionPipeline`."""
     question, text = "问" * QUESTION_LENGTH, "文" * TEXT_LENGTH
     flops = _flops(lambda: pipeline(question=question, context=text, progress=False))
     of = f"a question of {QUESTION_LENGTH} characters and a text of {TEXT_LENGTH}"
@@ -58,7 +58,7 @@ def reader_facts(pipeline: Any) -> dict[str, Any]:
 
 
 def triples_facts(pipeline: Any) -> dict[str, Any]:
-    """Of a `TripleExtractionPipeline`, with the objects of one subject: how many there are is not known before."""
+    """Facts of a `TripleExtractionPipeline`, with the objects of one subject, since their number is data-dependent."""
     columns, _ = pipeline.preprocess("文" * TEXT_LENGTH)
     inputs = {name: torch.from_numpy(column)[None] for name, column in columns.items()}
     model = pipeline.model
@@ -83,7 +83,7 @@ def _parameters(module: nn.Module) -> int:
 
 
 def _flops(run: Callable[[], Any]) -> int:
-    # The counter does not see the CPU's fused attention; the plain one is the same products, one by one.
+    # The counter does not see the fused attention of the CPU; the math backend computes the same products.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
         run()
     return counter.get_total_flops()

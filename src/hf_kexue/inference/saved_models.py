@@ -1,9 +1,9 @@
-"""Which kind of model a folder or a repository of the Hub holds.
+"""Find the kind of a saved model in a folder or a repository of the Hub, and load it.
 
-    saved_kind("model_cards/dgcnn-qa-zh")                       # the row READER of `kinds`
+    saved_kind("model_cards/dgcnn-qa-zh")                       # READER of `kinds`
     load_pipeline("user/name", SIMPLE_DIFFUSION, GAN)           # a pipeline of one of these kinds
 
-Looking at a folder imports nothing heavy; a repository is looked at through diffusers and transformers.
+For a folder nothing heavy is imported; the configuration of a repository is read by diffusers or transformers.
 """
 
 from __future__ import annotations
@@ -25,31 +25,33 @@ def saved_kind(model: str, *expected: Kind) -> Kind:
 
     Args:
         model: folder, or repository id.
-        expected: which kinds it may be; none given: any.
+        expected: allowed kinds; default: any.
 
     Raises:
-        ValueError: if it is none of the expected ones, or nothing is there; saying what is.
+        ValueError: for another kind, naming it, or if there is no model.
     """
     kinds = expected or tuple(KINDS)
     words = " or ".join(kind.words for kind in kinds)
     files = [file for file in FILES if any(kind.file == file for kind in kinds)]
     if not Path(model).is_dir() and REPOSITORY.fullmatch(model):
         config = _config_of_repository(model, files)
-    else:  # a file of the other library may say what the folder holds in fact
+    else:  # the configuration of the other library names the actual class
         path = next((path for path in (Path(model) / file for file in FILES) if path.is_file()), None)
         if path is None:
             raise ValueError(f"{model} is not the folder of {words}: it has no {' or '.join(files)}.")
         config = _read(path)
-    found = config.get("_class_name") or (config.get("architectures") or ["no model"])[0]
-    found = found[-1] if isinstance(found, list) else found  # ["file", "class"] where the code is in the repository
+    class_name = config.get("_class_name") or (config.get("architectures") or ["no model"])[0]
+    class_name = (
+        class_name[-1] if isinstance(class_name, list) else class_name
+    )  # ["file", "class"] where the code is in the repository
     for kind in kinds:
-        if kind.class_name == found:
+        if kind.class_name == class_name:
             return kind
-    raise ValueError(f"{model} holds {found}, not {words} ({', '.join(kind.class_name for kind in kinds)}).")
+    raise ValueError(f"{model} holds {class_name}, not {words} ({', '.join(kind.class_name for kind in kinds)}).")
 
 
 def load_pipeline(model: str, *expected: Kind, device: str | None = None, dtype: str | None = None) -> Any:
-    """What a saved model is used through.
+    """Load the pipeline of a saved model.
 
     Args:
         model: folder, or repository id.
@@ -58,7 +60,7 @@ def load_pipeline(model: str, *expected: Kind, device: str | None = None, dtype:
 
     Raises:
         ValueError: as `saved_kind` and `Kind.load`.
-        OSError: for files that are missing or broken.
+        OSError: for missing or broken files.
     """
     return saved_kind(model, *expected).load(model, device, dtype)
 
@@ -69,7 +71,7 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path} is broken: {error}.") from error
     if not isinstance(config, dict):
-        raise ValueError(f"{path} is broken: it holds no object.")
+        raise ValueError(f"{path} is broken: it is not a JSON object.")
     return config
 
 
@@ -80,12 +82,12 @@ def _config_of_repository(model: str, files: Sequence[str]) -> dict[str, Any]:
     readers = {"model_index.json": DiffusionPipeline.load_config, "config.json": PreTrainedConfig.get_config_dict}
     for file in files:
         try:
-            found: Any = readers[file](model)
+            config: Any = readers[file](model)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split()).split(". ")[0].rstrip(".")
         else:
-            return found[0] if isinstance(found, tuple) else found
+            return config[0] if isinstance(config, tuple) else config
     raise ValueError(
-        f"There is no folder {model}, and {' or '.join(files)} of a repository of that name did not come from the "
+        f"There is no folder {model}, and {' or '.join(files)} of the repository {model} could not be loaded from the "
         f"Hub: {reason}."
     )

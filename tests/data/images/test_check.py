@@ -73,9 +73,9 @@ def test_each_fault_is_counted_and_shown(folder):
     assert "&lt;pets&gt;" in page
 
 
-@pytest.mark.parametrize(("mended", "batch_size", "code"), [(False, 8, 1), (True, 8, 0), (True, 64, 1)])
-def test_the_exit_code_says_whether_to_train(folder, tmp_path, mended, batch_size, code):
-    if mended:
+@pytest.mark.parametrize(("fixed", "batch_size", "code"), [(False, 8, 1), (True, 8, 0), (True, 64, 1)])
+def test_the_exit_code_says_whether_to_train(folder, tmp_path, fixed, batch_size, code):
+    if fixed:
         (folder / "train" / "dog" / "broken.png").unlink()
     page = tmp_path / "pages" / "look.html"
     command = ["check-data", "images", str(folder), "--batch-size", str(batch_size), "--page", str(page), "--json"]
@@ -83,7 +83,7 @@ def test_the_exit_code_says_whether_to_train(folder, tmp_path, mended, batch_siz
     assert result.exit_code == code, result.output
     facts = json.loads(result.stdout)
     assert facts["usable"] == (code == 0)
-    assert facts["findings"]["broken"]["count"] == int(not mended)
+    assert facts["findings"]["broken"]["count"] == int(not fixed)
     assert page.read_text(encoding="utf-8").count("<figure>") > 20
 
 

@@ -245,8 +245,8 @@ def test_without_flips_the_picture_is_as_it_is(numbered):
 
 
 def mixed_source(labels):
-    whole, broken = png(picture(3)), png(picture(4))[:40]  # cut off in the middle
-    records = [{"image": {"bytes": b, "path": f"{n}.png"}} for n, b in enumerate([whole, broken, whole, b""])]
+    valid, broken = png(picture(3)), png(picture(4))[:40]  # truncated
+    records = [{"image": {"bytes": b, "path": f"{n}.png"}} for n, b in enumerate([valid, broken, valid, b""])]
     if labels:
         records = [record | {"label": 1} for record in records]
     return table_source(records, "label" if labels else None)
@@ -281,7 +281,7 @@ def test_a_batch_from_memory_is_the_batch_of_its_pictures(labels):
             assert batch["broken"] == expected["broken"]
             for key in batch.keys() - {"broken"}:
                 torch.testing.assert_close(batch[key], expected[key], rtol=0, atol=0)
-        kept.decode.pixels = None  # nobody decodes any more
+        kept.decode.pixels = None  # no more decoding
 
 
 def test_a_row_without_a_picture_is_named_by_its_number():
@@ -297,8 +297,8 @@ def test_a_batch_of_broken_pictures_is_empty():
     assert "class_labels" not in batch
 
 
-def batch_of(whole, broken=()):
-    return {"pixel_values": torch.zeros(whole, 3, 8, 8), "broken": list(broken)}
+def batch_of(valid, broken=()):
+    return {"pixel_values": torch.zeros(valid, 3, 8, 8), "broken": list(broken)}
 
 
 @pytest.mark.parametrize(("total", "allowed"), [(500, 5), (499, 4), (400, 4), (200, 3), (60, 3), (4, 3)])
@@ -417,11 +417,11 @@ def test_a_broken_file_of_a_folder_is_named(class_folders, tmp_path):
     assert re.search(r"hat.1\.png \(UnidentifiedImageError\)$", name)
 
 
-# ---- mistakes become sentences
+# ---- errors
 
 
-def test_a_missing_folder_is_a_sentence(tmp_path):
-    with pytest.raises(ValueError, match=r"^The data set folder .*nowhere does not exist\.$"):
+def test_a_missing_folder_raises(tmp_path):
+    with pytest.raises(ValueError, match="nowhere"):
         load_images(str(tmp_path / "nowhere"))
 
 
@@ -433,23 +433,23 @@ def test_an_empty_folder_is_refused(tmp_path):
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["random access", "stream"])
 def test_a_missing_split_names_the_splits(class_folders, tmp_path, streaming):
-    with pytest.raises(ValueError, match=r"has no split 'test'; it has \['train', 'validation'\]"):
+    with pytest.raises(ValueError, match=r"'test'.*\['train', 'validation'\]"):
         load_images(str(class_folders), split="test", streaming=streaming, cache_dir=str(tmp_path / "cache"))
 
 
 @pytest.mark.parametrize(
-    ("columns", "arguments", "sentence"),
+    ("columns", "arguments", "message"),
     [
-        (("image",), {"image_column": "picture"}, r"Name the image column .* columns \['caption', 'image', 'label'\]"),
+        (("image",), {"image_column": "picture"}, r"image column .*\['caption', 'image', 'label'\]"),
         (("front", "back"), {}, r"images in \['front', 'back'\]"),
         (("image",), {"label_column": "kind"}, r"'kind' .*\['label'\].*\['caption'\]"),
-        (("image",), {"label_column": "caption"}, r"'caption' .* 2 different values in 2 rows"),
+        (("image",), {"label_column": "caption"}, r"'caption' .* 2 .* 2 rows"),
     ],
     ids=["unknown image column", "two image columns", "unknown label column", "text is no label"],
 )
-def test_wrong_columns_are_sentences(tmp_path, columns, arguments, sentence):
+def test_wrong_columns_raise(tmp_path, columns, arguments, message):
     write_parquet(tmp_path / "set" / "train.parquet", range(2), columns=columns)
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=message):
         load_images(str(tmp_path / "set"), cache_dir=str(tmp_path / "cache"), **arguments)
 
 

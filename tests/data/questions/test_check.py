@@ -204,16 +204,16 @@ def test_answer_length(answer, length):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
-        ({"stride": 512}, "got stride 512, max_length 512, max_answer_len 30"),
-        ({"stride": -1}, "got stride -1"),
+        ({"stride": 512}, "stride 512"),
+        ({"stride": -1}, "stride -1"),
         ({"max_answer_len": 0}, "max_answer_len 0"),
-        ({"tokenizer": str.split}, "gives no offsets; a fast tokenizer is needed"),
+        ({"tokenizer": str.split}, "fast tokenizer"),
     ],
 )
-def test_settings_that_make_no_windows(arguments, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_settings_that_make_no_windows(arguments, message):
+    with pytest.raises(ValueError, match=message):
         check_qa([example()], **arguments)
 
 
@@ -225,7 +225,7 @@ def test_table():
     assert lines[0] == "2 questions, 2 passages, 2 answers; windows of 20 tokens, stride 4"
     assert lines[2].split() == ["finding", "count", "of", "share", "for", "example"]
     rows = lines[3 : 3 + len(FINDINGS)]
-    assert "answers not in their passage                   1   2  50.0 %  q2" in rows[4]
+    assert rows[4].split()[-5:] == ["1", "2", "50.0", "%", "q2"]
     assert rows[0].split() == ["broken", "records", "0", "2", "0.0", "%"]
     assert len({row.index("%") for row in rows}) == 1  # columns stand below one another
 

@@ -1,4 +1,4 @@
-"""Questions made of plain text: the span holds what the question word stands for, all chance is the generator's."""
+"""Questions made of plain text: the span is the answer, all random draws are the generator's."""
 
 import re
 import unicodedata
@@ -105,7 +105,7 @@ def test_the_questions_are_roughened():
     assert 0 < np.mean(quoted) < 0.2
 
 
-def test_chance_is_the_generator_s_alone():
+def test_only_the_generator_is_drawn_from():
     one, again = (make([RIVER, LONG], 5) for _ in range(2))
     assert one == again
     assert len({make([RIVER, LONG], seed).question for seed in range(30)}) > 25
@@ -130,11 +130,11 @@ def test_the_package_s_own_segmenter():
 
 @pytest.mark.parametrize("texts", [[], [""], ["太短。短！也短"]], ids=["no text", "empty", "short sentences"])
 def test_nothing_to_ask_about(texts):
-    with pytest.raises(ValueError, match=f"none of the {len(texts)} texts has a sentence of 10 characters"):
+    with pytest.raises(ValueError, match=f"{len(texts)} texts .* 10 characters"):
         ClozeQuestions(texts, pairs)
 
 
 @pytest.mark.parametrize("text", ["x" * 40, "，" * 40], ids=["one word", "punctuation"])
-def test_sentences_without_an_answer_end_in_a_sentence(text):
-    with pytest.raises(ValueError, match=r"none of 1000 sentences had five words and an answer.*the last was"):
+def test_sentences_without_an_answer_raise(text):
+    with pytest.raises(ValueError, match="1000 sentences"):
         make([text], 0, lambda text: [(text, 0, len(text))] if text[0] == "x" else characters(text))

@@ -36,7 +36,7 @@ def answers(sample):
     return [sample.passage[start:end] for start, end in sample.spans]
 
 
-def test_clauses_are_asked_for_by_what_stands_beside_them():
+def test_clauses_are_masked_and_their_neighbours_kept():
     source, seen = ClauseQuestions([RIVER, "没有分句的一句话而已。"], characters), set()
     for seed in range(300):
         sample = source.make(np.random.default_rng(seed))
@@ -52,8 +52,8 @@ def test_clauses_are_asked_for_by_what_stands_beside_them():
     assert any("，" in answer for answer in seen)  # and two together
 
 
-def test_texts_without_two_clauses_are_a_sentence():
-    with pytest.raises(ValueError, match=r"none of the 1 texts has a sentence of two clauses"):
+def test_texts_without_two_clauses_raise():
+    with pytest.raises(ValueError, match="1 texts"):
         ClauseQuestions(["没有分句的一句话而已。"], characters)
 
 
@@ -78,8 +78,8 @@ def test_other_sentences_stand_before_and_behind():
     assert all(passage.count(FILMS[0].text) == 1 for passage in passages)
 
 
-def test_triples_whose_mentions_are_nowhere_are_a_sentence():
-    with pytest.raises(ValueError, match=r"none of the 1 texts holds both mentions"):
+def test_triples_whose_mentions_are_nowhere_raise():
+    with pytest.raises(ValueError, match="1 texts"):
         TripleQuestions([TripleExample("0", "甲", [Triple("乙", "作者", "丙")])])
 
 

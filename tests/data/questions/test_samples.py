@@ -179,21 +179,21 @@ def test_samples_from_a_source():
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
-        ({"examples": []}, "there is no question to train on"),
+        ({"examples": []}, "examples is empty"),
         ({"max_characters": 0}, "max_characters must be at least 1, got 0"),
-        ({"without_answer": -0.1}, r"without_answer is a share and must be in \[0, 1\], got -0.1"),
-        ({"concatenate": 20.0}, "concatenate is a share"),
-        ({"drop_labels": 1.5}, "drop_labels is a share"),
-        ({"source": Source(), "from_source": 2.0}, "from_source is a share"),
-        ({"from_source": 0.5}, "from_source is 0.5, but there is no source"),
+        ({"without_answer": -0.1}, r"without_answer .*-0\.1"),
+        ({"concatenate": 20.0}, r"concatenate .*20\.0"),
+        ({"drop_labels": 1.5}, r"drop_labels .*1\.5"),
+        ({"source": Source(), "from_source": 2.0}, r"from_source .*2\.0"),
+        ({"from_source": 0.5}, r"from_source is 0\.5"),
     ],
 )
-def test_mistakes_are_sentences(options, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_bad_arguments_raise(options, message):
+    with pytest.raises(ValueError, match=message):
         ReadingDataset(**{"examples": EXAMPLES, **options})
-    with pytest.raises(ValueError, match="zero_ids is a share"):
+    with pytest.raises(ValueError, match=r"zero_ids .*5"):
         ReadingCollator(lambda: None, zero_ids=5)
 
 

@@ -1,4 +1,4 @@
-"""Pieces of texts and the masks on them: whole words, shares, words hidden with their characters, chance by place."""
+"""Pieces of texts and the masks on them: whole words, shares, words masked with their characters, draws by index."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_pieces_cover_every_text_and_stay_in_it():
     assert starts != {0, 10, 20, 30, 40, 47}, "always the same places"
 
 
-def test_chance_comes_from_seed_epoch_and_place():
+def test_draws_depend_on_seed_epoch_and_index():
     texts = [SENTENCE * 4, SENTENCE * 3]
 
     def look(dataset):
@@ -80,15 +80,15 @@ def test_blank_and_control_characters_leave_no_blank_piece(tokenizer):
 
 
 @pytest.mark.parametrize(
-    ("texts", "size", "sentence"),
+    ("texts", "size", "message"),
     [
-        ([], 9, "none of the 0 texts holds a character"),
-        ([" ", "\u200b"], 9, "none of the 2 texts holds a character that is not blank"),
-        (["a"], 1, "max_characters must be at least 2, got 1"),
+        ([], 9, "0 texts"),
+        ([" ", "\u200b"], 9, "2 texts"),
+        (["a"], 1, "max_characters .*1"),
     ],
 )
-def test_mistakes_are_sentences(texts, size, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_bad_arguments_raise(texts, size, message):
+    with pytest.raises(ValueError, match=message):
         TextWindows(texts, size)
 
 
@@ -147,7 +147,7 @@ def test_another_share(tokenizer):
     chosen = MaskingCollator(tokenizer, share=0.5)(windows(99, SENTENCE * 3))["labels"] != -100
     assert float(chosen.float().mean()) == pytest.approx(0.5, abs=0.02)
     for share in (0.0, 1.0):
-        with pytest.raises(ValueError, match=f"share must be between 0 and 1, got {share}"):
+        with pytest.raises(ValueError, match=f"share .*{share}"):
             MaskingCollator(tokenizer, share)
 
 

@@ -1,4 +1,4 @@
-"""Plain texts out of text files, records of several forms, and folders; and a sentence for what is wrong there."""
+"""Plain texts out of text files, records of several forms, and folders; and errors that name the place of a fault."""
 
 import gzip
 import json
@@ -57,27 +57,27 @@ def test_folders(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "sentence"),
+    ("name", "data", "message"),
     [
-        ("a.txt", b"", r"a\.txt holds no text: all its lines or records are empty"),
+        ("a.txt", b"", r"a\.txt"),
         ("a.txt", b" \n\n", "holds no text"),
-        ("a.txt", "好\n".encode() + "好\n".encode("gbk"), r"a\.txt, line 2: byte 1 is no UTF-8\. Convert the file"),
+        ("a.txt", "好\n".encode() + "好\n".encode("gbk"), r"a\.txt, line 2: byte 1"),
         ("a.jsonl", b'{"text": ""}\n', r"a\.jsonl holds no text"),
-        ("a.jsonl", b"", r"a\.jsonl is empty: it holds no record"),
-        ("a.jsonl", b'{"text": "a"}\n\n{"text": \n', r"a\.jsonl, line 3: the line is no JSON"),
-        ("a.jsonl", b'{"text": "a"}\n{"title": "b"}\n', r"line 2: there is none of the col.*; there are \['title'\]"),
-        ("a.jsonl", b'{"text": 3}\n', "line 1: text is 3, not a string"),
-        ("a.jsonl", b'{"text": null}\n', "line 1: text is null, not a string"),
-        ("a.jsonl", b'{"text": "a\\ud800"}\n', r"line 1: text holds half a char.* surrogate U\+D800 at 1"),
-        ("a.jsonl", b'["a"]\n', "line 1: there is a list in the place of an object"),
-        ("a.jsonl", b'{"passages": "a"}\n', "line 1: passages is a string, not a list"),
-        ("a.jsonl", b'{"passages": ["a"]}\n', "line 1: there is a string in the place of an object"),
-        ("a.jsonl", b'{"passages": [{"text": "a"}]}\n', "line 1: the column 'passage' is missing"),
-        ("a.xml", b"<text>a</text>\n", r"a\.xml is of no known kind"),
+        ("a.jsonl", b"", r"a\.jsonl is empty"),
+        ("a.jsonl", b'{"text": "a"}\n\n{"text": \n', r"a\.jsonl, line 3: .*JSON"),
+        ("a.jsonl", b'{"text": "a"}\n{"title": "b"}\n', r"line 2: .*\['title'\]"),
+        ("a.jsonl", b'{"text": 3}\n', "line 1: text is 3"),
+        ("a.jsonl", b'{"text": null}\n', "line 1: text is null"),
+        ("a.jsonl", b'{"text": "a\\ud800"}\n', r"line 1: text .*U\+D800 at 1"),
+        ("a.jsonl", b'["a"]\n', "line 1: .* a list"),
+        ("a.jsonl", b'{"passages": "a"}\n', "line 1: passages is a string"),
+        ("a.jsonl", b'{"passages": ["a"]}\n', "line 1: .* a string"),
+        ("a.jsonl", b'{"passages": [{"text": "a"}]}\n', "line 1: .*'passage'"),
+        ("a.xml", b"<text>a</text>\n", r"a\.xml"),
     ],
 )  # fmt: skip
-def test_mistakes_are_sentences_that_name_the_place(tmp_path, name, data, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_bad_data_raise_and_name_the_place(tmp_path, name, data, message):
+    with pytest.raises(ValueError, match=message):
         read_texts(write(tmp_path / name, data))
 
 
@@ -104,7 +104,7 @@ def test_broken_records_can_be_left_out(tmp_path, name, data):
 @pytest.mark.parametrize("name", ["nowhere.txt", "./nowhere", "nowhere.jsonl", "nowhere.txt.gz"])
 def test_nothing_there(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=f"There is no file .*{name}"):
+    with pytest.raises(FileNotFoundError, match=name):
         read_texts(name)
 
 
@@ -112,7 +112,7 @@ def test_nothing_there(tmp_path, monkeypatch, name):
 def test_half_a_gzip(tmp_path, name):
     path = write(tmp_path / name, lines_of([{"text": f"{number} 号"} for number in range(9999)]))
     path.write_bytes(path.read_bytes()[:9000])
-    with pytest.raises(ValueError, match=r"cannot be read past line \d+: the gzip data are cut off"):
+    with pytest.raises(ValueError, match=rf"{name} .* line \d+"):
         read_texts(path)
 
 
@@ -133,8 +133,8 @@ def test_texts_held_out():
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
-def test_a_share_that_is_none(share):
-    with pytest.raises(ValueError, match=f"must be at least 0 and below 1, got {share}"):
+def test_a_share_out_of_range_raises(share):
+    with pytest.raises(ValueError, match=f"share .*{share}"):
         hold_out(["a", "b"], share)
-    with pytest.raises(ValueError, match="leaves none to train on"):
+    with pytest.raises(ValueError, match=r"0\.1 of 1 text"):
         hold_out(["a"], 0.1)

@@ -116,7 +116,7 @@ def test_the_matrix_of_a_vocabulary(tmp_path):
     zero = [0.0, 0.0, 0.0]
     assert matrix.dtype == np.float32
     np.testing.assert_array_equal(matrix, [zero, zero, VECTORS["CNN"], zero, VECTORS["的"]])
-    with pytest.raises(ValueError, match="vectors has no vector for any of the 1 words"):
+    with pytest.raises(ValueError, match="1 words"):
         word_matrix(path, ["没有"])
 
 
@@ -136,40 +136,40 @@ def test_words_in_texts(tmp_path, form):
 
 
 @pytest.mark.parametrize(
-    ("data", "sentence"),
+    ("data", "message"),
     [
-        (b"", "is empty, or its first line is"),
-        (b"\na 1 2\n", "is empty, or its first line is"),
-        (b"a\nb\n", "the first line holds no vector: 'a'"),
-        (b"0 3\n", "the header promises no vector: '0 3'"),
-        (b"4 0\na\n", "the header promises no vector: '4 0'"),
-        (b"2 3\na 1 2 3\nb 1 2\n", r"line 3 \('b'\): 2 numbers, where the header says 3"),
-        (b"a 1 2 3\nb 1 2 3 4\n", r"line 2 \('b'\): 4 numbers, where the first line has 3"),
-        (b"a 1 2 3\nx y 1 2 3\n", r"line 2 \('x'\): 4 numbers, where the first line has 3"),
-        (b"a 1 2 3\n 1 2 3\n", "line 2: there is no word before the numbers"),
-        (b"a 1 2 3\nb 1 two 3\n", r"line 2 \('b'\): could not convert string to float: b'two'"),
-        (b"a 1 2 3\nb 1 nan 3\n", r"line 2 \('b'\): number 2 of the vector is nan, which is not finite"),
-        (b"a 1 2 3\nb 1 2 1e39\n", r"line 2 \('b'\): number 3 of the vector is inf, which is not finite"),
-        (b"a 1 2 3\n\xd6\xd0 1 2 3\n", r"line 2: the word b'\\xd6\\xd0' is no UTF-8"),
-        (text_form(header="5 3"), "the header promises 5 words, the file has 4"),
-        (text_form(header="3 3"), "the header promises 3 words, the file has 4"),
-        (binary_form()[:-1 - 4], r"word 4 of 4: the file ends before its vector does; it was cut short"),
-        (binary_form()[:4 + 16 + 5], "word 2 of 4: the file ends before its vector does"),
-        (binary_form(header=b"5 3\n"), "word 5 of 5: the file ends before its vector does"),
-        (binary_form(header=b"3 3\n"), "the header promises 3 words, the file goes on after them"),
-        (binary_form(header=b"4\n"), "no file of word vectors: it is not text, and its first line .* begins with"),
-        (b"\x80\x04\x95\x1c\x00\x00 pickled", "no file of word vectors: it is not text"),
-        (b"1 1\n\xd6\xd0 \x00\x00\x80\x3f", r"word 1: the word b'\\xd6\\xd0' is no UTF-8"),
-        (b"1 1\na \x00\x00\x80\x7f", r"word 1 \('a'\): number 1 of the vector is inf"),
-        (b"1 1\n \x00\x00\x80\x3f", "word 1: there is no word before the numbers"),
+        (b"", "is empty"),
+        (b"\na 1 2\n", "is empty"),
+        (b"a\nb\n", "no vector: 'a'"),
+        (b"0 3\n", "no vector: '0 3'"),
+        (b"4 0\na\n", "no vector: '4 0'"),
+        (b"2 3\na 1 2 3\nb 1 2\n", r"line 3 \('b'\): 2 numbers, .* 3"),
+        (b"a 1 2 3\nb 1 2 3 4\n", r"line 2 \('b'\): 4 numbers, .* 3"),
+        (b"a 1 2 3\nx y 1 2 3\n", r"line 2 \('x'\): 4 numbers, .* 3"),
+        (b"a 1 2 3\n 1 2 3\n", "line 2: .*no word"),
+        (b"a 1 2 3\nb 1 two 3\n", r"line 2 \('b'\): .*'two'"),
+        (b"a 1 2 3\nb 1 nan 3\n", r"line 2 \('b'\): number 2 .*nan"),
+        (b"a 1 2 3\nb 1 2 1e39\n", r"line 2 \('b'\): number 3 .*inf"),
+        (b"a 1 2 3\n\xd6\xd0 1 2 3\n", r"line 2: .*b'\\xd6\\xd0'"),
+        (text_form(header="5 3"), "5 words, .* 4"),
+        (text_form(header="3 3"), "3 words, .* 4"),
+        (binary_form()[:-1 - 4], "word 4 of 4: "),
+        (binary_form()[:4 + 16 + 5], "word 2 of 4: "),
+        (binary_form(header=b"5 3\n"), "word 5 of 5: "),
+        (binary_form(header=b"3 3\n"), "3 words"),
+        (binary_form(header=b"4\n"), "header"),
+        (b"\x80\x04\x95\x1c\x00\x00 pickled", "header"),
+        (b"1 1\n\xd6\xd0 \x00\x00\x80\x3f", r"word 1: .*b'\\xd6\\xd0'"),
+        (b"1 1\na \x00\x00\x80\x7f", r"word 1 \('a'\): number 1 .*inf"),
+        (b"1 1\n \x00\x00\x80\x3f", "word 1: .*no word"),
     ],
 )  # fmt: skip
-def test_mistakes_are_sentences_that_name_the_place(tmp_path, data, sentence):
-    with pytest.raises(ValueError, match=f"^vectors.*{sentence}"):
+def test_bad_data_raise_and_name_the_place(tmp_path, data, message):
+    with pytest.raises(ValueError, match=f"^vectors.*{message}"):
         read_word_vectors(write(tmp_path, data))
 
 
-def test_faults_in_words_not_asked_for_do_not_matter(tmp_path):
+def test_faults_in_other_words_do_not_matter(tmp_path):
     """Files cut by bytes hold broken words; but a vector of another size is a broken file whoever asks."""
     path = write(tmp_path, b"a 1 2\n\xd6\xd0 3 4\nb 5 nan\nc 7 8\n")
     assert read_word_vectors(path, words=["c"])[0] == ["c"]
@@ -179,12 +179,12 @@ def test_faults_in_words_not_asked_for_do_not_matter(tmp_path):
 
 
 def test_no_file_no_limit_and_half_a_gzip(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"There is no file .*nowhere"):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
         read_word_vectors(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="limit must be at least 1 word, got 0"):
+    with pytest.raises(ValueError, match=r"limit .*0"):
         read_word_vectors(write(tmp_path, text_form()), limit=0)
     path = write(tmp_path, np.random.default_rng(0).bytes(9999), "vectors.gz")
     for data in (path.read_bytes()[:5000], b"a 1 2\n"):
         path.write_bytes(data)
-        with pytest.raises(ValueError, match=r"vectors\.gz cannot be read to its end: the gzip data are cut off"):
+        with pytest.raises(ValueError, match=r"vectors\.gz"):
             read_word_vectors(path)

@@ -131,12 +131,12 @@ def test_what_is_not_usable(examples, schema, broken, problems):
 def test_for_programs():
     schema = [{"predicate": "歌手", "subject_types": ["歌"]}, {"predicate": "作者", "subject_types": ["书"]}]
     one = example(TEXT, ("甲乙", "作者", "丙", "歌"), ("戊", "号", "己"))
-    report = check_triples([one], None, schema, 99, ["a.jsonl, line 2: the line is no JSON."])
+    report = check_triples([one], None, schema, 99, ["a.jsonl, line 2: invalid JSON."])
     facts = json.loads(json.dumps(report.to_dict()))
     assert facts["settings"] == {"unit": "characters", "max_length": 99, "rare": 5}
     assert facts["findings"]["absent_mentions"] == {"count": 1, "of": 2, "examples": ["e"]}
     assert facts["findings"]["broken_records"] == {"count": 1, "of": 2, "examples": ["a.jsonl, line 2"]}
-    assert facts["broken"] == ["a.jsonl, line 2: the line is no JSON."]
+    assert facts["broken"] == ["a.jsonl, line 2: invalid JSON."]
     assert len(facts["schema"]) == 2
     assert "'号'" in facts["schema"][0]
     assert "'歌'" in facts["schema"][1]
@@ -144,9 +144,9 @@ def test_for_programs():
 
 
 def test_settings():
-    with pytest.raises(ValueError, match="max_length must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"max_length .*0"):
         check_triples(common(), max_length=0)
-    with pytest.raises(ValueError, match="function gives no offsets; a fast tokenizer is needed"):
+    with pytest.raises(ValueError, match="fast tokenizer"):
         check_triples(common(), tokenizer=lambda texts: texts)
 
 

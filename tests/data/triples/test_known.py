@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from hf_kexue.data.triples.known import known_share, known_triple_scores, known_triples
+from hf_kexue.data.triples.known import known_triple_scores, memorised_share, memorised_triples
 from hf_kexue.data.triples.reading import Triple, TripleExample
 from hf_kexue.data.triples.schemas import build_schema
 from hf_kexue.dgcnn import TriplePrior
@@ -26,24 +26,24 @@ def test_by_hand():
     """Each of the three sentences with both names holds the known triple of another one, and two of them say it."""
     schema = build_schema(EXAMPLES)
     names = [entry["predicate"] for entry in schema]
-    assert known_triples(EXAMPLES, schema) == [
+    assert memorised_triples(EXAMPLES, schema) == [
         ("居里", names.index("妻子"), "玛丽"), ("居里", names.index("妻子"), "玛丽"),
         ("长江", names.index("注入"), "东海"),
     ]  # fmt: skip
-    scores = known_triple_scores(EXAMPLES, schema, TriplePrior(known_triples(EXAMPLES, schema), len(schema)))
+    scores = known_triple_scores(EXAMPLES, schema, TriplePrior(memorised_triples(EXAMPLES, schema), len(schema)))
     assert scores[names.index("妻子")] == (2 + 1) / (3 + 2)
     assert scores[names.index("注入")] == 1 / 2  # no other sentence says so
-    assert known_triples(EXAMPLES, schema[:1]) == known_triples(EXAMPLES[:2], schema)
+    assert memorised_triples(EXAMPLES, schema[:1]) == memorised_triples(EXAMPLES[:2], schema)
 
 
-def test_the_share_of_known_triples():
+def test_the_share_of_memorised_triples():
     schema = build_schema(EXAMPLES)
     held_out = [
         example("居里和玛丽", ("居里", "妻子", "玛丽"), ("居里", "妻子", "玛丽"), ("玛丽", "妻子", "居里")),
         example("长江与东海", ("长江", "注入", "东海"), ("长江", "流经", "东海")),
     ]
-    assert known_share(held_out, known_triples(EXAMPLES, schema), schema) == 2 / 3  # the schema knows no 流经
-    assert known_share([], [], schema) == 0
+    assert memorised_share(held_out, memorised_triples(EXAMPLES, schema), schema) == 2 / 3  # the schema knows no 流经
+    assert memorised_share([], [], schema) == 0
 
 
 def test_against_a_count_over_pairs():
@@ -54,7 +54,7 @@ def test_against_a_count_over_pairs():
         said = [(a, str(random.choice(["p", "q"])), b)] if random.random() < 0.7 else []
         examples.append(example(a + b + c + d, *said))
     schema = build_schema(examples)
-    prior = TriplePrior(known_triples(examples, schema), len(schema))
+    prior = TriplePrior(memorised_triples(examples, schema), len(schema))
     for entry, score in zip(schema, known_triple_scores(examples, schema, prior), strict=True):
         right = found = 0
         for one in examples:

@@ -91,42 +91,45 @@ def one(**changes):
 
 
 FAULTS = {
-    "no JSON": ('{"text": ', "the line is no JSON"),
-    "no object": ([1], "there is a list in the place of an object"),
-    "no text": ({"spo_list": []}, "the column 'text' is missing; there are ['spo_list']"),
-    "text of another type": ({"text": 3, "spo_list": []}, "text is 3, not a string"),
+    "no JSON": ('{"text": ', "JSON"),
+    "no object": ([1], "an object, got a list"),
+    "no text": ({"spo_list": []}, "'text' is missing; there are ['spo_list']"),
+    "text of another type": ({"text": 3, "spo_list": []}, "text is 3"),
     "empty text": ({"text": " \n", "spo_list": []}, "the text is empty"),
-    "half a character": ({"text": "\ud83d", "spo_list": []}, "lone surrogate U+D83D at 0"),
-    "no triples": ({"text": "一"}, "the column 'spo_list' is missing"),
-    "triples of another type": ({"text": "一", "spo_list": {}}, "spo_list is an object, not a list"),
-    "a triple that is none": ({"text": "一", "spo_list": [BOOK, "作者"]}, "in triple 2 there is a string in the"),
-    "no subject": ({"text": "一", "spo_list": [{"predicate": "a"}]}, "the column 'subject' is missing"),
-    "no predicate": ({"text": "一", "spo_list": [{"subject": "a"}]}, "the column 'predicate' is missing"),
+    "half a character": ({"text": "\ud83d", "spo_list": []}, "U+D83D at 0"),
+    "no triples": ({"text": "一"}, "'spo_list'"),
+    "triples of another type": ({"text": "一", "spo_list": {}}, "spo_list is an object"),
+    "a triple that is none": (
+        {"text": "一", "spo_list": [BOOK, "作者"]},
+        "in triple 2 expected an object, got a string",
+    ),
+    "no subject": ({"text": "一", "spo_list": [{"predicate": "a"}]}, "'subject'"),
+    "no predicate": ({"text": "一", "spo_list": [{"subject": "a"}]}, "'predicate'"),
     "empty subject": (one(subject=" "), "in triple 1 subject is empty"),
     "empty object": (one(object=""), "in triple 1 object is empty"),
     "no part": (one(object={"@value": ""}), "in triple 1 object is empty"),
-    "object of another type": (one(object=["b"]), "in triple 1 object is a list, not a string"),
-    "part of another type": (one(object={"@value": 1}), "in triple 1 object is 1, not a string"),
-    "type of another type": (one(subject_type=1), "in triple 1 subject_type is 1, not a string"),
-    "id of another type": ({**RECORD, "id": [1]}, "id is a list, not a string"),
+    "object of another type": (one(object=["b"]), "in triple 1 object is a list"),
+    "part of another type": (one(object={"@value": 1}), "in triple 1 object is 1"),
+    "type of another type": (one(subject_type=1), "in triple 1 subject_type is 1"),
+    "id of another type": ({**RECORD, "id": [1]}, "id is a list"),
 }
 
 
-@pytest.mark.parametrize(("record", "sentence"), FAULTS.values(), ids=FAULTS)
-def test_faults_are_named_with_their_place(tmp_path, record, sentence):
+@pytest.mark.parametrize(("record", "message"), FAULTS.values(), ids=FAULTS)
+def test_faults_are_named_with_their_place(tmp_path, record, message):
     with pytest.raises(ValueError, match=r"^a\.jsonl, line 2: ") as caught:
         read(tmp_path, RECORD, record)
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).endswith(".")
 
 
 def test_broken_records_may_be_left_out(tmp_path):
-    with pytest.warns(UserWarning, match=r"2 broken record\(s\) of .*line 2: the text is empty\. a.jsonl, line 3: "):
+    with pytest.warns(UserWarning, match=r"2 broken .*a\.jsonl, line 2: .*a\.jsonl, line 3: "):
         found = read(tmp_path, RECORD, {"text": "", "spo_list": []}, "[", RECORD, on_error="skip")
     assert [example.id for example in found] == ["a.jsonl, line 1", "a.jsonl, line 4"]
-    with pytest.raises(ValueError, match=r"None of the 1 records of .* is whole; the first is a.jsonl, line 1"):
+    with pytest.raises(ValueError, match=r"1 records .*a\.jsonl, line 1"):
         read(tmp_path, "[", on_error="skip")
-    with pytest.raises(ValueError, match="on_error must be 'raise' or 'skip'; got 'ignore'"):
+    with pytest.raises(ValueError, match=r"on_error.*'ignore'"):
         read(tmp_path, RECORD, on_error="ignore")
 
 
@@ -134,7 +137,7 @@ def test_a_scan_stops_at_nothing(tmp_path):
     examples, broken = scan_triples(write(tmp_path / "a.jsonl", RECORD, "[", {"text": "", "spo_list": []}))
     assert [example.text for example in examples] == [RECORD["text"], ""]
     assert len(broken) == 1
-    assert broken[0].startswith("a.jsonl, line 2: the line is no JSON")
+    assert broken[0].startswith("a.jsonl, line 2: invalid JSON")
 
 
 def test_mentions():
@@ -182,19 +185,19 @@ def test_adding_twice_adds_nothing(triples):
 
 
 @pytest.mark.parametrize(
-    ("pairs", "symmetric", "sentence"),
+    ("pairs", "symmetric", "message"),
     [
         ({"丈夫": "妻子"}, ["丈夫"], "'丈夫' is named twice"),
         ({"丈夫": "妻子", "老公": "妻子"}, [], "'妻子' is named twice"),
         ({"丈夫": "丈夫"}, [], "'丈夫' is named twice"),
-        ({"老公": "老婆"}, [], "No triple has the predicate '老公' or '老婆'."),
-        ({}, ["合作者"], "No triple has the predicate '合作者'; near ones are '合作'."),
+        ({"老公": "老婆"}, [], "'老公' or '老婆'"),
+        ({}, ["合作者"], "'合作者'; near ones are '合作'"),
     ],
 )
-def test_predicates_that_cannot_be_turned_round(pairs, symmetric, sentence):
+def test_bad_inverses_raise(pairs, symmetric, message):
     with pytest.raises(ValueError, match="predicate") as caught:
         add_inverses([example(("甲", "丈夫", "乙"), ("甲", "合作", "乙"))], pairs, symmetric)
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets beside this checkout are not there")

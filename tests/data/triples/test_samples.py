@@ -1,4 +1,4 @@
-"""Training samples of triples: labels against the text, the chance of subjects, swapped mentions, resuming."""
+"""Training samples of triples: labels against the text, sampled subjects, swapped mentions, resuming."""
 
 from collections import Counter
 from pathlib import Path
@@ -409,21 +409,21 @@ def test_remembered_texts_are_those_of_the_tokenizer():
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "sentence"),
+    ("kwargs", "message"),
     [
-        ({"sampling": "two"}, "sampling must be 'one' or 'all'; got 'two'"),
-        ({"zero_ids": 1.5}, "zero_ids is a share and must be in"),
-        ({"max_characters": 0}, "max_characters must be at least 1, got 0"),
+        ({"sampling": "two"}, "sampling .*'two'"),
+        ({"zero_ids": 1.5}, r"zero_ids .*1\.5"),
+        ({"max_characters": 0}, "max_characters .*0"),
         ({"types": []}, "one of them is empty"),
     ],
 )
-def test_settings_of_a_collator(kwargs, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_settings_of_a_collator(kwargs, message):
+    with pytest.raises(ValueError, match=message):
         collator(**kwargs)
 
 
 def test_settings_of_a_data_set():
-    with pytest.raises(ValueError, match="there is no text to train on"):
+    with pytest.raises(ValueError, match="examples is empty"):
         TripleDataset([], SCHEMA)
-    with pytest.raises(ValueError, match="swap_mentions is a share"):
+    with pytest.raises(ValueError, match=r"swap_mentions .*-0\.1"):
         TripleDataset(EXAMPLES, SCHEMA, swap_mentions=-0.1)

@@ -1,4 +1,4 @@
-"""Schemas from examples and from files, and the sentences on data that contradict one."""
+"""Schemas from examples and from files, and data that contradict one."""
 
 import json
 
@@ -26,7 +26,7 @@ def test_the_most_frequent_first():
     wanted = [entry("作者", ["小说", "书"], ["人物"]), entry("主演", ["影视"], ["人物"]), entry("号")]
     assert build_schema(BOOKS) == wanted
     assert build_schema(BOOKS, min_count=2) == wanted[:1]
-    with pytest.raises(ValueError, match=r"No predicate has 9 triple\(s\); there are 5 triple\(s\) in all"):
+    with pytest.raises(ValueError, match=r"9 .* 5 "):
         build_schema(BOOKS, min_count=9)
 
 
@@ -56,22 +56,22 @@ def test_forms_of_a_file(tmp_path, items, wanted, lines):
 
 
 @pytest.mark.parametrize(
-    ("item", "sentence"),
+    ("item", "message"),
     [
-        (3, "an entry of a schema is an object or the name of a predicate, not 3"),
-        ({"name": "作者"}, "the column 'predicate' is missing"),
+        (3, "not 3"),
+        ({"name": "作者"}, "'predicate' is missing"),
         ({"predicate": " "}, "predicate is empty"),
-        ({"predicate": "作者", "subject_types": "书"}, "subject_types is a string, not a list"),
-        ({"predicate": "作者", "subject_types": [1]}, "subject_types is 1, not a string"),
-        ({"predicate": "作者", "object_type": [1]}, "object_type is a list, not a string"),
+        ({"predicate": "作者", "subject_types": "书"}, "subject_types is a string"),
+        ({"predicate": "作者", "subject_types": [1]}, "subject_types is 1"),
+        ({"predicate": "作者", "object_type": [1]}, "object_type is a list"),
     ],
 )
-def test_faults_are_named_with_their_place(tmp_path, item, sentence):
+def test_faults_are_named_with_their_place(tmp_path, item, message):
     path = tmp_path / "schema.json"
     path.write_text(json.dumps(["作者", item]))
     with pytest.raises(ValueError, match=r"^schema.json, record 2: ") as caught:
         read_schema(path)
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_no_schema(tmp_path):

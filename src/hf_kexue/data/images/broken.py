@@ -1,4 +1,4 @@
-"""Images that cannot be decoded: counted, named, and the rule when to give up."""
+"""Count images that cannot be decoded, and stop when there are too many."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-FEW = 3  # broken images that any data set of known size may have
-CERTAINTY = math.log(1e6)  # odds against stopping a training whose data keep to the limit
+FEW = 3  # broken images that are always accepted in a data set of known size
+CERTAINTY = math.log(1e6)  # log odds against stopping a run whose data are within the limit
 
 
 @dataclass
 class BrokenImages:
-    """Count of images that could not be decoded, and the rule when to give up.
+    """Count images that could not be decoded, and raise when there are too many.
 
-    With the size of the data set known, that is as soon as more than `limit` of it is broken, whatever the order, and
-    more than `FEW` images: one broken file among sixty is skipped.
-    Without, as with a stream, as soon as the images seen so far could hardly come from data that keep to the limit:
-    by Chernoff's bound on the binomial distribution, with odds of 1 to a million.
+    If the size of the data set is known, `update` raises as soon as more than `limit` of it and more than `FEW` images
+    are broken, in any order: one broken file among sixty is skipped.
+    For a stream it raises as soon as the images seen so far are implausible for data within the limit: by Chernoff's
+    bound on the binomial distribution, with probability below one in a million.
 
     Args:
         limit: share of broken images above which `update` raises.
-        total: images of the data set; None: not known. Of several processes each counts what it has read itself.
+        total: size of the data set; None if unknown. Every process counts only the images that it has read.
     """
 
     limit: float = 0.01
@@ -59,7 +59,7 @@ class BrokenImages:
         return self.seen * (share * math.log(share / self.limit) + rest) > CERTAINTY
 
     def summary(self) -> str:
-        """One sentence that counts and names the broken images."""
+        """Number and names of the broken images, as one line."""
         if not self.names:
             return "All images could be decoded."
         shown = sorted(self.names)

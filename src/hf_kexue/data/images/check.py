@@ -1,11 +1,11 @@
-"""A look at pictures before a training on them: sizes, modes, classes, and what is broken, double, tiny or empty.
+"""Check images before training on them: sizes, modes, classes, broken files, duplicates, tiny and blank images.
 
     report, thumbnails = check_images(load_images("photographs", label_column="auto"), resolution=64, batch_size=32)
     print(report)                            # a table
-    report.usable                            # whether training on this makes sense
+    report.usable                            # whether the data are fit for training
 
-The data are usable unless more than 1 % of the pictures are broken, or all of them are no whole batch. All else is
-counted and does no harm, or is the user's to judge.
+The data are usable unless more than 1 % of the pictures are broken or they do not fill one batch. All other findings
+are only counted.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ THUMBNAIL = 96
 FINDINGS = {
     "broken": ("broken pictures", "images"),
     "unlabelled": ("pictures without a label", "images"),
-    "doubles": ("pictures given again", "images"),
-    "other_label": ("pictures given again with another label", "images"),
-    "held_out": ("pictures that {held_out} has too", "images"),
+    "doubles": ("duplicated pictures", "images"),
+    "other_label": ("duplicated pictures with another label", "images"),
+    "held_out": ("pictures that are also in {held_out}", "images"),
     "small": ("smaller than {resolution} pixels, so enlarged", "images"),
-    "elongated": ("more than half cut off by the square", "images"),
-    "transparent": ("transparent, so laid over {background}", "images"),
+    "elongated": ("more than half cropped by the square", "images"),
+    "transparent": ("transparent, so drawn on {background}", "images"),
     "one_colour": ("of one colour", "images"),
     "rare_classes": ("classes with fewer than {rare} pictures", "classes"),
 }
 
 
 class ImageReport(DataReport):
-    """What `check_images` found.
+    """Result of `check_images`.
 
     Args:
         settings: `resolution`, `batch_size`, `background`, `rare`, and `held_out`, the name of the other split.
-        totals: number of `images` and `classes`; `shortest` and `longest`, the extremes of the sides in pixels, and
-            `middle`, the median of the shorter sides.
+        totals: number of `images` and `classes`; `shortest` and `longest` side in pixels, and `middle`, the median of
+            the shorter sides.
         counts, examples: as of `DataReport`, for each of `FINDINGS`.
 
     `modes` counts the modes of Pillow, `classes` the pictures of each class.
@@ -58,8 +58,8 @@ class ImageReport(DataReport):
     findings = FINDINGS
     faults = ()
     head = (
-        "{images} pictures, {classes} classes; sides of {shortest} to {longest} pixels, the shorter one {middle} in "
-        "the middle"
+        "{images} pictures, {classes} classes; sides of {shortest} to {longest} pixels, median of the shorter "
+        "one {middle}"
     )
 
     modes: Counter[str]
@@ -67,16 +67,16 @@ class ImageReport(DataReport):
 
     @property
     def problems(self) -> list[str]:
-        """Why the data are not usable, in words; empty if they are."""
-        found, images, broken = super().problems, self.totals["images"], self.counts["broken"]
+        """Why the data are not usable; empty if they are."""
+        problems, images, broken = super().problems, self.totals["images"], self.counts["broken"]
         if broken > MAX_BROKEN_SHARE * images:
-            found.append(f"{broken} of {images} pictures are broken, more than {MAX_BROKEN_SHARE:.0%}")
+            problems.append(f"{broken} of {images} pictures are broken, more than {MAX_BROKEN_SHARE:.0%}")
         if images - broken < self.settings["batch_size"]:
-            found.append(f"{images - broken} pictures are not one batch of {self.settings['batch_size']}")
-        return found
+            problems.append(f"{images - broken} pictures do not fill one batch of {self.settings['batch_size']}")
+        return problems
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for programs: only strings, numbers, booleans, lists and dictionaries."""
+        """The report as JSON values."""
         return {**super().to_dict(), "modes": dict(self.modes), "classes": dict(self.classes)}
 
     def __str__(self) -> str:
@@ -89,8 +89,8 @@ class ImageReport(DataReport):
 
 @dataclass
 class Thumbnails:
-    """Pictures to look at, as the training sees them, at most `SHOWN` of a kind: JPEG bytes by name of the class (""
-    without classes) and by finding, there with the name of the picture."""
+    """Thumbnails of the training pictures, at most `SHOWN` each: JPEG bytes by class name ("" without classes), and
+    (picture name, JPEG bytes) by finding."""
 
     classes: dict[str, list[bytes]] = field(default_factory=dict)
     findings: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
@@ -103,7 +103,7 @@ def check_images(
     held_out: ImageSource | None = None,
     split: str = "validation",
 ) -> tuple[ImageReport, Thumbnails]:
-    """Decode every picture once and count what is wrong with it.
+    """Decode every picture once and count its faults.
 
     Args:
         source: of `load_images`; not streamed.
@@ -113,7 +113,7 @@ def check_images(
         split: its name.
 
     Returns:
-        The report, and thumbnails of the classes and of what was found.
+        The report, and thumbnails by class and by finding.
 
     Raises:
         ValueError: for a stream.
@@ -121,7 +121,7 @@ def check_images(
     from tqdm.auto import tqdm
 
     if source.streaming:
-        raise ValueError("A stream is read once from front to back: check a part of it without streaming.")
+        raise ValueError("source must not be streamed: check a part of it without streaming.")
     settings = {
         "resolution": resolution, "batch_size": batch_size, "background": source.background, "rare": RARE,
         "held_out": split,
@@ -150,7 +150,7 @@ def check_images(
         if class_name:
             report.classes[class_name] += 1
         digest = hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
-        found = {
+        flags = {
             "doubles": digest in seen,
             "other_label": digest in seen and seen[digest] != label,
             "held_out": digest in others,
@@ -164,7 +164,7 @@ def check_images(
         of_class = thumbnails.classes.setdefault(class_name, [])
         if len(of_class) < SHOWN:
             of_class.append(thumbnail)
-        for finding in [finding for finding, is_so in found.items() if is_so]:
+        for finding in [finding for finding, is_set in flags.items() if is_set]:
             report.add(finding, name)
             shown = thumbnails.findings.setdefault(finding, [])
             if len(shown) < SHOWN:
@@ -184,7 +184,7 @@ def _opened(record: dict[str, Any]) -> Image.Image:
 
 
 def _digest(record: dict[str, Any] | None, source: ImageSource) -> str | None:
-    """Of a picture as the training sees it; None for a broken one."""
+    """SHA-256 of a picture as the training sees it; None for a broken one."""
     try:
         pixels = image_to_pixels(_opened(record or {}), THUMBNAIL, source.background)
     except Exception:

@@ -1,4 +1,4 @@
-"""What `check_images` found on one HTML page with thumbnails, which needs no other file."""
+"""The report of `check_images` as one self-contained HTML page with thumbnails."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_page(report: ImageReport, thumbnails: Thumbnails, title: str) -> str:
 
     Args:
         report, thumbnails: of `check_images`.
-        title: what was looked at.
+        title: of the page.
     """
     sections = [
         _section(f"{report.findings[name][0].format(**report.settings)}: {report.counts[name]}", shown)

@@ -1,4 +1,4 @@
-"""Decoded pictures of one size in memory: each is decoded once, and a batch is a few operations on tensors."""
+"""A cache of decoded pictures of one size: each is decoded once, and a batch is a few tensor operations."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from torch import Tensor
 
 
 def decoded_bytes(number: int, resolution: int) -> int:
-    """Memory that `DecodedImages` takes."""
+    """Size of a `DecodedImages` in bytes."""
     return number * 3 * resolution**2
 
 
 def shared_bytes(*shape: int) -> Tensor:
-    """Zeros, uint8, which forked processes write for each other. Not by `share_memory_`, whose place, /dev/shm, holds
-    64 MB in a container."""
+    """uint8 zeros in memory shared by forked processes. Not `share_memory_`: it uses /dev/shm, which is 64 MB in a
+    container."""
     memory = mmap.mmap(-1, max(1, torch.Size(shape).numel()))
     return torch.frombuffer(memory, dtype=torch.uint8)[: torch.Size(shape).numel()].view(shape)
 
 
 class DecodedImages:
-    """Pictures (N, 3, resolution, resolution) as bytes, filled as they are asked for, by one process or several.
+    """Pictures (N, 3, resolution, resolution) as bytes, decoded on first use, by one process or several.
 
     Args:
         number: N.
         resolution: of their sides.
         labels: their classes, or None.
-        decode: index -> (3, resolution, resolution) uint8, or a name for what is no picture.
+        decode: index -> (3, resolution, resolution) uint8, or a name if it cannot be decoded.
     """
 
     def __init__(
@@ -37,24 +37,24 @@ class DecodedImages:
     ) -> None:
         self.pixels, self.known = shared_bytes(number, 3, resolution, resolution), shared_bytes(number)
         self.labels = None if labels is None else torch.as_tensor(labels, dtype=torch.int64)
-        self.broken: dict[int, str] = {}  # each process finds out for itself
+        self.broken: dict[int, str] = {}  # kept by each process for itself
         self.decode = decode
 
     def batch(self, indices: Sequence[int], flipped: Sequence[bool]) -> dict[str, Any]:
-        """What `collate_images` makes of these pictures, the flipped ones mirrored: float32 in [-1, 1]."""
+        """The batch of `collate_images` for these pictures, the flipped ones mirrored: float32 in [-1, 1]."""
         for index in indices:
             if not self.known[index] and index not in self.broken:
-                found = self.decode(index)
-                if isinstance(found, str):
-                    self.broken[index] = found
+                pixels = self.decode(index)
+                if isinstance(pixels, str):
+                    self.broken[index] = pixels
                 else:
-                    self.pixels[index], self.known[index] = found, 1
-        whole = [place for place, index in enumerate(indices) if index not in self.broken]
+                    self.pixels[index], self.known[index] = pixels, 1
+        valid = [place for place, index in enumerate(indices) if index not in self.broken]
         batch: dict[str, Any] = {"broken": [self.broken[index] for index in indices if index in self.broken]}
-        if not whole:
+        if not valid:
             return batch | {"pixel_values": torch.empty(0)}
-        chosen = torch.tensor([indices[place] for place in whole])
-        mirrored = torch.tensor([row for row, place in enumerate(whole) if flipped[place]], dtype=torch.int64)
+        chosen = torch.tensor([indices[place] for place in valid])
+        mirrored = torch.tensor([row for row, place in enumerate(valid) if flipped[place]], dtype=torch.int64)
         pixels = self.pixels.index_select(0, chosen)  # (B, 3, H, W)
         pixels.index_copy_(0, mirrored, pixels.index_select(0, mirrored).flip(-1))
         batch["pixel_values"] = pixels.float().div_(127.5).sub_(1)

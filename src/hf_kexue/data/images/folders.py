@@ -1,13 +1,12 @@
-"""A local folder of pictures: its splits, its classes and its metadata files, with nothing lost in silence.
+"""Read a local folder of pictures: splits, classes and metadata files; whatever is left out is logged.
 
     photographs/*.jpg                               one split, "train", without classes
     photographs/<class>/*.jpg                       one split with classes
-    photographs/<split>/<class>/*.jpg               where all the uppermost folders are named like splits
+    photographs/<split>/<class>/*.jpg               if all top-level folders are named like splits
 
-`datasets.load_dataset` takes any folder or file with "train", "test", "val" or "dev" in its name for a split and
-leaves out the rest, and it drops all labels where pictures lie at different depths or a metadata file is there. Here a
-folder of that name among other class folders is a class, a label is the name of a folder, and what cannot be read in
-one way only is refused.
+`datasets.load_dataset` reads any folder or file with "train", "test", "val" or "dev" in its name as a split and drops
+the rest, and it drops all labels if pictures lie at different depths or there is a metadata file. Here a folder of
+that name among other class folders is a class, a label is the name of a folder, and ambiguous folders raise an error.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 @dataclass
 class PictureFolder:
-    """What a folder of pictures holds.
+    """Content of a folder of pictures.
 
     Args:
-        folder: where it lies.
+        folder: path.
         splits: for each split its pictures, relative to the folder and sorted.
-        labels: for each picture the name of its class, None for one beside the class folders; empty without classes.
-        metadata: for each picture its row of a metadata file, without the file name.
+        labels: class name of each picture, None for one next to the class folders; empty without classes.
+        metadata: row of each picture in a metadata file, without the file name.
     """
 
     folder: Path
@@ -57,8 +56,8 @@ class PictureFolder:
         return sorted({label for label in self.labels.values() if label is not None})
 
     def columns(self, split: str) -> dict[str, list[Any]]:
-        """The columns of a split: "image" with {"bytes", "path"}, "label" with names or None where there are classes,
-        and those of the metadata files, None for a picture without a row there."""
+        """Columns of a split: "image" with {"bytes", "path"}, "label" with names or None if there are classes, and
+        those of the metadata files, None for a picture without a row."""
         pictures = self.splits[split]
         found: dict[str, list[Any]] = {
             "image": [{"bytes": None, "path": str(self.folder / picture)} for picture in pictures]
@@ -75,14 +74,14 @@ def read_picture_folder(folder: Path) -> PictureFolder | None:
     """List a folder of pictures.
 
     Args:
-        folder: any local folder. Names that begin with "." or "__" are passed over.
+        folder: any local folder. Names that begin with "." or "__" are ignored.
 
     Returns:
         None if it holds no pictures, or data files (parquet, arrow, tar, zip) that `datasets` reads.
 
     Raises:
-        ValueError: for pictures beside folders of splits, for folders of splits that hold class folders beside others
-            that are no splits, and for a metadata file that cannot be joined to the pictures.
+        ValueError: for pictures next to split folders, for split folders with class folders next to folders that are
+            not splits, and for a metadata file that does not match the pictures.
     """
     files = _files(folder)
     suffixes = Counter(path.suffix.lower() for path in files if path.name not in METADATA)
@@ -91,7 +90,7 @@ def read_picture_folder(folder: Path) -> PictureFolder | None:
         return None
     if unread := {suffix: suffixes[suffix] for suffix in sorted(UNREADABLE_SUFFIXES & suffixes.keys())}:
         counted = ", ".join(f"{count} {suffix}" for suffix, count in unread.items())
-        logger.warning("%s: files of a kind that Pillow does not read are left out: %s.", folder, counted)
+        logger.warning("%s: skipped files that Pillow cannot read: %s.", folder, counted)
     splits = _splits(folder, pictures)
     labels = _labels(folder, {path: place for places in splits.values() for path, place in places.items()})
     found = {name: list(places) for name, places in splits.items()}
@@ -109,9 +108,9 @@ def _files(folder: Path) -> list[PurePosixPath]:
 
 
 def _splits(folder: Path, pictures: list[PurePosixPath]) -> dict[str, dict[PurePosixPath, PurePosixPath]]:
-    """For each split its pictures, each with its place below the folder of the split."""
+    """For each split its pictures, each with its path relative to the folder of the split."""
     places = {path: path for path in pictures}
-    while True:  # down through folders that hold nothing but one folder
+    while True:  # descend while there is only one folder
         tops = {place.parts[0] for place in places.values() if len(place.parts) > 1}
         loose = [path for path, place in places.items() if len(place.parts) == 1]
         split_tops = {top for top in tops if top.lower() in SPLIT_NAMES}
@@ -124,12 +123,12 @@ def _splits(folder: Path, pictures: list[PurePosixPath]) -> dict[str, dict[PureP
         if (split_tops and not others) or deep:
             beside = f"the folders {', '.join(others[:5])}" if others else f"{len(loose)} pictures such as {loose[0]}"
             raise ValueError(
-                f"{folder} holds {', '.join(sorted(split_tops))}, which are named like splits, beside {beside}: these "
-                "are neither splits alone nor classes alone. Move the pictures into folders of one of the two kinds."
+                f"{folder} holds {', '.join(sorted(split_tops))}, which are named like splits, beside {beside}: "
+                "use either split folders only or class folders only."
             )
         if split_tops:
             logger.warning(
-                "%s: %s lie beside other folders of pictures, and so are read as classes, not as splits.",
+                "%s: %s are next to other folders of pictures and so are read as classes, not as splits.",
                 folder, ", ".join(sorted(split_tops)),
             )  # fmt: skip
         return {"train": places}
@@ -141,8 +140,8 @@ def _splits(folder: Path, pictures: list[PurePosixPath]) -> dict[str, dict[PureP
 
 
 def _labels(folder: Path, places: dict[PurePosixPath, PurePosixPath]) -> dict[PurePosixPath, str | None]:
-    """For each picture the folder that names its class: the one that holds it, or the first one below the folder of
-    its split where pictures lie at different depths or where the one that holds them is the same for all."""
+    """The class of each picture: the name of its folder, or of the top-level folder below the split if pictures lie at
+    different depths or all in folders of one name."""
     depths = Counter(len(place.parts) - 1 for place in places.values())
     if len(depths) == 1 and (next(iter(depths)) < 2 or len({place.parts[-2] for place in places.values()}) > 1):
         labels = {path: place.parts[-2] if len(place.parts) > 1 else None for path, place in places.items()}
@@ -154,7 +153,7 @@ def _labels(folder: Path, places: dict[PurePosixPath, PurePosixPath]) -> dict[Pu
     if len(depths) > 1:
         loose = [path for path, label in labels.items() if label is None]
         logger.warning(
-            "%s: pictures lie at different depths; each belongs to the class of the uppermost folder%s.", folder,
+            "%s: pictures lie at different depths; the class of each is its top-level folder%s.", folder,
             f", and {len(loose)} beside the folders, such as {loose[0]}, to none" if loose else "",
         )  # fmt: skip
     return labels
@@ -163,7 +162,7 @@ def _labels(folder: Path, places: dict[PurePosixPath, PurePosixPath]) -> dict[Pu
 def _metadata(
     folder: Path, files: list[PurePosixPath], pictures: set[PurePosixPath]
 ) -> dict[PurePosixPath, dict[str, Any]]:
-    """The rows of all metadata files by picture; their `file_name` counts from the folder of the file."""
+    """Rows of all metadata files by picture; `file_name` is relative to the folder of the metadata file."""
     import pandas as pd
 
     found: dict[PurePosixPath, dict[str, Any]] = {}
@@ -175,7 +174,7 @@ def _metadata(
                 table: Any = pd.read_json(folder / path, lines=True)
             else:
                 table = (pd.read_csv if path.suffix == ".csv" else pd.read_parquet)(folder / path)
-        except ValueError as error:  # the errors of pandas and pyarrow are such
+        except ValueError as error:  # base class of the errors of pandas and pyarrow
             raise ValueError(f"{folder / path} cannot be read: {error}.") from error
         if "file_name" not in table:
             raise ValueError(f"{folder / path} has no column file_name; it has {', '.join(map(str, table))}.")
@@ -183,7 +182,7 @@ def _metadata(
         for row in table.to_dict("records"):
             picture = PurePosixPath(os.path.normpath(path.parent / str(row.pop("file_name"))))
             if picture not in pictures:
-                raise ValueError(f"{folder / path} names {picture}, which is no picture in {folder}.")
+                raise ValueError(f"{folder / path} names {picture}, which is not a picture in {folder}.")
             found[picture] = {str(key): value for key, value in row.items()}
     if found and len(found) < len(pictures):
         missing = len(pictures - found.keys())

@@ -3,10 +3,10 @@
     dataset = ImageDataset(source, resolution=64, random_flip=True, seed=0)
     loader = image_loader(source, 64, batch_size=32, train=True)
 
-A file that cannot be decoded is skipped; `collate_images` passes its name on, so that a `BrokenImages` counter in the
-training loop can name it. Whether an image is flipped depends on (seed, epoch, index) only: resuming in the middle of
-an epoch, or with other workers, gives the same pictures. Decoded pictures can be kept in memory; then a batch is a few
-operations on tensors, and a GPU need not wait for a decoder.
+A file that cannot be decoded is skipped; `collate_images` passes its name on to the `BrokenImages` counter of the
+training loop. Whether an image is flipped depends on (seed, epoch, index) only: resuming in the middle of an epoch, or
+with other workers, gives the same pictures. Decoded pictures can be cached in memory; then a batch is a few tensor
+operations, and a GPU need not wait for a decoder.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Decoder:
         return self.random_flip and random.Random(f"{self.seed} {epoch} {index}").random() < 0.5
 
     def pixels(self, row: dict[str, Any], index: int) -> Tensor | str:
-        """(3, resolution, resolution) uint8, or the name of what cannot be decoded."""
+        """(3, resolution, resolution) uint8, or the name of a picture that cannot be decoded."""
         record = row[self.source.image_column] or {}
         try:
             image = Image.open(io.BytesIO(record["bytes"]) if record.get("bytes") else record["path"])
@@ -68,7 +68,7 @@ class ImageDataset(EpochDataset):
         resolution: side of the square examples in pixels.
         random_flip: mirror half of the images, chosen anew in each epoch (`set_epoch` before the loader is iterated).
         seed: of the flips.
-        memory: bytes that decoded pictures may take; a set that fits is decoded only once.
+        memory: bytes for the cache of decoded pictures; a data set that fits is decoded only once.
 
     Each item is `{"pixel_values": (3, resolution, resolution) in [-1, 1], "class_labels": int}`, or `{"broken":
     name}`.
@@ -91,7 +91,7 @@ class ImageDataset(EpochDataset):
         return self.decode.pixels(self.source.rows[index], index)
 
     def __getitems__(self, indices: list[int]) -> Any:
-        """Items of a batch, which torch's loader asks for at once; from memory, as `collate_images` returns them."""
+        """Items of a batch, which torch's loader fetches at once; from the cache, as `collate_images` returns them."""
         if self.decoded is None:
             return [self[index] for index in indices]
         return self.decoded.batch(indices, [self.decode.flips(self.epoch, index) for index in indices])
@@ -141,7 +141,7 @@ class StreamedImageDataset(IterableDataset):
 
 
 def collate_images(examples: list[dict[str, Any]] | dict[str, Any]) -> dict[str, Any]:
-    """Stack the examples that could be decoded; the names of the others go into `"broken"`. A batch stays as it is.
+    """Stack the decoded examples; the names of the others go into `"broken"`. A batch is returned unchanged.
 
     Returns:
         `{"pixel_values": (B, 3, H, W), "class_labels": (B,) int64 if there are labels, "broken": list[str]}`; B counts
@@ -149,11 +149,11 @@ def collate_images(examples: list[dict[str, Any]] | dict[str, Any]) -> dict[str,
     """
     if isinstance(examples, dict):
         return examples
-    whole = [example for example in examples if "broken" not in example]
+    valid = [example for example in examples if "broken" not in example]
     batch: dict[str, Any] = {"broken": [example["broken"] for example in examples if "broken" in example]}
-    batch["pixel_values"] = torch.stack([e["pixel_values"] for e in whole]) if whole else torch.empty(0)
-    if whole and "class_labels" in whole[0]:
-        batch["class_labels"] = torch.tensor([e["class_labels"] for e in whole], dtype=torch.int64)
+    batch["pixel_values"] = torch.stack([e["pixel_values"] for e in valid]) if valid else torch.empty(0)
+    if valid and "class_labels" in valid[0]:
+        batch["class_labels"] = torch.tensor([e["class_labels"] for e in valid], dtype=torch.int64)
     return batch
 
 
@@ -176,11 +176,11 @@ def image_loader(
         source, resolution, random_flip, seed: as for `ImageDataset`.
         batch_size: per process.
         train: False keeps order and last batch.
-        num_workers: processes that decode; they outlive an epoch, and each has what the others decoded.
+        num_workers: persistent processes that decode and share the cache.
         memory: as for `ImageDataset`.
-        rank, world_size: share of a stream; random access is shared out by Accelerate's `prepare`.
+        rank, world_size: shard of a stream; a map-style data set is sharded by Accelerate's `prepare`.
     """
-    # Without it each start of a loader draws from the global generator, and a resumed run gets other dropout masks.
+    # Without it each new iterator draws from the global generator, and a resumed run gets other dropout masks.
     generator = torch.Generator().manual_seed(seed)
     if source.streaming:
         buffer = 2048 if train else 0

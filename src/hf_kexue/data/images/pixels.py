@@ -1,7 +1,7 @@
 """One picture of any mode, depth and shape -> (3, resolution, resolution) pixels.
 
-Transparent pictures are laid over a ground, photographs are turned upright as their EXIF says, and grey pictures of
-12, 16 or 32 bits keep their levels.
+Transparent pictures are drawn on a background colour, photographs are rotated by their EXIF orientation, and grey
+pictures of 12, 16 or 32 bits are rescaled to 8 bits.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ def image_to_pixels(image: Image.Image, resolution: int, background: str = "whit
     """Scale the shorter side to `resolution` and crop the centre: (3, resolution, resolution) uint8.
 
     Args:
-        image: of any mode. Grey values of 16 bits are taken for 12-bit ones (microscopes, X-rays) where none of the
-            picture is above 4095, and floats for [0, 1] where all are.
+        image: of any mode. 16-bit grey values are taken as 12-bit (microscopes, X-rays) if none exceeds 4095, floats
+            as [0, 1] if none exceeds 1.
         resolution: side of the square in pixels.
         background: colour below transparent pixels, as `PIL.ImageColor` knows them: a name or "#rrggbb".
 
     Raises:
         ValueError: for a colour that Pillow does not know.
     """
-    image = ImageOps.exif_transpose(image)  # photographs from telephones lie on their side
-    if image.mode.startswith("I") or image.mode == "F":  # Pillow would make all above 255 white
+    image = ImageOps.exif_transpose(image)  # photographs of phones are stored rotated
+    if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip all above 255 to white
         image = Image.fromarray(_eight_bits(np.asarray(image)))
     elif image.has_transparency_data:
         image = image.convert("RGBA")

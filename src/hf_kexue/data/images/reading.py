@@ -1,9 +1,9 @@
-"""Images and optional class labels: any Hub id, local folder (pictures or parquet) or stream, opened and not decoded.
+"""Open images and optional class labels without decoding: Hub id, local folder (pictures or parquet), or stream.
 
     source = load_images("folder or Hub id", label_column="auto")
     source.label_names, len(source.rows)
 
-`loading` makes tensors and batches of it.
+`loading` turns a source into tensors and batches.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from .tar_shards import check_tar_shards
 logger = logging.getLogger(__name__)
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-LABEL_NAMES = ("label", "labels", "class")  # columns of strings or integers that "auto" takes for classes
+LABEL_NAMES = ("label", "labels", "class")  # columns of strings or integers that "auto" reads as classes
 
 
 @dataclass
 class ImageSource:
-    """Rows of undecoded images with what is known of them.
+    """Rows of undecoded images with their columns and class names.
 
     Args:
         rows: a `datasets.Dataset`, or `datasets.IterableDataset` when streaming.
         image_column: name of the column of `{"bytes", "path"}`.
-        label_column: name of the column of class indices, or None. An index of -1 or None says that there is none.
+        label_column: name of the column of class indices, or None. -1 or None means no label.
         label_names: class names in the order of their indices; empty if there are no labels.
         streaming: whether `rows` is read once from front to back.
         background: colour below transparent pictures.
@@ -44,7 +44,7 @@ class ImageSource:
     background: str = "white"
 
     def class_of(self, label: int | None) -> int:
-        """The class index of a row's label; the number of classes, the index of no class, where there is none."""
+        """The class index of a row's label; the number of classes (the null class) if it has none."""
         return len(self.label_names) if label is None or label < 0 else label
 
 
@@ -68,21 +68,21 @@ def load_images(
         config_name: configuration of a Hub data set that has several.
         image_column: defaults to the only image column.
         label_column: defaults to no labels. `"auto"` takes the only class-label column, or a column of strings or
-            integers called "label", "labels" or "class", if there is one. By name also another column of strings or
-            integers, each different value a class.
+            integers called "label", "labels" or "class". Any column of strings or integers may be named; each of its
+            distinct values is a class.
         streaming: read from front to back, for data larger than memory and disk.
         cache_dir: where `datasets` keeps its Arrow files.
         background: colour below transparent pictures, a name or "#rrggbb".
-        unlabelled: "keep" pictures without a label (-1 or null) as those of no class, or "drop" them; either is told.
+        unlabelled: "keep" pictures without a label (-1 or null) as the null class, or "drop" them; both are logged.
 
     Raises:
-        ValueError: for a folder, columns or splits that are not there; names those that are.
+        ValueError: for a missing folder, column or split, naming those that exist.
     """
     from datasets import ClassLabel
     from datasets import Image as ImageFeature
     from PIL import ImageColor
 
-    ImageColor.getrgb(background)  # a wrong colour ends here, not in the first batch
+    ImageColor.getrgb(background)  # check the colour now, not in the first batch
     rows = _open(dataset, split, config_name, streaming, cache_dir)
     features = rows.features or {}
     images = [key for key, feature in features.items() if isinstance(feature, ImageFeature)]
@@ -100,7 +100,7 @@ def load_images(
     if label_column is not None and label_column not in (labels if streaming else labels + plain):
         others = "" if streaming or not plain else f", strings and integers in {plain}"
         raise ValueError(
-            f"{label_column!r} is no column of classes of {dataset}; class labels are in {labels}{others}."
+            f"label_column {label_column!r} of {dataset} has no classes; class labels are in {labels}{others}."
         )
     rows = rows.select_columns([image_column] + ([label_column] if label_column else []))
     if label_column is not None and label_column in plain:
@@ -113,7 +113,7 @@ def load_images(
 
 
 def _open(dataset: str, split: str, config_name: str | None, streaming: bool, cache_dir: str | None) -> Any:
-    """The rows of a split, from a folder of pictures or by `datasets`."""
+    """Rows of a split, from a folder of pictures or through `datasets`."""
     from datasets import get_dataset_split_names, load_dataset
 
     path = Path(dataset).expanduser()
@@ -138,7 +138,7 @@ def _open(dataset: str, split: str, config_name: str | None, streaming: bool, ca
         if path.is_dir():
             raise
         reason = " ".join(str(error).split()).split(". ")[0].rstrip(".")
-        raise ValueError(f"There is no folder {dataset} here, and no data set of the Hub: {reason}.") from error
+        raise ValueError(f"{dataset} is neither a local folder nor a data set of the Hub: {reason}.") from error
 
 
 def _of_pictures(pictures: PictureFolder, dataset: str, split: str, streaming: bool) -> Any:
@@ -167,29 +167,29 @@ def _of_pictures(pictures: PictureFolder, dataset: str, split: str, streaming: b
 
 
 def _with_classes(rows: Any, column: str, dataset: str) -> Any:
-    """Strings or integers as class labels, in sorted order; empty strings and negative numbers are no label."""
+    """Turn strings or integers into class labels, in sorted order; "" and -1 mean no label."""
     from datasets import ClassLabel
 
     values = [None if value in ("", None) or value == -1 else value for value in rows[column][:]]
     names = sorted({value for value in values if value is not None})
     if 2 * len(names) > len(values):
         raise ValueError(
-            f"The column {column!r} of {dataset} has {len(names)} different values in {len(values)} rows: that is "
-            "text, not classes."
+            f"The column {column!r} of {dataset} has {len(names)} distinct values in {len(values)} rows: too "
+            "many for classes."
         )
     places = {value: index for index, value in enumerate(names)}
     encoded = [None if value is None else places[value] for value in values]
-    logger.info("%s: the %d different values of %r are the classes.", dataset, len(names), column)
+    logger.info("%s: the %d distinct values of %r are the classes.", dataset, len(names), column)
     rows = rows.remove_columns(column).add_column(column, encoded)
     return rows.cast_column(column, ClassLabel(names=[str(value) for value in names]))
 
 
 def _without_missing(rows: Any, column: str, unlabelled: str, dataset: str) -> Any:
-    """Tell of rows without a label, and leave them out if they are not to be kept."""
+    """Log rows without a label, and drop them unless they are kept."""
     missing = [row for row, label in enumerate(rows[column][:]) if label is None or label < 0]
     if not missing:
         return rows
-    what = "are kept as pictures of no class" if unlabelled == "keep" else "are left out"
+    what = "are kept as the null class" if unlabelled == "keep" else "are dropped"
     logger.warning("%s: %d of %d pictures have no label and %s.", dataset, len(missing), len(rows), what)
     if unlabelled == "keep":
         return rows

@@ -1,4 +1,4 @@
-"""Tar shards (WebDataset) of a local data set: what their members may be called."""
+"""Check the member names of tar shards (WebDataset)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 
 
 def check_tar_shards(folder: Path) -> None:
-    """Look through the headers of every `.tar` in a folder. Nothing is unpacked, neither here nor when they are read.
+    """Check the headers of every `.tar` in a folder. Nothing is unpacked, neither here nor when shards are read.
 
     Args:
         folder: of the data set; its subfolders too.
 
     Raises:
-        ValueError: for a shard that is cut off or none at all, and for a member that would leave the folder were it
-            unpacked: an absolute path, one with `..`, a link or a device.
+        ValueError: for a truncated or invalid shard, and for a member that unpacking would write outside the folder:
+            an absolute path, one with `..`, a link or a device.
     """
     for shard in sorted(folder.rglob("*.tar")):
         try:
@@ -23,7 +23,7 @@ def check_tar_shards(folder: Path) -> None:
                     parts = PurePosixPath(member.name).parts
                     if ".." in parts or member.name.startswith("/") or not (member.isfile() or member.isdir()):
                         raise ValueError(
-                            f"{shard} holds {member.name!r}; a shard of images holds files within its own folder only."
+                            f"{shard} holds {member.name!r}; only plain files with relative paths are allowed."
                         )
         except tarfile.TarError as error:
-            raise ValueError(f"{shard} is no whole tar archive: {error}.") from error
+            raise ValueError(f"{shard} is truncated or not a tar archive: {error}.") from error

@@ -1,8 +1,7 @@
-"""Questions made from plain text whose answers are whole clauses: "why", "how", "what is said of ...".
+"""Synthetic (cloze) questions from plain text whose answers are whole clauses: "why", "how", "what about ...".
 
-Half of the answers that people mark are clauses or longer (CMRC 2018: median 12 characters, a tenth above 47), and
-begin and end where punctuation does. Here a sentence of several clauses loses one or two of them, and what is left of
-the sentence, roughened, asks for them.
+Half of all annotated answers are clauses or longer (CMRC 2018: median 12 characters, a tenth above 47) that begin and
+end at punctuation. Here one or two clauses of a sentence are removed, and the rest of it, corrupted, is the question.
 
     questions = ClauseQuestions(texts, segment=tokenizer.segment)
     questions.make(numpy.random.default_rng(0))  # ReadingSample(question=..., passage=..., spans=[(start, end)])
@@ -24,7 +23,7 @@ LONGEST_ANSWER = 60
 
 
 class ClauseQuestions:
-    """A source of questions without end.
+    """An endless source of synthetic questions.
 
     Args:
         texts: plain texts, of any length.
@@ -38,10 +37,10 @@ class ClauseQuestions:
         self.texts: list[str] = []
         self.clauses: list[list[list[tuple[int, int]]]] = []  # of each text, of each sentence
         for text in texts:
-            found = [_clauses(text, *sentence) for sentence in sentences_of(text)]
-            if found := [clauses for clauses in found if len(clauses) > 1]:
+            split = [_clauses(text, *sentence) for sentence in sentences_of(text)]
+            if usable := [clauses for clauses in split if len(clauses) > 1]:
                 self.texts.append(text)
-                self.clauses.append(found)
+                self.clauses.append(usable)
         if not self.texts:
             raise ValueError(f"none of the {len(texts)} texts has a sentence of two clauses to ask about.")
         self.segment = segment
@@ -50,7 +49,7 @@ class ClauseQuestions:
         """One question.
 
         Args:
-            generator: all chance comes from it.
+            generator: of all random draws.
 
         Raises:
             ValueError: if 1000 sentences in a row have no clause that is short enough.
@@ -68,10 +67,10 @@ class ClauseQuestions:
             keep = 1 - (0.1, 0.3, 0.5)[int(generator.integers(3))]
             hint = _some(self.segment(text[start:end]), generator, 0.15)
             parts = [_some(self.segment(text[a:b]), generator, keep) for a, b in rest]
-            asked = FOR_CLAUSES[int(generator.integers(len(FOR_CLAUSES)))]
+            question_word = FOR_CLAUSES[int(generator.integers(len(FOR_CLAUSES)))]
             words = [word for part in parts for word in part] + hint
             place = len(words) if generator.random() < 0.6 else int(generator.integers(len(words) + 1))
-            question = "".join([*words[:place], asked, *words[place:]])[:LONGEST_QUESTION]
+            question = "".join([*words[:place], question_word, *words[place:]])[:LONGEST_QUESTION]
             return ReadingSample(question, text, [(start, end)])
         raise ValueError(f"none of {ATTEMPTS} sentences had a clause of at most {LONGEST_ANSWER} characters.")
 
@@ -79,14 +78,14 @@ class ClauseQuestions:
 def _clauses(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """Offsets of the clauses of a sentence, without the punctuation between them and the blanks around them."""
     ends = [match.start() for match in CLAUSE_END.finditer(text, start, end)] + [end]
-    found = []
+    clauses = []
     for begin, stop in zip([start, *(place + 1 for place in ends[:-1])], ends):
         part = text[begin:stop]
         begin += len(part) - len(part.lstrip())
         stop -= len(part) - len(part.rstrip())
         if stop - begin >= SHORTEST // 2:
-            found.append((begin, stop))
-    return found
+            clauses.append((begin, stop))
+    return clauses
 
 
 def _some(words: Words, generator: np.random.Generator, keep: float) -> list[str]:

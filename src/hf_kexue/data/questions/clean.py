@@ -1,4 +1,4 @@
-"""Questions without what no reader can learn, and as records to write again."""
+"""Remove questions that no reader can learn, and convert examples back to records."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .reading import QAExample, content_fault
 
 
 def clean_questions(examples: Iterable[QAExample]) -> Iterator[QAExample]:
-    """Leave out broken questions, questions given again, and answers that are not in their passage.
+    """Drop broken and duplicated questions, and answers that are not in their passage.
 
-    A question that loses all its answers by that is left out too; one that had none is kept, as one without an answer.
+    A question that loses all its answers is dropped; one that had none is kept as unanswerable.
 
     Args:
         examples: of `scan_qa`.

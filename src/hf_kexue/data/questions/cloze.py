@@ -1,9 +1,9 @@
-"""Questions made from plain text: one sentence loses a few words, a question word takes their place, and the passage
-answers what was there.
+"""Synthetic (cloze) questions from plain text: a span of a sentence is replaced by a question word; the span is the
+answer.
 
-A reader trained on them learns before its first real question that an answer stands where the words around it are
-those of the question. The sentence is roughened on the way, for real questions quote badly: words are dropped, clauses
-left out, the question word moved, neighbours swapped.
+A reader pre-trained on them learns that the words around an answer are those of the question. Real questions do not
+quote exactly, so the sentence is corrupted: words and clauses are dropped, the question word is moved, neighbours are
+swapped.
 
     questions = ClozeQuestions(texts, segment=tokenizer.segment)
     questions.make(numpy.random.default_rng(0))  # ReadingSample(question=..., passage=..., spans=[(start, end)])
@@ -26,18 +26,18 @@ FOR_ANYTHING = ("什么", "谁", "哪里", "哪个", "什么", "哪些")
 FOR_NUMBERS = ("多少", "何时", "什么", "哪个")
 FOR_DATES = ("何时", "什么时候", "哪一年", "哪年")
 OF_DATES = set("年月日")
-SHORTEST, LONGEST = 10, 80  # characters of a sentence that makes a question; a longer one is cut
+SHORTEST, LONGEST = 10, 80  # characters of a sentence; a longer one is cut
 LONGEST_QUESTION = 48
 FUNCTION_WORDS = set("的了是在和与及也于之而并且则但又等被把将对为以从到着过地得都还就")
 ATTEMPTS = 1000  # sentences tried for one question
 
 
 class ClozeQuestions:
-    """A source of questions without end.
+    """An endless source of synthetic questions.
 
     Args:
         texts: plain texts, of any length.
-        segment: text -> words with their offsets, such as `DGCNNTokenizer.segment`; answers and what is dropped are
+        segment: text -> words with their offsets, such as `DGCNNTokenizer.segment`; answers and dropped parts are
             whole words.
 
     Raises:
@@ -56,13 +56,13 @@ class ClozeQuestions:
         """One question.
 
         Args:
-            generator: all chance comes from it.
+            generator: of all random draws.
 
         Returns:
-            question, passage (the whole text) and the one span that answers.
+            question, passage (the full text) and the span of the answer.
 
         Raises:
-            ValueError: if 1000 sentences in a row have no words that can be asked for.
+            ValueError: if 1000 sentences in a row have no suitable answer.
         """
         for _ in range(ATTEMPTS):
             index = int(generator.integers(len(self.texts)))
@@ -74,7 +74,7 @@ class ClozeQuestions:
             words = [(word, start + a, start + b) for word, a, b in self.segment(text[start:end])]
             answer = _choose_answer(words, generator) if len(words) > 4 else None
             if answer is not None:
-                question = _roughen(words, *answer, generator)
+                question = _corrupt(words, *answer, generator)
                 return ReadingSample(question, text, [(words[answer[0]][1], words[answer[1] - 1][2])])
         raise ValueError(
             f"none of {ATTEMPTS} sentences had five words and an answer among them; the last was {text[start:end]!r}."
@@ -90,45 +90,45 @@ def sentences_of(text: str) -> list[tuple[int, int]]:
 
 def _choose_answer(words: Words, generator: np.random.Generator) -> tuple[int, int] | None:
     """Half-open range of words: geometric in length, at most 13, under 60 % of the sentence, no punctuation at its
-    ends; None where ten attempts find none."""
+    ends; None after ten failed attempts."""
     for _ in range(10):
         first = int(generator.integers(len(words)))
         last = min(first + min(int(generator.geometric(0.3)), 13), len(words))
         characters = words[last - 1][2] - words[first][1]
         ends = {words[first][0], words[last - 1][0]}
-        if ends & FUNCTION_WORDS and generator.random() < 0.9:  # people hardly ever mark such an answer
+        if ends & FUNCTION_WORDS and generator.random() < 0.9:  # annotated answers hardly ever are like this
             continue
         if characters <= 0.6 * (words[-1][2] - words[0][1]) and not ends & INNER_PUNCTUATION:
             return first, last
     return None
 
 
-def _roughen(words: Words, first: int, last: int, generator: np.random.Generator) -> str:
-    """The sentence with a question word for the answer, as badly quoted as a real question."""
+def _corrupt(words: Words, first: int, last: int, generator: np.random.Generator) -> str:
+    """The sentence with a question word for the answer, corrupted as real questions are."""
     characters = {character for word, _, _ in words[first:last] for character in word}
     number = any(character.isdigit() for character in characters)
     choices = (FOR_DATES if characters & OF_DATES else FOR_NUMBERS) if number else FOR_ANYTHING
-    asked = choices[int(generator.integers(len(choices)))]
+    question_word = choices[int(generator.integers(len(choices)))]
     reach = (6, 12, 30)[int(generator.integers(3))]
     keep = 1 - (0.1, 0.3, 0.5)[int(generator.integers(3))]
 
-    def some(side: Words) -> list[str]:
+    def kept(side: Words) -> list[str]:
         return [
             word
             for word, _, _ in side
             if generator.random() < keep and not (word in INNER_PUNCTUATION and generator.random() < 0.7)
         ]
 
-    left, right = some(words[max(first - reach, 0) : first]), some(words[last : last + reach])
+    left, right = kept(words[max(first - reach, 0) : first]), kept(words[last : last + reach])
     if generator.random() < 0.15:
         left, right = right, left
     place = generator.random()
     if place < 0.6:
-        parts = [*left, asked, *right]
+        parts = [*left, question_word, *right]
     elif place < 0.7:
-        parts = [asked, *left, *right]
+        parts = [question_word, *left, *right]
     else:
-        parts = [*left, *right, asked]
+        parts = [*left, *right, question_word]
     if len(parts) > 2 and generator.random() < 0.2:
         swapped = int(generator.integers(len(parts) - 1))
         parts[swapped], parts[swapped + 1] = parts[swapped + 1], parts[swapped]

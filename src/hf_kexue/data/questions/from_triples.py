@@ -1,7 +1,7 @@
-"""Questions made from triples: (《生活启示录》, 导演, 刘雪松) asks 《生活启示录》的导演是谁？
+"""Synthetic questions from triples: (《生活启示录》, 导演, 刘雪松) asks 《生活启示录》的导演是谁？
 
-A triple knows what plain text does not say: which relation the question is about, and which question word a type of
-answer has. The sentence is the passage, with other sentences before and behind it, for one alone is no search.
+A triple gives the relation that a question names and, by the type of its object, the question word. The passage is the
+sentence of the triple between other sentences.
 
     questions = TripleQuestions(read_triples("train.jsonl.gz"))
     questions.make(numpy.random.default_rng(0))  # ReadingSample(question=..., passage=..., spans=[(start, end), ...])
@@ -45,7 +45,7 @@ MOST_SENTENCES = 8
 
 
 class TripleQuestions:
-    """A source of questions without end.
+    """An endless source of synthetic questions.
 
     Args:
         examples: of `read_triples`.
@@ -72,7 +72,7 @@ class TripleQuestions:
         """One question; all objects of its subject and predicate answer it.
 
         Args:
-            generator: all chance comes from it.
+            generator: of all random draws.
         """
         number, triple = self.triples[int(generator.integers(len(self.triples)))]
         objects = self.answers[number, triple.subject, triple.predicate]
@@ -88,7 +88,7 @@ class TripleQuestions:
 
 
 def joined(spans: Sequence[tuple[int, int]], text: str) -> list[tuple[int, int]]:
-    """Neighbours with an "and" between them as one answer: a list is answered by all of it."""
+    """Merge neighbouring spans with an "and" between them: a list is one answer."""
     result: list[tuple[int, int]] = []
     for start, end in sorted(set(spans)):
         if result and (start <= result[-1][1] or text[result[-1][1] : start] in BETWEEN):
@@ -99,19 +99,19 @@ def joined(spans: Sequence[tuple[int, int]], text: str) -> list[tuple[int, int]]
 
 
 def _question(subject: str, predicate: str, object_type: str, generator: np.random.Generator) -> str:
-    """One of the ways to ask for the object of a subject and predicate."""
+    """A random phrasing of the question for the object of a subject and predicate."""
     words = OF_TYPE.get(object_type, OF_ANYTHING)
-    asked = words[int(generator.integers(len(words)))]
+    word = words[int(generator.integers(len(words)))]
     name, _, part = predicate.partition("_")
     if name in OF_WORKS and generator.random() < 0.5:
         subject = f"《{subject}》"
     verb = AS_VERB.get(name)
-    forms = [f"{subject}的{name}是{asked}", f"{asked}是{subject}的{name}", f"{subject}{name}{asked}"]
+    forms = [f"{subject}的{name}是{word}", f"{word}是{subject}的{name}", f"{subject}{name}{word}"]
     if part:
-        forms = [f"{subject}{verb or name}{asked}", f"{subject}在{asked}{verb or name}"]
+        forms = [f"{subject}{verb or name}{word}", f"{subject}在{word}{verb or name}"]
     elif object_type == "人物" and verb:
-        forms += [f"{subject}是{asked}{verb}的", f"{asked}{verb}了{subject}", f"{subject}由{asked}{verb}"]
+        forms += [f"{subject}是{word}{verb}的", f"{word}{verb}了{subject}", f"{subject}由{word}{verb}"]
     elif verb:
-        forms += [f"{subject}是{asked}{verb}的", f"{subject}在{asked}{verb}", f"{subject}{verb}于{asked}"]
+        forms += [f"{subject}是{word}{verb}的", f"{subject}在{word}{verb}", f"{subject}{verb}于{word}"]
     form = forms[int(generator.integers(len(forms)))]
     return form + ("？", "?", "")[int(generator.integers(3))]

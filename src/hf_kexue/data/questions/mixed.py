@@ -1,4 +1,4 @@
-"""Several sources of made-up questions as one."""
+"""A mixture of sources of synthetic questions."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .samples import ReadingSample, SampleSource
 
 
 class MixedQuestions:
-    """Draws each question from one of several sources.
+    """Draw each question from one of several sources.
 
     Args:
         sources: at least one.
-        weights: how often each is drawn from, relative to the others; not all 0.
+        weights: relative frequency of each source; not all 0.
     """
 
     def __init__(self, sources: Sequence[SampleSource], weights: Sequence[float]) -> None:
         self.sources = list(sources)
-        self.chances = np.asarray(weights, dtype=np.float64) / sum(weights)
+        self.probabilities = np.asarray(weights, dtype=np.float64) / sum(weights)
 
     def make(self, generator: np.random.Generator) -> ReadingSample:
-        """One question; all chance comes from the generator."""
-        return self.sources[int(generator.choice(len(self.sources), p=self.chances))].make(generator)
+        """One question; all random draws come from the generator."""
+        return self.sources[int(generator.choice(len(self.sources), p=self.probabilities))].make(generator)

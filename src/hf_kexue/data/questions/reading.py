@@ -1,4 +1,4 @@
-"""Questions with passages and answers: a file, a folder or a Hub id -> `QAExample`s that are known to be whole.
+"""Questions with passages and answers: a file, a folder or a Hub id -> validated `QAExample`s.
 
     examples = read_qa("train.jsonl.gz")                     # or a folder, or a Hub id
 
@@ -8,14 +8,14 @@ Five forms are recognised from their columns:
     nested SQuAD     {"paragraphs": [{"context", "qas": [{"id", "question", "answers": [...]}]}]}
     many passages    {"id", "question", "passages": [{"passage", "answer": "..." or [...]}]}
     WebQA            {"Q_...": {"question", "evidences": {"Q_...#00": {"evidence", "answer": [...]}}}}
-    table            columns question, context, answer, and where there are such id and answer_start (.csv, .tsv)
+    table            columns question, context, answer, and optionally id and answer_start (.csv, .tsv)
 
-`id` may be missing. `answers` may be a list of {"text", "answer_start"} in both SQuAD forms. An `answer_start` of -1
-says that the answer is not literally there, or nobody knows where. An empty string among the answers says that there
-is none. Which files are read, `record_files` says.
+`id` is optional. `answers` may be a list of {"text", "answer_start"} in both SQuAD forms. An `answer_start` of -1
+means that the answer is not literally in the passage or its position is unknown; an empty string among the answers
+means no answer. For file formats see `record_files`.
 
-What is wrong with a record is a `ValueError` that names file, place and fault. `scan_qa` and `content_fault` are the
-two halves of `read_qa`, for who wants to count faults (`questions.check`) and not to stop at the first.
+A broken record raises a `ValueError` with file, place and fault. `scan_qa` and `content_fault` are the two halves of
+`read_qa`, for counting faults (`questions.check`) instead of stopping at the first.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from ..record_files import Located, as_object, field, kind_of, located_records, 
 
 @dataclass
 class QAExample:
-    """A question, the passages to look in, and what each of them answers.
+    """A question, its passages, and the answers in each of them.
 
     Args:
-        id: the record's own, or where it was found.
+        id: of the record, or its place in the file.
         question: text.
         passages: texts; one of them for SQuAD forms.
-        answers: for each passage its right answers, in the order given; all empty for an unanswerable question.
-        answer_starts: for each of `answers` the offset of its first character, or -1: not literal, or not known.
+        answers: correct answers of each passage; all empty for an unanswerable question.
+        answer_starts: offset of the first character of each answer, or -1 if not literal or unknown.
     """
 
     id: str
@@ -48,7 +48,7 @@ class QAExample:
     answer_starts: list[list[int]]
 
     def with_texts(self, change: Callable[[str], str]) -> QAExample:
-        """The same with question, passages and answers changed; the answers keep their places.
+        """A copy with changed question, passages and answers; offsets stay valid.
 
         Args:
             change: text -> text of the same length, such as `dgcnn.simplified_dgcnn.simplified`.
@@ -72,32 +72,32 @@ def read_qa(
     Args:
         source: a file; a folder, of which `<split>.jsonl` (or .json, or .gz of either) is read; another folder or a
             Hub id, which `datasets` reads.
-        split: name of the split; a file has none and is read whole.
+        split: name of the split; ignored for a file.
         config: configuration of a Hub data set that has several.
-        on_error: "skip" leaves broken records out and warns once, with their number and the first three.
+        on_error: "skip" drops broken records with one warning that names the first three.
 
     Returns:
-        Examples in the order of the file, with passages that are not empty, and answers that stand at their offsets.
+        Examples in file order, with non-empty passages and answers at their offsets.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: a broken record; and, whatever `on_error` is, a file that cannot be read to its end, that holds no
-            record or none that is whole, a suffix or split that is not known.
+        FileNotFoundError: if the source does not exist.
+        ValueError: for a broken record, and with either `on_error` for a file that is truncated, empty or holds only
+            broken records, and an unknown suffix or split.
     """
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip'; got {on_error!r}.")
     examples: list[QAExample] = []
     broken: list[str] = []
-    for place, found in _examples(source, split, config):
-        fault = str(found) if isinstance(found, ValueError) else content_fault(found)
+    for place, result in _examples(source, split, config):
+        fault = str(result) if isinstance(result, ValueError) else content_fault(result)
         if fault is None:
-            examples.append(found)
+            examples.append(result)
         elif on_error == "raise":
             raise ValueError(f"{place}: {fault}.")
         else:
             broken.append(f"{place}: {fault}.")
     if not examples:
-        raise ValueError(f"None of the {len(broken)} records of {source} is whole; the first is {broken[0]}")
+        raise ValueError(f"All {len(broken)} records of {source} are broken; the first is {broken[0]}")
     if broken:
         first = " ".join(broken[:3])
         warnings.warn(f"{len(broken)} broken record(s) of {source} left out: {first}", stacklevel=2)
@@ -105,16 +105,16 @@ def read_qa(
 
 
 def scan_qa(source: str | Path, split: str = "train", config: str | None = None) -> tuple[list[QAExample], list[str]]:
-    """Read all that has the right form, without a look at its content.
+    """Read all records of a known form without checking their content.
 
     Args:
         source, split, config: as for `read_qa`.
 
     Returns:
-        The examples, among which `content_fault` may find some; and a sentence on each record that is none.
+        The examples, which `content_fault` may still reject, and one message for each record of another form.
 
     Raises:
-        FileNotFoundError, ValueError: as for `read_qa`, but never because of a record.
+        FileNotFoundError, ValueError: as `read_qa`, except for broken records.
     """
     found = list(_examples(source, split, config))
     broken = [f"{place}: {fault}." for place, fault in found if isinstance(fault, ValueError)]
@@ -122,7 +122,7 @@ def scan_qa(source: str | Path, split: str = "train", config: str | None = None)
 
 
 def content_fault(example: QAExample) -> str | None:
-    """What nothing can be learned from: an empty question or passage, an answer that is not at its offset.
+    """Find an empty question or passage, or an answer that is not at its offset.
 
     Returns:
         The fault without a full stop, or None.
@@ -137,13 +137,13 @@ def content_fault(example: QAExample) -> str | None:
             if start < -1 or start >= len(passage):
                 return f"answer_start {start} lies outside {name}, which has {len(passage)} characters"
             if not is_at(answer, start, passage):
-                there = passage[start : start + len(answer)]
-                return f"{name} has {_short(there)} at answer_start {start}, not the answer {_short(answer)}"
+                actual = passage[start : start + len(answer)]
+                return f"{name} has {_short(actual)} at answer_start {start}, not the answer {_short(answer)}"
     return None
 
 
 def is_at(answer: str, start: int, passage: str) -> bool:
-    """Whether `passage` has `answer` at `start`; -1 promises nothing, so it is never wrong."""
+    """Whether `passage` has `answer` at `start`; always true for -1, an unknown position."""
     return start == -1 or (start >= 0 and passage.startswith(answer, start))
 
 
@@ -152,7 +152,7 @@ def _short(text: str) -> str:
 
 
 def _examples(source: str | Path, split: str, config: str | None) -> Iterator[Located]:
-    """Places with a `QAExample`, or the `ValueError` that says why there is none."""
+    """Yield (place, `QAExample` or the `ValueError` of a broken record)."""
     place = None
     for outer, found in located_records(source, split, config):
         for place, record in _flat_records(outer, found):
@@ -165,7 +165,7 @@ def _examples(source: str | Path, split: str, config: str | None) -> Iterator[Lo
 
 
 def _flat_records(place: str, record: Any) -> Iterator[Located]:
-    """The questions of an article of nested SQuAD, or of a file of WebQA; any other record as it is."""
+    """The questions of an article of nested SQuAD or of a WebQA file; any other record unchanged."""
     if isinstance(record, dict) and record and all(_is_webqa(value) for value in record.values()):
         for key, value in record.items():
             passages = [
@@ -186,8 +186,8 @@ def _flat_records(place: str, record: Any) -> Iterator[Located]:
             yield here, error
             continue
         for count, question in enumerate(questions, 1):
-            whole = {**question, "context": context} if isinstance(question, dict) else question
-            yield f"{here}, question {count}", whole
+            flat = {**question, "context": context} if isinstance(question, dict) else question
+            yield f"{here}, question {count}", flat
 
 
 def _is_webqa(value: Any) -> bool:
@@ -195,7 +195,7 @@ def _is_webqa(value: Any) -> bool:
 
 
 def _webqa_answers(item: dict[str, Any]) -> Any:
-    """Without the word that WebQA has in the place of no answer."""
+    """The answers without WebQA's placeholder \"no_answer\"."""
     answers = item.get("answer")
     return [answer for answer in answers if answer != "no_answer"] if isinstance(answers, list) else answers
 

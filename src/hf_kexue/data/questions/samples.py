@@ -1,10 +1,10 @@
-"""Questions with passages -> what one training step reads: cut, augmented, labelled by character.
+"""Training samples of a reader: questions with passages, cropped, augmented, labelled by character.
 
-    dataset = ReadingDataset(examples, max_characters=256)  # a passage of each question, cut around an answer
+    dataset = ReadingDataset(examples, max_characters=256)  # a passage of each question, cropped around an answer
     loader = DataLoader(dataset, 32, collate_fn=ReadingCollator(tokenizer))
     next(iter(loader))  # input_ids ... start_labels, end_labels
 
-What a sample looks like depends on (seed, epoch, index) only, so a resumed run sees what the unbroken one would have.
+A sample depends on (seed, epoch, index) only, so a resumed run sees the same samples as an uninterrupted one.
 The augmentations are those of kexue.fm/archives/5409: ids set to zero, passages concatenated and cropped, some of
 several labels dropped.
 """
@@ -26,13 +26,13 @@ from .reading import QAExample
 
 @dataclass
 class ReadingSample:
-    """A question, one passage, and where the passage answers.
+    """A question, one passage, and the spans of its answers.
 
     Args:
         question: text.
         passage: text.
-        spans: half-open character ranges of the passage; empty where it has no answer.
-        seed: of what the collator draws for this sample.
+        spans: half-open character ranges of the passage; empty without an answer.
+        seed: of the collator's random draws for this sample.
     """
 
     question: str
@@ -42,7 +42,7 @@ class ReadingSample:
 
 
 class SampleSource(Protocol):
-    """Makes samples without end, such as `ClozeQuestions`."""
+    """An endless source of samples, such as `ClozeQuestions`."""
 
     def make(self, generator: np.random.Generator) -> ReadingSample: ...
 
@@ -52,18 +52,18 @@ class ReadingDataset(EpochDataset):
 
     Args:
         examples: of `read_qa`. With several passages an epoch takes one of them at random.
-        max_characters: passages are cut to this many.
-        seed: of all chance.
-        without_answer: share of cuts made anywhere rather than around an answer (2019: half of them).
-        concatenate: share of passages that get another question's passage before or after them, then the cut.
-        drop_labels: chance of each of several occurrences of the answer to go without its label.
-        all_occurrences: label every literal occurrence of an answer (the articles), not only the given one.
-        source: of further samples made on the fly.
+        max_characters: passages are cropped to this length.
+        seed: of all random draws.
+        without_answer: share of crops at a random place rather than around an answer (2019: half of them).
+        concatenate: share of passages joined with another question's passage before cropping.
+        drop_labels: probability that one of several occurrences of the answer loses its label.
+        all_occurrences: label every literal occurrence of an answer (the articles), not only the annotated one.
+        source: of synthetic samples.
         from_source: share of samples that come from `source`.
 
     Raises:
-        ValueError: if there is no example; for a share out of [0, 1], a cut below one character, a share of samples
-            from no source.
+        ValueError: for no examples, a share out of [0, 1], a crop below one character, or `from_source` without a
+            source.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class ReadingDataset(EpochDataset):
     ) -> None:
         super().__init__()
         if not examples:
-            raise ValueError("there is no question to train on.")
+            raise ValueError("examples is empty: there is no question to train on.")
         if max_characters < 1:
             raise ValueError(f"max_characters must be at least 1, got {max_characters}.")
         shares = {"without_answer": without_answer, "concatenate": concatenate, "drop_labels": drop_labels}
         for name, share in {**shares, "from_source": from_source}.items():
             _check_share(name, share)
         if from_source and source is None:
-            raise ValueError(f"from_source is {from_source}, but there is no source to take samples from.")
+            raise ValueError(f"from_source is {from_source}, but source is None.")
         self.examples = examples
         self.max_characters = max_characters
         self.seed = seed
@@ -128,7 +128,7 @@ class ReadingDataset(EpochDataset):
         return ReadingSample(example.question, passage, sorted(set(spans)))
 
     def _concatenated(self, sample: ReadingSample, generator: np.random.Generator) -> ReadingSample:
-        """With the passage of another question before or after it: what it says does not answer this question."""
+        """Join the passage with that of another question, which holds no answer to this one."""
         other = self.examples[int(generator.integers(len(self.examples)))].passages[0]
         if other == sample.passage:
             return sample
@@ -140,20 +140,20 @@ class ReadingDataset(EpochDataset):
 
 def _check_share(name: str, share: float) -> None:
     if not 0 <= share <= 1:
-        raise ValueError(f"{name} is a share and must be in [0, 1], got {share}.")
+        raise ValueError(f"{name} must be in [0, 1], got {share}.")
 
 
 def cut(
     sample: ReadingSample, max_characters: int, without_answer: float, generator: np.random.Generator
 ) -> ReadingSample:
-    """A window of the passage, at most `max_characters` long, with the spans that lie whole in it.
+    """Crop the passage to at most `max_characters`, with the spans that lie fully inside.
 
     Args:
         sample: is not changed.
-        max_characters: length of the window.
-        without_answer: chance of a window anywhere; else it holds one of the spans, at a random place. No window
-            holds a span that is longer.
-        generator: all chance comes from it.
+        max_characters: length of the crop.
+        without_answer: probability of a crop at a random place; else it holds one of the spans, if that is not longer,
+            at a random position.
+        generator: of all random draws.
     """
     length = len(sample.passage)
     if length <= max_characters:
@@ -175,16 +175,16 @@ class ReadingCollator:
         tokenizer: a `DGCNNTokenizer`, or any with its interface.
         zero_ids: share of character and word ids set to 0, without rescaling: the augmentation that helps most
             (archives/5409).
-        max_length: tokens of question and passage together; the passage is cut there, and an answer that is cut goes
-            without label.
-        multiple_of: lengths of batches and of their questions are; GPUs multiply such matrices faster.
+        max_length: tokens of question and passage together; the passage is truncated, and a truncated answer has no
+            label.
+        multiple_of: lengths of batches and of their questions are padded to a multiple of it, which is faster on GPUs.
 
-    A call takes a list of `ReadingSample` and returns `input_ids`, `token_type_ids`, `attention_mask`, whatever else
-    the tokenizer makes, `start_labels`, `end_labels` (B, L) with 1 at first and last characters of answers, and
+    A call takes a list of `ReadingSample` and returns `input_ids`, `token_type_ids`, `attention_mask`, all other
+    columns of the tokenizer, `start_labels`, `end_labels` (B, L) with 1 at first and last characters of answers, and
     `question_length`, tokens of the longest question, as a number.
 
     Raises:
-        ValueError: for a share of zeros out of [0, 1].
+        ValueError: for `zero_ids` out of [0, 1].
     """
 
     def __init__(

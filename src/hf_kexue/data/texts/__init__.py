@@ -1,1 +1,1 @@
-"""Plain texts: characters hidden, words, occurrences."""
+"""Plain texts: reading, masking, word vectors, occurrences of strings."""

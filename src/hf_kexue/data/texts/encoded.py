@@ -1,10 +1,10 @@
-"""Texts -> arrays of tokens, and places of characters -> tokens.
+"""Encode texts as arrays of tokens, and map character offsets to tokens.
 
     encode = EncodedTexts(tokenizer)
     columns, offsets = encode(["《空城未央》是夙言以信的小说"])      # {"input_ids": (1, L), ...}, (1, L, 2)
     TokenSpans(offsets[0]).find(1, 5)                          # (1, 4), first and last token
 
-Each text is tokenized once and remembered: epochs after the first cost a third.
+Each text is tokenized once and cached: epochs after the first cost a third.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class EncodedTexts:
     """The columns of a tokenizer for single texts, without special tokens, padded on the right.
 
     Args:
-        tokenizer: a fast one, with or without columns of its own beside the ids.
-        max_remembered: texts kept; of more, the oldest go.
-        multiple_of: lengths of batches are; GPUs multiply such matrices faster.
+        tokenizer: a fast one; columns beside the ids are kept.
+        max_remembered: size of the cache; the oldest texts are dropped.
+        multiple_of: lengths of batches are padded to a multiple of it, which is faster on GPUs.
     """
 
     def __init__(self, tokenizer: Any, max_remembered: int = 2**15, multiple_of: int = 1) -> None:
@@ -40,7 +40,7 @@ class EncodedTexts:
         """Encode texts.
 
         Args:
-            texts: B of them, of which one at least has a token.
+            texts: B texts, at least one of them with a token.
 
         Returns:
             the columns, (B, L) int64 each, with the tokenizer's padding id and 0 in the others; and the half-open
@@ -74,10 +74,10 @@ class EncodedTexts:
 
 
 class TokenSpans:
-    """The tokens of one text, from places of characters.
+    """Map character offsets of one text to its tokens.
 
     Args:
-        offsets: (L, 2) of the tokens from left to right, half-open; empty ones are no part of the text.
+        offsets: (L, 2) of the tokens from left to right, half-open; empty ones are ignored.
     """
 
     def __init__(self, offsets: NDArray) -> None:
@@ -93,21 +93,21 @@ class TokenSpans:
         first, last = bisect_right(self._ends, start), bisect_left(self._starts, end) - 1
         return self._span(first, last) if first <= last else None
 
-    def random(self, chance: np.random.Generator) -> list[tuple[int, int]]:
-        """One span of at most `MAX_RANDOM` tokens; none where the text has no token."""
+    def random(self, generator: np.random.Generator) -> list[tuple[int, int]]:
+        """A list of one random span of at most `MAX_RANDOM` tokens; empty if the text has no token."""
         if not len(self):
             return []
-        first = int(chance.integers(len(self)))
-        return [self._span(first, min(first + int(chance.integers(MAX_RANDOM)), len(self) - 1))]
+        first = int(generator.integers(len(self)))
+        return [self._span(first, min(first + int(generator.integers(MAX_RANDOM)), len(self) - 1))]
 
     def _span(self, first: int, last: int) -> tuple[int, int]:
         return self._numbers[first], self._numbers[last]
 
 
-def piece_of(text: str, max_characters: int, chance: np.random.Generator) -> str:
-    """A text, or of a longer one that many characters from a random place, not all blank where the text is not."""
+def piece_of(text: str, max_characters: int, generator: np.random.Generator) -> str:
+    """Crop a text to `max_characters` at a random place, avoiding a blank piece."""
     if len(text) <= max_characters:
         return text
-    begin = int(chance.integers(len(text) - max_characters + 1))
+    begin = int(generator.integers(len(text) - max_characters + 1))
     piece = text[begin : begin + max_characters]
     return piece if piece.strip() else text.lstrip()[:max_characters]

@@ -1,12 +1,12 @@
-"""Plain texts -> batches for a masked language model over characters, of which whole words are masked.
+"""Batches for a masked language model over characters, with whole-word masking.
 
     windows = TextWindows(texts, max_characters=256, seed=0)
     loader = DataLoader(windows, 32, collate_fn=MaskingCollator(tokenizer))
     next(iter(loader))  # input_ids, attention_mask, word_input_ids, labels
 
-Where the model sees the word of a character too, the word of a masked character is unknown: its vector would tell the
-answer. What a sample looks like depends on (seed, epoch, index) only, so a resumed run sees what the unbroken one
-would have, and a validation without `set_epoch` sees the same at each call.
+For a model with word embeddings, the word of a masked character is [UNK], since its vector would reveal the answer. A
+sample depends on (seed, epoch, index) only, so a resumed run sees the same samples as an uninterrupted one, and a
+validation without `set_epoch` sees the same samples at each call.
 
 Source: J. Devlin et al. 2018, "BERT", section 3.1 (shares); whole words as in Y. Cui et al. 2019, "Pre-Training with
 Whole Word Masking for Chinese BERT", section 2.
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ..epochs import EpochDataset
 
-NOT_NAMED = -100  # the label that a loss leaves out
+NOT_NAMED = -100  # the label that the loss ignores
 UNKNOWN_WORD = 1  # row of [UNK] among the word ids
 SHARE_OF_MASKS, SHARE_OF_RANDOM = 0.8, 0.1  # of the chosen characters; the others stay
 
@@ -37,7 +37,7 @@ class TextWindow:
 
     Args:
         text: characters.
-        seed: of what the collator draws for this piece.
+        seed: of the collator's random draws for this piece.
     """
 
     text: str
@@ -45,14 +45,14 @@ class TextWindow:
 
 
 class TextWindows(EpochDataset):
-    """All texts in pieces, once an epoch; where the pieces begin is drawn anew each epoch.
+    """All texts in pieces, once an epoch; the pieces begin at other random offsets each epoch.
 
     Args:
-        texts: plain texts, of any length. Control and format characters go, and one blank stands for many, so that
-            no piece is blank.
+        texts: plain texts, of any length. Control and format characters are removed and white space is collapsed,
+            so that no piece is blank.
         max_characters: longest piece, at least 2. A text of n characters makes ceil(n / max_characters) pieces, each
             at most half a piece away from where it would lie if they lay end to end.
-        seed: of all chance.
+        seed: of all random draws.
 
     Raises:
         ValueError: if no text holds a character that is not blank, or pieces are too short.
@@ -88,11 +88,11 @@ class MaskingCollator:
 
     Args:
         tokenizer: a `DGCNNTokenizer`, or any with its interface and `segment`.
-        share: of the characters of a piece that the model has to name: whole words in random order, as many as come
-            closest, but one at least. 80 % of these characters become [MASK], 10 % any character, 10 % stay.
+        share: of the characters of a piece to predict: whole words in random order, as many as come closest to it, at
+            least one. 80 % of these characters become [MASK], 10 % a random character, 10 % stay.
 
-    A call takes a list of `TextWindow` and returns `input_ids`, `attention_mask`, `word_input_ids` where the tokenizer
-    has words ([UNK] at the chosen characters), and `labels`: the ids to name, -100 elsewhere; all (B, L) int64.
+    A call takes a list of `TextWindow` and returns `input_ids`, `attention_mask`, `word_input_ids` if the tokenizer
+    has words ([UNK] at the chosen characters), and `labels`: the ids to predict, -100 elsewhere; all (B, L) int64.
 
     Raises:
         ValueError: for a share out of (0, 1), a tokenizer without [MASK].
@@ -102,7 +102,7 @@ class MaskingCollator:
         if not 0 < share < 1:
             raise ValueError(f"share must be between 0 and 1, got {share}.")
         if tokenizer.mask_token_id is None:
-            raise ValueError("the tokenizer has no [MASK]: take a DGCNNTokenizer.")
+            raise ValueError("tokenizer has no [MASK]: use a DGCNNTokenizer.")
         self.tokenizer = tokenizer
         self.share = share
         self.characters = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
@@ -132,22 +132,22 @@ class MaskingCollator:
         return batch
 
     def _hide(self, ids: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
-        fate = generator.random(len(ids))
+        draw = generator.random(len(ids))
         other = generator.choice(self.characters, len(ids))
-        ids = np.where(fate < SHARE_OF_MASKS + SHARE_OF_RANDOM, other, ids)
-        return np.where(fate < SHARE_OF_MASKS, self.tokenizer.mask_token_id, ids)
+        ids = np.where(draw < SHARE_OF_MASKS + SHARE_OF_RANDOM, other, ids)
+        return np.where(draw < SHARE_OF_MASKS, self.tokenizer.mask_token_id, ids)
 
 
 def choose_words(words: NDArray[np.int64], share: float, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Whole words in random order until about a share of the characters is chosen.
+    """Choose whole words at random until they hold about a share of the characters.
 
     Args:
         words: (L,) number of the word of each character, at least one.
         share: of the characters.
-        generator: all chance comes from it.
+        generator: of all random draws.
 
     Returns:
-        (L,) True at the characters of as many words as come closest to the share, and of one word at least.
+        (L,) True at the characters of the chosen words, at least one.
     """
     _, word_of, lengths = np.unique(words, return_inverse=True, return_counts=True)
     order = generator.permutation(len(lengths))

@@ -1,4 +1,4 @@
-"""Where a text holds an answer or a mention, whatever its case and width.
+"""Find an answer or a mention in a text, ignoring case and width.
 
 find_occurrences("cnn", "空洞CNN与ｃｎｎ")                # [(2, 5), (6, 9)]
 find_occurrences("10", "2010年共有10人参加")             # [(7, 9)]: not within a longer number or Latin word
@@ -10,7 +10,7 @@ import unicodedata
 
 
 class _Folding(dict[int, str]):
-    """Code point -> its NFKC form in lower case, itself where that is not one character."""
+    """Code point -> its NFKC form in lower case, or itself if that is not one character."""
 
     def __missing__(self, code: int) -> str:
         folded = unicodedata.normalize("NFKC", chr(code)).lower()
@@ -22,18 +22,18 @@ _FOLDING = _Folding()
 
 
 def find_occurrences(answer: str, passage: str) -> list[tuple[int, int]]:
-    """All places where a passage holds an answer, overlapping ones too.
+    """All occurrences of an answer in a passage, overlapping ones too.
 
-    Upper and lower case are the same, and so are full and half width: each character is compared in its NFKC form in
-    lower case, where that is one character. An answer that begins or ends with an ASCII letter or digit is no part
-    of a longer run of them: 10 is not in 2010, nor AI in MAINZ.
+    Case and width are ignored: characters are compared in their NFKC form in lower case, if that is one character. An
+    answer that begins or ends with an ASCII letter or digit does not match inside a longer run of them: 10 is not in
+    2010, nor AI in MAINZ.
 
     Args:
-        answer: what to look for; an empty one is nowhere.
+        answer: what to look for; an empty one has no occurrence.
         passage: where to look.
 
     Returns:
-        Half-open character offsets [start, end) into `passage`, in their order.
+        Half-open character offsets [start, end) into `passage`, in order.
 
     Source: all exact matches of the answer in a passage are labelled, kexue.fm/archives/5409.
     """

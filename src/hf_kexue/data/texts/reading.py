@@ -1,10 +1,10 @@
-"""Plain texts for pre-training: a file, a folder or a Hub id -> a list of strings, none empty, none twice.
+"""Plain texts for pre-training: a file, a folder or a Hub id -> a list of distinct, non-empty strings.
 
     read_texts("texts.txt.gz")          # one text a line
     read_texts("train.jsonl.gz")        # questions in any form that `read_qa` knows: their passages
 
-A record is known by its columns: `text`; `context` (SQuAD, flat, or nested in `paragraphs`); `passages` with a
-`passage` each. Which files hold records, `record_files` says.
+Records are recognised by their columns: `text`; `context` (SQuAD, flat, or nested in `paragraphs`); `passages` with a
+`passage` each. For file formats see `record_files`.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ def read_texts(source: str | Path, split: str = "train", on_error: Literal["rais
     Args:
         source: a text file in UTF-8 with one text a line (.txt, .txt.gz); a file of records (.jsonl, .json, or .gz of
             either); a folder, of which `<split>.jsonl` is read, or which `datasets` reads; or a Hub id.
-        split: name of the split; a file has none and is read whole.
-        on_error: "skip" leaves broken lines and records out and warns once, with their number and the first three.
+        split: name of the split; ignored for a file.
+        on_error: "skip" skips broken lines and records and warns once, with their number and the first three.
 
     Returns:
-        Texts in the order of the source, without white space around them; of equal ones the first.
+        Stripped texts in the order of the source; of equal ones the first.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: a line that is not UTF-8, a record that is no JSON or has none of the columns, a file that cannot
-            be read to its end, a split that is not known, a source without any text.
+        FileNotFoundError: if the source does not exist.
+        ValueError: for a line that is not UTF-8, a record that is invalid JSON or has none of the columns, a truncated
+            file, an unknown split, or a source without any text.
     """
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip'; got {on_error!r}.")
@@ -64,7 +64,7 @@ def read_texts(source: str | Path, split: str = "train", on_error: Literal["rais
 
 
 def hold_out(texts: Sequence[str], share: float, seed: int = 0) -> tuple[list[str], list[str]]:
-    """Split texts at random, the same way at each call with the same texts and seed.
+    """Split texts at random; the same texts and seed give the same split.
 
     Args:
         texts: any.
@@ -72,13 +72,13 @@ def hold_out(texts: Sequence[str], share: float, seed: int = 0) -> tuple[list[st
         seed: of the choice.
 
     Returns:
-        The texts to train on, and those held out, both in the order given.
+        Training and held-out texts, both in their original order.
 
     Raises:
-        ValueError: for another share, or if none is left to train on.
+        ValueError: for a share out of [0, 1), or if no text is left to train on.
     """
     if not 0 <= share < 1:
-        raise ValueError(f"The share of texts to hold out must be at least 0 and below 1, got {share}.")
+        raise ValueError(f"share must be at least 0 and below 1, got {share}.")
     count = math.ceil(share * len(texts))
     if count == len(texts):
         raise ValueError(
@@ -99,7 +99,7 @@ def _lines(path: Path) -> Iterator[str | ValueError]:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             yield ValueError(
-                f"{path.name}, line {number}: byte {error.start + 1} is no UTF-8. Convert the file to UTF-8."
+                f"{path.name}, line {number}: byte {error.start + 1} is not UTF-8: convert the file to UTF-8."
             )
 
 

@@ -1,14 +1,15 @@
-"""Word vectors trained elsewhere: files in the text or the binary form of word2vec, gzip or not.
+"""Read pre-trained word vectors in the text or binary format of word2vec, plain or gzip.
 
-    words = words_in_texts("sgns.txt.gz", texts)         # of the file's words those that the texts hold
+    words = words_in_texts("sgns.txt.gz", texts)         # the words of the file that occur in the texts
     matrix = word_matrix("sgns.txt.gz", words)           # a row for each of them
 
-    text      [number of words, a blank, size of a vector;] a word a line: the word, then its numbers, blanks between
-    binary    that first line; then for each word the word, a blank, float32 numbers from low to high byte, and perhaps
-              a line feed
+    text      [header: number of words, space, vector size]; then one line a word: the word and its numbers, separated
+              by spaces
+    binary    that header; then for each word the word, a space, little-endian float32 numbers, and optionally a line
+              feed
 
-A first line of two whole numbers is taken for the header, which only the text form may lack. A file is binary if a
-control character stands within 4096 bytes after its header, as one does in the numbers of any but a tiny file.
+A first line of two whole numbers is the header, which only the text format may lack. A file is binary if there is a
+control character within 4096 bytes after its header, as in all but tiny binary files.
 
 Source: T. Mikolov et al. 2013, "Efficient Estimation of Word Representations in Vector Space", and its word2vec.c.
 """
@@ -28,7 +29,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-LONGEST_WORD = 16  # characters; longer entries of such files are phrases and addresses
+LONGEST_WORD = 16  # characters; longer entries are phrases and addresses
 _HEADER = re.compile(rb"\s*([0-9]+)[ \t]+([0-9]+)\s*")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _BLANK = re.compile(r"\s")
@@ -43,7 +44,7 @@ class _Entry(NamedTuple):
         try:
             return self.word.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise ValueError(f"{self.place}: the word {self.word!r} is no UTF-8.") from error
+            raise ValueError(f"{self.place}: the word {self.word!r} is not UTF-8.") from error
 
 
 def read_word_vectors(
@@ -52,18 +53,17 @@ def read_word_vectors(
     """Read words and their vectors.
 
     Args:
-        path: file in one of the two forms.
-        words: leave out all others; None: take every word. Of those left out neither word nor numbers are decoded, so
-            faults in them do not matter.
-        limit: read this many words of the file, the most frequent as a rule, and do not look at the rest.
+        path: file in one of the two formats.
+        words: read only these; None: every word. Other entries are not decoded, so faults in them do not matter.
+        limit: read only the first entries, usually the most frequent words.
 
     Returns:
         The words in the order of the file, of equal ones the first; and their vectors, (words, size) float32.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: naming line or word: a vector of another size than the others, a number that is none or not finite,
-            a word that is missing or not UTF-8, a header that promises another number of words, a file cut short.
+        FileNotFoundError: if there is no such file.
+        ValueError: naming line or word, for a vector of another size than the others, an invalid or non-finite number,
+            a word that is missing or not UTF-8, a header with another number of words, or a truncated file.
     """
     wanted = None if words is None else {word.encode("utf-8") for word in words}
     rows: dict[str, NDArray[np.float32]] = {}
@@ -84,7 +84,7 @@ def word_matrix(path: str | Path, words: Sequence[str]) -> NDArray[np.float32]:
         words: such as the word vocabulary of a tokenizer.
 
     Returns:
-        (words, size) float32; zeros for a word that the file does not have, such as [PAD] and [UNK].
+        (words, size) float32; zeros for words missing from the file, such as [PAD] and [UNK].
 
     Raises:
         FileNotFoundError, ValueError: as for `read_word_vectors`, or if the file has none of the words.
@@ -99,18 +99,18 @@ def word_matrix(path: str | Path, words: Sequence[str]) -> NDArray[np.float32]:
 
 
 def words_in_texts(path: str | Path, texts: Iterable[str], limit: int | None = None) -> list[str]:
-    """The words of a file that occur in texts, whatever stands around them.
+    """The words of a file that occur in texts as substrings.
 
     Args:
         path: as for `read_word_vectors`.
         texts: any texts.
-        limit: read this many words of the file.
+        limit: read only the first entries.
 
     Returns:
         Words of at most 16 characters without white space, in the order of the file.
 
     Raises:
-        FileNotFoundError, ValueError: as for `read_word_vectors`, but for what the numbers are.
+        FileNotFoundError, ValueError: as for `read_word_vectors`, except for the numbers.
     """
     with _opened(path) as file:
         words = dict.fromkeys(entry.text() for entry in file.entries(limit))
@@ -133,11 +133,11 @@ def _opened(path: str | Path) -> Iterator[_VectorFile]:
         with io.BufferedReader(gzip.open(path)) if packed else path.open("rb") as file:
             yield _VectorFile(file, path.name)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path.name} cannot be read to its end: the gzip data are cut off or damaged.") from error
+        raise ValueError(f"{path.name} cannot be read to its end: the gzip data are truncated or damaged.") from error
 
 
 class _VectorFile:
-    """An open file, of which the header has been read.
+    """An open file whose header has been read.
 
     Args:
         file: at its beginning.
@@ -157,8 +157,8 @@ class _VectorFile:
             raise ValueError(f"{name} is empty, or its first line is.")
         if self.binary and not header:
             raise ValueError(
-                f"{name} is no file of word vectors: it is not text, and its first line is not the header of the "
-                f"binary form, two whole numbers, but begins with {first[:20]!r}."
+                f"{name} is not a file of word vectors: it is binary, and its first line is not a header of two whole "
+                f"numbers but begins with {first[:20]!r}."
             )
         self.promised = int(header[1]) if header else 0  # words; 0: there is no header
         self.size = int(header[2]) if header else len(first.partition(b" ")[2].split())
@@ -182,7 +182,7 @@ class _VectorFile:
             vector = np.frombuffer(entry.numbers, "<f4").astype(np.float32)
         else:
             try:
-                with np.errstate(over="ignore"):  # infinite then, which is told below
+                with np.errstate(over="ignore"):  # gives infinity, reported below
                     vector = np.array([float(number) for number in entry.numbers.split()]).astype(np.float32)
             except ValueError as error:
                 raise ValueError(f"{place}: {error}.") from error
@@ -216,9 +216,9 @@ class _VectorFile:
             numbers = self.file.read(4 * self.size)
             if len(numbers) < 4 * self.size:
                 raise ValueError(
-                    f"{place} of {self.promised}: the file ends before its vector does; it was cut short, or the "
+                    f"{place} of {self.promised}: the file ends before its vector does; it is truncated, or the "
                     "header is wrong."
                 )
             yield _Entry(place, bytes(word).lstrip(b"\n"), numbers)
         if self.file.read(100).strip():
-            raise ValueError(f"{self.name}: the header promises {self.promised} words, the file goes on after them.")
+            raise ValueError(f"{self.name}: the header promises {self.promised} words, but the file has more.")

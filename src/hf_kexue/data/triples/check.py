@@ -1,20 +1,19 @@
-"""A look at texts with triples before a training that would fail on them: what is broken, what no model can learn.
+"""Check texts with triples before training on them: broken records, and triples that no model can learn.
 
     examples, broken = scan_triples("train.jsonl.gz")
     report = check_triples(examples, tokenizer, schema, broken=broken)
     print(report)                            # a table
-    report.usable                            # whether training on this makes sense
+    report.usable                            # whether the data are fit for training
 
-A triple can be learned if both mentions stand in the text, each as whole tokens, close enough for one piece of
+A triple can be learned if both mentions occur in the text, each as whole tokens, close enough for one piece of
 `max_length` tokens to hold both. The data are usable unless
 
-- a record is broken or a text is empty: that wants mending;
+- a record is broken or a text is empty;
 - no triple has a predicate of the schema;
 - more than 5 % of the triples cannot be learned: the mentions belong to other texts, or the pieces are too short.
 
-All else is counted and does no harm, or is the user's to judge: triples of predicates that the schema does not have
-are left out of a training. Of mentions that begin at the same place starts and ends alone return the shortest, so
-that a triple with a longer one is learned and never found.
+All other findings are only counted: training drops triples whose predicate is not in the schema. Of mentions that
+begin at the same place the half pointer returns the shortest: a triple with a longer one is learned but never found.
 """
 
 from __future__ import annotations
@@ -39,13 +38,13 @@ FINDINGS = {
     "broken_records": ("broken records", "records"),
     "empty_texts": ("empty texts", "texts"),
     "texts_without_triples": ("texts without triples", "texts"),
-    "duplicated_texts": ("texts given again", "texts"),
-    "repeated_ids": ("ids used again", "texts"),
+    "duplicated_texts": ("duplicated texts", "texts"),
+    "repeated_ids": ("repeated ids", "texts"),
     "long_texts": ("texts longer than {max_length} {unit}", "texts"),
-    "duplicated_triples": ("triples given again for the same text", "triples"),
+    "duplicated_triples": ("duplicated triples of a text", "triples"),
     "absent_mentions": ("triples with a mention not in the text", "triples"),
-    "split_mentions": ("triples with a mention that is no whole tokens", "triples"),
-    "cut_triples": ("triples whole in no piece of {max_length} {unit}", "triples"),
+    "split_mentions": ("triples with a mention that splits a token", "triples"),
+    "cut_triples": ("triples that no piece of {max_length} {unit} holds", "triples"),
     "hidden_triples": ("triples behind a shorter mention at the same place", "triples"),
     "equal_mentions": ("triples whose subject is their object", "triples"),
     "unknown_predicates": ("triples with a predicate not in the schema", "triples"),
@@ -58,7 +57,7 @@ Places = dict[str, list[Span]]
 
 
 class TripleReport(DataReport):
-    """What `check_triples` found.
+    """Result of `check_triples`.
 
     Args:
         settings: `max_length`, its `unit`, and `rare`.
@@ -66,7 +65,7 @@ class TripleReport(DataReport):
             `predicates`, those of the schema among them.
         counts, examples, broken: as of `DataReport`, for each of `FINDINGS`; of rare predicates the names.
 
-    `schema_faults` has the sentences of `check_schema`.
+    `schema_faults` has the messages of `check_schema`.
     """
 
     findings = FINDINGS
@@ -77,19 +76,19 @@ class TripleReport(DataReport):
 
     @property
     def problems(self) -> list[str]:
-        """Why the data are not usable, in words; empty if they are."""
-        found = super().problems
+        """Why the data are not usable; empty if they are."""
+        problems = super().problems
         lost, triples = sum(self.counts[name] for name in LOST), self.totals["triples"]
         if not triples:
-            found.append("there is no triple")
+            problems.append("there is no triple")
         elif not self.totals["known"]:
-            found.append("no triple has a predicate of the schema")
+            problems.append("no triple has a predicate of the schema")
         if lost > MAX_LOST_SHARE * triples:
-            found.append(f"{lost} of {triples} triples cannot be learned")
-        return found
+            problems.append(f"{lost} of {triples} triples cannot be learned")
+        return problems
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for programs: only strings, numbers, booleans, lists and dictionaries."""
+        """The report as JSON values."""
         return {**super().to_dict(), "schema": list(self.schema_faults)}
 
 
@@ -100,14 +99,14 @@ def check_triples(
     max_length: int = 256,
     broken: Sequence[str] = (),
 ) -> TripleReport:
-    """Count what is wrong with texts and triples, and what a model with these settings cannot learn of them.
+    """Count faults of texts and triples, and triples that a model with these settings cannot learn.
 
     Args:
-        examples: of `scan_triples`, or of `read_triples`, which lets no broken one through.
+        examples: of `scan_triples`, or of `read_triples`, which raises for broken ones.
         tokenizer: a fast tokenizer of transformers' kind; None counts characters.
-        schema: entries as of `build_schema`, to compare with; None: whatever predicates there are.
-        max_length: tokens of a piece that is read at once.
-        broken: sentences of `scan_triples`; they are counted, and make the data unusable.
+        schema: entries as of `build_schema`, to compare with; None: all predicates of the examples.
+        max_length: tokens of one input of the model.
+        broken: messages of `scan_triples`; they are counted, and make the data unusable.
 
     Raises:
         ValueError: for pieces below one token, or a tokenizer without offsets.
@@ -117,7 +116,7 @@ def check_triples(
     if max_length < 1:
         raise ValueError(f"max_length must be at least 1, got {max_length}.")
     if tokenizer is not None and not getattr(tokenizer, "is_fast", False):
-        raise ValueError(f"{type(tokenizer).__name__} gives no offsets; a fast tokenizer is needed.")
+        raise ValueError(f"{type(tokenizer).__name__} has no offsets: use a fast tokenizer.")
     examples = list(examples)
     unit = "characters" if tokenizer is None else "tokens"
     names = None if schema is None else {entry["predicate"] for entry in schema}
@@ -125,7 +124,7 @@ def check_triples(
     report = TripleReport({"unit": unit, "max_length": max_length, "rare": RARE}, totals, broken=list(broken))
     report.schema_faults = () if schema is None else check_schema(schema, examples)
     seen: set[tuple[str, str]] = set()
-    given: dict[str, set[tuple[str, str, str]]] = {}
+    known: dict[str, set[tuple[str, str, str]]] = {}
     counts: Counter[str] = Counter(dict.fromkeys(names or (), 0))
     for example in examples:
         for name, key in (("duplicated_texts", ("text", example.text)), ("repeated_ids", ("id", example.id))):
@@ -133,10 +132,10 @@ def check_triples(
                 report.add(name, example.id)
             seen.add(key)
         for triple in example.triples:
-            asserted = (triple.subject, triple.predicate, triple.object)
-            if asserted in given.setdefault(example.text, set()):
+            key = (triple.subject, triple.predicate, triple.object)
+            if key in known.setdefault(example.text, set()):
                 report.add("duplicated_triples", example.id)
-            given[example.text].add(asserted)
+            known[example.text].add(key)
             counts[triple.predicate] += 1
             if names is not None and triple.predicate not in names:
                 report.add("unknown_predicates", example.id)
@@ -147,8 +146,8 @@ def check_triples(
     for name, count in counts.most_common()[::-1]:
         if count < RARE:
             report.add("rare_predicates", name)
-    for sentence in broken:
-        report.add("broken_records", sentence.partition(": ")[0])
+    for message in broken:
+        report.add("broken_records", message.partition(": ")[0])
     return report
 
 
@@ -164,18 +163,18 @@ def _check_text(example: TripleExample, offsets: NDArray, report: TripleReport) 
     mentions = {mention for triple in example.triples for mention in (triple.subject, triple.object)}
     places = {mention: find_mentions(mention, example.text) for mention in mentions}
     found = TokenSpans(offsets)
-    tokens = {mention: _whole(places[mention], offsets, found) for mention in mentions}
+    tokens = {mention: _aligned(places[mention], offsets, found) for mention in mentions}
     for triple in example.triples:
         if find_mentions(triple.subject, triple.object) == [(0, len(triple.object))]:
             report.add("equal_mentions", example.id)
-        fate = _fate(triple, places, tokens, report.settings["max_length"])
-        if fate is None and not _is_returned(triple, example.triples, places):
-            fate = "hidden_triples"
-        if fate is not None:
-            report.add(fate, example.id)
+        finding = _triple_finding(triple, places, tokens, report.settings["max_length"])
+        if finding is None and not _is_returned(triple, example.triples, places):
+            finding = "hidden_triples"
+        if finding is not None:
+            report.add(finding, example.id)
 
 
-def _fate(triple: Triple, places: Places, tokens: Places, max_length: int) -> str | None:
+def _triple_finding(triple: Triple, places: Places, tokens: Places, max_length: int) -> str | None:
     """The finding that keeps a triple from being learned, or None."""
     if not places[triple.subject] or not places[triple.object]:
         return "absent_mentions"
@@ -187,19 +186,19 @@ def _fate(triple: Triple, places: Places, tokens: Places, max_length: int) -> st
 
 
 def _is_returned(triple: Triple, others: Sequence[Triple], places: Places) -> bool:
-    """Whether the half pointer returns a triple when every start and end is scored right."""
+    """Whether the half pointer returns a triple if all start and end scores are correct."""
     subjects = {span for other in others for span in places[other.subject] if places[other.object]}
-    read = _read(subjects).intersection(places[triple.subject])
+    returned = _decoded(subjects).intersection(places[triple.subject])
     same = [other for other in others if other.predicate == triple.predicate]
-    for span in read:
+    for span in returned:
         objects = {place for other in same if span in places[other.subject] for place in places[other.object]}
-        if not _read(objects).isdisjoint(places[triple.object]):
+        if not _decoded(objects).isdisjoint(places[triple.object]):
             return True
     return False
 
 
-def _read(spans: set[Span]) -> set[Span]:
-    """What is read from all starts and ends of some spans: each start with the nearest end."""
+def _decoded(spans: set[Span]) -> set[Span]:
+    """Decode the starts and ends of spans as the half pointer does: each start with the nearest end."""
     ends = sorted({end for _, end in spans})
     return {(start, ends[bisect_right(ends, start)]) for start, _ in spans}
 
@@ -209,12 +208,12 @@ def _offsets(text: str, tokenizer: Any) -> NDArray:
     if tokenizer is None:
         return np.stack([np.arange(len(text)), np.arange(1, len(text) + 1)], axis=1)
     options = {"add_special_tokens": False, "return_offsets_mapping": True, "verbose": False}
-    found = tokenizer(text, **options)["offset_mapping"] if text.strip() else []  # it may refuse blanks
+    found = tokenizer(text, **options)["offset_mapping"] if text.strip() else []  # some tokenizers refuse blanks
     return np.array(found, dtype=np.int64).reshape(-1, 2)
 
 
-def _whole(places: Sequence[Span], offsets: NDArray, tokens: TokenSpans) -> list[Span]:
-    """First and last token of the places that begin and end with a token."""
+def _aligned(places: Sequence[Span], offsets: NDArray, tokens: TokenSpans) -> list[Span]:
+    """First and last token of those places that begin and end at token boundaries."""
     spans = [(place, tokens.find(*place)) for place in places]
     return [
         span for (start, end), span in spans

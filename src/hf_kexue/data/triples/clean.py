@@ -1,4 +1,4 @@
-"""Texts with triples without what no model can learn, and as records to write again."""
+"""Remove triples that no model can learn, and convert examples back to records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .reading import TripleExample, find_mentions
 
 
 def clean_triples(examples: Iterable[TripleExample]) -> Iterator[TripleExample]:
-    """Leave out empty texts, texts given again, triples given again, and those with a mention that is not in the text.
+    """Drop empty and duplicated texts, duplicated triples, and triples with a mention that is not in the text.
 
     Args:
         examples: of `scan_triples`.

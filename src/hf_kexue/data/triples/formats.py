@@ -1,15 +1,15 @@
-"""Texts with triples as annotation tools and other toolkits write them -> records in the form of DuIE.
+"""Convert exports of annotation tools and other toolkits to records of DuIE.
 
     doccano        {"text", "entities": [{"id", "label", "start_offset", "end_offset"}],
                     "relations": [{"from_id", "to_id", "type"}]}
     Label Studio   {"data": {"text"}, "annotations": [{"result": [{"id", "type": "labels", "value": {"start", "end",
                     "labels"}}, {"type": "relation", "from_id", "to_id", "direction", "labels"}]}]}
     UIE            {"content", "prompt": "<subject>的<predicate>", "result_list": [{"text", "start", "end"}]}
-    CSV            columns text, subject, predicate, object, and where there are such id, subject_type, object_type;
-                   a text without a triple has a row of its own with the three left empty
+    CSV            columns text, subject, predicate, object, and optionally id, subject_type, object_type;
+                   a text without a triple is a row with the three left empty
 
-Each is recognised from its keys. Those of UIE and CSV, one triple a record, are joined to one record a text; prompts
-of UIE that ask for entities, not for a relation, hold no triple.
+Formats are recognised by their keys. Records of UIE and CSV, one triple each, are joined to one record a text; UIE
+prompts for entities, not for a relation, hold no triple.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TRIPLE = ("subject", "predicate", "object")
 
 
 def duie_records(records: Iterator[Located]) -> Iterator[Located]:
-    """Records of any of the forms above, or of DuIE's own, as DuIE's; what is none of them stays as it is.
+    """Convert records of any of these formats to DuIE's; others stay unchanged.
 
     Args:
         records: of `located_records`.
@@ -121,7 +121,7 @@ def _record(
     for subject, predicate, target in links:
         for end in (subject, target):
             if end not in mentions:
-                raise ValueError(f"a relation names the entity {end!r}, which the record does not hold")
+                raise ValueError(f"a relation names the entity {end!r}, which the record lacks")
         (first, first_type), (second, second_type) = mentions[subject], mentions[target]
         triples.append({
             "subject": first, "predicate": predicate, "object": second,

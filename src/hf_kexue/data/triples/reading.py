@@ -1,22 +1,22 @@
-"""Texts with (subject, predicate, object) triples: a file, a folder or a Hub id -> `TripleExample`s.
+"""Read texts with (subject, predicate, object) triples: a file, a folder or a Hub id -> `TripleExample`s.
 
     examples = read_triples("train.jsonl.gz")                # or a folder, or a Hub id
     schema = build_schema(examples)                          # or read_schema("schema.json")
     find_mentions("cnn", "空洞CNN与ｃｎｎ")                   # [(2, 5), (6, 9)]
 
-A record is that of DuIE:
+The format is that of DuIE:
 
     {"text", "spo_list": [{"subject", "predicate", "object", "subject_type", "object_type"}]}
 
-`id` and the types may be missing. An object of several parts, as in DuIE 2.0, becomes one triple a part: "@value"
-keeps the predicate, every other part is named after it,
+`id` and the types are optional. An object of several parts, as in DuIE 2.0, becomes one triple a part: "@value" keeps
+the predicate, every other part is appended to it,
 
     {"predicate": "饰演", "object": {"@value": "楚留香", "inWork": "楚留香新传"}}  ->  饰演, 饰演_inWork
 
 Exports of doccano and Label Studio, the records of UIE, and CSV are read too: see `formats`.
 
-What is wrong with a record is a `ValueError` that names file, place and fault. Whether mentions stand in the text is
-not asked here but by `check_triples`. Which files are read, `record_files` says.
+A broken record raises a `ValueError` with file, place and fault. Whether mentions occur in the text is checked by
+`check_triples`. For file formats see `record_files`.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ VALUE = "@value"
 
 @dataclass(frozen=True)
 class Triple:
-    """What a text says of a subject.
+    """One relation of a text.
 
     Args:
         subject: mention, as it stands in the text.
         predicate: name.
         object: mention.
-        subject_type: name of the kind of the subject; "" where it is not known.
+        subject_type: type of the subject; "" if unknown.
         object_type: the same of the object.
     """
 
@@ -62,9 +62,9 @@ class TripleExample:
     """A text and its triples.
 
     Args:
-        id: the record's own, or where it was found.
+        id: of the record, or its place in the file.
         text: any.
-        triples: in the order given; none is possible.
+        triples: may be empty.
     """
 
     id: str
@@ -83,17 +83,17 @@ def read_triples(
     Args:
         source: a file; a folder, of which `<split>.jsonl` (or .json, or .gz of either) is read; another folder or a
             Hub id, which `datasets` reads.
-        split: name of the split; a file has none and is read whole.
+        split: name of the split; ignored for a file.
         config: configuration of a Hub data set that has several.
-        on_error: "skip" leaves broken records out and warns once, with their number and the first three.
+        on_error: "skip" drops broken records with one warning that names the first three.
 
     Returns:
-        Examples in the order of the file, whose texts, mentions and predicates are not empty.
+        Examples in file order, with non-empty texts, mentions and predicates.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: a broken record; and, whatever `on_error` is, a file that cannot be read to its end, that holds no
-            record or none that is whole, a suffix or split that is not known.
+        FileNotFoundError: if the source does not exist.
+        ValueError: for a broken record, and with either `on_error` for a file that is truncated, empty or holds only
+            broken records, and an unknown suffix or split.
     """
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip'; got {on_error!r}.")
@@ -109,7 +109,7 @@ def read_triples(
         else:
             broken.append(f"{place}: {found}.")
     if not examples:
-        raise ValueError(f"None of the {len(broken)} records of {source} is whole; the first is {broken[0]}")
+        raise ValueError(f"All {len(broken)} records of {source} are broken; the first is {broken[0]}")
     if broken:
         first = " ".join(broken[:3])
         warnings.warn(f"{len(broken)} broken record(s) of {source} left out: {first}", stacklevel=2)
@@ -119,16 +119,16 @@ def read_triples(
 def scan_triples(
     source: str | Path, split: str = "train", config: str | None = None
 ) -> tuple[list[TripleExample], list[str]]:
-    """Read all that has the right form, empty texts too.
+    """Read all records of the right form, including empty texts.
 
     Args:
         source, split, config: as for `read_triples`.
 
     Returns:
-        The examples, and a sentence on each record that is none.
+        The examples, and one message for each broken record.
 
     Raises:
-        FileNotFoundError, ValueError: as for `read_triples`, but never because of a record.
+        FileNotFoundError, ValueError: as `read_triples`, except for broken records.
     """
     found = list(_examples(source, split, config))
     broken = [f"{place}: {fault}." for place, fault in found if isinstance(fault, ValueError)]
@@ -138,7 +138,7 @@ def scan_triples(
 def add_inverses(
     examples: Sequence[TripleExample], pairs: Mapping[str, str] | None = None, symmetric: Sequence[str] = ()
 ) -> list[TripleExample]:
-    """Add what triples say the other way round.
+    """Add the inverses of triples.
 
     Args:
         examples: of `read_triples`; they are not changed.
@@ -146,10 +146,10 @@ def add_inverses(
         symmetric: predicates that are their own inverse.
 
     Returns:
-        Examples with (object, inverse, subject) after the triples given, where it was not among them.
+        Examples with (object, inverse, subject) appended unless already present.
 
     Raises:
-        ValueError: for a predicate in two places, or a pair or symmetric predicate that the examples do not have.
+        ValueError: for a predicate named twice, or a pair or symmetric predicate that the examples lack.
     """
     pairs = pairs or {}
     named = [*pairs, *pairs.values(), *symmetric]
@@ -157,15 +157,15 @@ def add_inverses(
     if doubled is not None:
         raise ValueError(f"The predicate {doubled!r} is named twice among inverse and symmetric ones.")
     known = {triple.predicate for example in examples for triple in example.triples}
-    for asked in [*pairs.items(), *((name,) for name in symmetric)]:
-        if known.isdisjoint(asked):
-            raise ValueError(f"No triple has the predicate {' or '.join(map(repr, asked))}{near(asked[0], known)}.")
+    for names in [*pairs.items(), *((name,) for name in symmetric)]:
+        if known.isdisjoint(names):
+            raise ValueError(f"No triple has the predicate {' or '.join(map(repr, names))}{near(names[0], known)}.")
     inverse = {**pairs, **{value: key for key, value in pairs.items()}, **{name: name for name in symmetric}}
     return [replace(example, triples=_with_inverses(example.triples, inverse)) for example in examples]
 
 
 def near(name: str, known: Sequence[str] | set[str]) -> str:
-    """The end of a sentence about a name that is not known: `; near ones are 'a', 'b'`, or nothing."""
+    """Suggestions for an unknown name: `; near ones are 'a', 'b'`, or ""."""
     found = get_close_matches(name, sorted(known), n=3, cutoff=0.3)
     return f"; near ones are {', '.join(map(repr, found))}" if found else ""
 
@@ -182,7 +182,7 @@ def _with_inverses(triples: list[Triple], inverse: Mapping[str, str]) -> list[Tr
 
 
 def _examples(source: str | Path, split: str, config: str | None) -> Iterator[Located]:
-    """Places with a `TripleExample`, or the `ValueError` that says why there is none."""
+    """Yield (place, `TripleExample` or the `ValueError` of a broken record)."""
     for place, record in duie_records(located_records(source, split, config)):
         try:
             yield place, _example(record, place)
@@ -222,12 +222,12 @@ def _triples(item: dict[str, Any]) -> list[Triple]:
 
 
 def part_name(predicate: str, part: str) -> str:
-    """The predicate of one part of an object: its own for "@value"."""
+    """The predicate of one part of an object; unchanged for "@value"."""
     return predicate if part == VALUE else f"{predicate}_{part}"
 
 
 def parts_of(value: Any, name: str) -> dict[str, str]:
-    """A text, or an object of texts, by part; null is nothing.
+    """A text or an object of texts, by part; nulls are dropped.
 
     Raises:
         ValueError: for anything else.

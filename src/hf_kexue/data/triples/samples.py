@@ -1,10 +1,10 @@
-"""Texts with triples -> what one training step of a cascade reads: sampled subjects, labels by token.
+"""Training samples of a triple extraction cascade: sampled subjects, labels by token.
 
     dataset = TripleDataset(examples, schema, swap_mentions=0.5)
     loader = DataLoader(dataset, 32, collate_fn=TripleCollator(tokenizer, schema, model.subject_types))
     next(iter(loader))  # input_ids ... subjects, subject_labels, object_labels
 
-What a sample looks like depends on (seed, epoch, index) only, so a resumed run sees what the unbroken one would have.
+A sample depends on (seed, epoch, index) only, so a resumed run sees the same samples as an uninterrupted one.
 
 Source: kexue.fm/archives/6671 (one sampled subject a text, whose start and end may not belong together; mentions
 swapped between triples of one predicate), /5409 (ids set to zero).
@@ -32,7 +32,7 @@ Span = tuple[int, int]
 
 
 class Prior(Protocol):
-    """Known triples as input, such as `TriplePrior`."""
+    """Memorised triples as input features, such as `TriplePrior`."""
 
     def features(
         self, text: str, offsets: NDArray, exclude: Iterable[tuple[str, int, str]] = ()
@@ -45,7 +45,7 @@ class TripleSample(TripleExample):
 
     Args:
         id, text, triples: as of `TripleExample`, after augmentation.
-        seed: of what the collator draws for it.
+        seed: of the collator's random draws for it.
     """
 
     seed: int = 0
@@ -55,14 +55,14 @@ class TripleDataset(EpochDataset):
     """One training sample for each text and epoch.
 
     Args:
-        examples: of `read_triples`. Triples of predicates that the schema does not have are left out.
+        examples: of `read_triples`. Triples whose predicate is not in the schema are dropped.
         schema: entries as of `build_schema`.
-        seed: of all chance.
-        swap_mentions: chance of a text to have the mentions of one of its triples replaced by those of another
-            training triple with the same predicate and types.
+        seed: of all random draws.
+        swap_mentions: probability that the mentions of one triple of a text are replaced by those of another training
+            triple with the same predicate and types.
 
     Raises:
-        ValueError: if there is no example; for a chance out of [0, 1].
+        ValueError: for no examples, or a probability out of [0, 1].
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class TripleDataset(EpochDataset):
     ) -> None:
         super().__init__()
         if not examples:
-            raise ValueError("there is no text to train on.")
+            raise ValueError("examples is empty: there is no text to train on.")
         _check_share("swap_mentions", swap_mentions)
         names = {entry["predicate"] for entry in schema}
         self.examples = [
@@ -107,7 +107,7 @@ def _kind(triple: Triple) -> tuple[str, str, str]:
 
 def _check_share(name: str, share: float) -> None:
     if not 0 <= share <= 1:
-        raise ValueError(f"{name} is a share and must be in [0, 1], got {share}.")
+        raise ValueError(f"{name} must be in [0, 1], got {share}.")
 
 
 class TripleCollator:
@@ -115,7 +115,7 @@ class TripleCollator:
 
     Args:
         tokenizer: a `DGCNNTokenizer`, or any fast one.
-        schema: C entries as of `build_schema`; others' triples are no labels.
+        schema: C entries as of `build_schema`; triples of other predicates have no labels.
         subject_types: T names of the types that subjects are tagged as, `model.subject_types`; [""] for one that
             takes all. A subject without such a type is tagged as all types that its predicate has in the schema.
         sampling: "one" subject a text, its start drawn from all gold starts and its end from all gold ends that are
@@ -124,18 +124,18 @@ class TripleCollator:
             subject, a start and an end that do not belong together or a random span. A text without subjects has one
             random span in any case.
         all_occurrences: label every occurrence of a mention, or the first (the article).
-        max_characters: longest text; of a longer one a piece at a random place is read.
+        max_characters: a longer text is cropped at a random place.
         zero_ids: share of character and word ids set to 0, without rescaling.
-        prior: known triples, `TriplePrior`. Those of the sample itself do not count.
-        seed: of all chance, together with the one of each sample.
-        multiple_of: lengths of batches are; GPUs multiply such matrices faster.
+        prior: memorised triples, `TriplePrior`. Those of the sample itself are excluded.
+        seed: of all random draws, together with that of each sample.
+        multiple_of: lengths of batches are padded to a multiple of it, which is faster on GPUs.
 
-    A call takes a list of `TripleSample` and returns what the tokenizer makes, without `token_type_ids`; with a prior
-    `prior` (B, L, 2 + 2C); `subjects` (N, 3) long, text, first and last token; `subject_labels` (B, L, 2T) and
-    `object_labels` (N, L, 2C) float in {0, 1}, starts before ends. A mention that has no token goes without label.
+    A call takes a list of `TripleSample` and returns the columns of the tokenizer, without `token_type_ids`; with a
+    prior `prior` (B, L, 2 + 2C); `subjects` (N, 3) long, text, first and last token; `subject_labels` (B, L, 2T) and
+    `object_labels` (N, L, 2C) float in {0, 1}, starts before ends. A mention without a token has no label.
 
     Raises:
-        ValueError: for another sampling, a share of zeros out of [0, 1], an empty schema or no subject type.
+        ValueError: for an unknown sampling, `zero_ids` out of [0, 1], an empty schema or no subject type.
 
     Source: kexue.fm/archives/6671.
     """
@@ -175,22 +175,24 @@ class TripleCollator:
 
     def __call__(self, samples: Sequence[TripleSample]) -> dict[str, Tensor]:
         generators = [np.random.default_rng((self.seed, sample.seed)) for sample in samples]
-        texts = [piece_of(sample.text, self.max_characters, chance) for sample, chance in zip(samples, generators)]
+        texts = [
+            piece_of(sample.text, self.max_characters, generator) for sample, generator in zip(samples, generators)
+        ]
         arrays, offsets = self.encode(texts)
         subject_labels = np.zeros((*offsets.shape[:2], 2 * len(self.subject_types)), dtype=np.float32)
         subjects: list[tuple[int, int, int]] = []
         marks: list[tuple[int, int, int, int]] = []  # number of the subject, predicate, first and last token
-        for row, (sample, text, chance) in enumerate(zip(samples, texts, generators)):
+        for row, (sample, text, generator) in enumerate(zip(samples, texts, generators)):
             tokens = TokenSpans(offsets[row])
             gold = self._label(sample, text, tokens, subject_labels[row])
-            for span in self._sampled(list(gold), tokens, chance):
+            for span in self._sampled(list(gold), tokens, generator):
                 marks += [(len(subjects), *mark) for mark in gold.get(span, ())]
                 subjects.append((row, *span))
         object_labels = np.zeros((len(subjects), offsets.shape[1], 2 * len(self.number)), dtype=np.float32)
         for subject, predicate, first, last in marks:
             object_labels[subject, first, predicate] = object_labels[subject, last, predicate + len(self.number)] = 1
         if self.prior is not None:
-            known = zip(texts, offsets, map(self._own, samples))
+            known = zip(texts, offsets, map(self._gold, samples))
             arrays["prior"] = np.stack([self.prior.features(*each) for each in known])
         if self.zero_ids:
             self._zero(arrays, samples)
@@ -221,29 +223,29 @@ class TripleCollator:
         spans = [tokens.find(*place) for place in (found if self.all_occurrences else found[:1])]
         return [span for span in spans if span is not None]
 
-    def _sampled(self, gold: list[Span], tokens: TokenSpans, chance: np.random.Generator) -> list[Span]:
-        """Spans of tokens to score objects of."""
+    def _sampled(self, gold: list[Span], tokens: TokenSpans, generator: np.random.Generator) -> list[Span]:
+        """Subject spans whose objects are scored."""
         if not gold:
-            return tokens.random(chance)  # none where the text has no token
+            return tokens.random(generator)  # empty if the text has no token
         if self.sampling == "one" and not self.negatives:
-            return [gold[int(chance.integers(len(gold)))]]
-        first = gold[int(chance.integers(len(gold)))][0]
+            return [gold[int(generator.integers(len(gold)))]]
+        first = gold[int(generator.integers(len(gold)))][0]
         ends = [last for _, last in gold if last >= first]
-        drawn = (first, ends[int(chance.integers(len(ends)))])
+        drawn = (first, ends[int(generator.integers(len(ends)))])
         if self.sampling == "one":
             return [drawn]
         if not self.negatives:
             return gold
-        others = [drawn] if drawn not in gold else tokens.random(chance)
+        others = [drawn] if drawn not in gold else tokens.random(generator)
         return gold + [span for span in others if span not in gold]
 
-    def _own(self, sample: TripleExample) -> list[tuple[str, int, str]]:
-        """The sample's own triples, as the prior knows them."""
-        own = (triple for triple in sample.triples if triple.predicate in self.number)
-        return [(triple.subject, self.number[triple.predicate], triple.object) for triple in own]
+    def _gold(self, sample: TripleExample) -> list[tuple[str, int, str]]:
+        """The triples of a sample in the form of the prior."""
+        known = (triple for triple in sample.triples if triple.predicate in self.number)
+        return [(triple.subject, self.number[triple.predicate], triple.object) for triple in known]
 
     def _zero(self, arrays: dict[str, NDArray], samples: Sequence[TripleSample]) -> None:
         for name in ("input_ids", "word_input_ids"):
             for ids, sample in zip(arrays.get(name, ()), samples):
-                chance = np.random.default_rng((self.seed, sample.seed, len(name)))  # whatever the padding is
-                ids[chance.random(len(ids)) < self.zero_ids] = 0
+                generator = np.random.default_rng((self.seed, sample.seed, len(name)))  # independent of the padding
+                ids[generator.random(len(ids)) < self.zero_ids] = 0

@@ -1,11 +1,11 @@
-"""Which predicates there are, and between which types: from examples, or from a file.
+"""Schemas, the predicates and the types they allow: built from examples, or read from a file.
 
     schema = build_schema(examples)       # or read_schema("schema.json")
     schema[0]                             # {"predicate": "作者", "subject_types": ["图书作品"], "object_types": [...]}
-    for sentence in check_schema(schema, examples):
-        print(sentence)
+    for message in check_schema(schema, examples):
+        print(message)
 
-The number of an entry is the number of its predicate in a model. An entry without types takes any.
+The index of an entry is the index of its predicate in a model. An entry without types allows any.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIDES = ("subject", "object")
 
 
 def build_schema(examples: Iterable[TripleExample], min_count: int = 1) -> Schema:
-    """The predicates of examples with all types they were seen with.
+    """The predicates of examples with all types that they occur with.
 
     Args:
         examples: of `read_triples`.
@@ -55,15 +55,15 @@ def read_schema(path: str | Path) -> Schema:
     Args:
         path: JSON (a list) or JSON lines, or .gz of either. An item is an entry as `build_schema` makes it; one of
             DuIE, `{"predicate", "subject_type", "object_type"}`, of which several with the same predicate are one
-            entry with several types, and an object of several parts makes one predicate a part; or the mere name of
+            entry with several types, and an object of several parts makes one predicate a part; or just the name of
             a predicate.
 
     Returns:
         Entries as of `build_schema`, in the order of the file.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: for an item of another form, naming the place; for a file without any.
+        FileNotFoundError: if there is no such file.
+        ValueError: for an item of another form, naming its place, or an empty file.
     """
     found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for place, item in located_records(Path(path)):
@@ -78,15 +78,15 @@ def read_schema(path: str | Path) -> Schema:
 
 
 def check_schema(schema: Sequence[Mapping[str, Any]], examples: Iterable[TripleExample]) -> list[str]:
-    """Where examples contradict a schema.
+    """Find contradictions between examples and a schema.
 
     Args:
         schema: entries as of `build_schema`.
         examples: of `read_triples`.
 
     Returns:
-        A sentence on each predicate that the schema does not have, and on each type that it does not allow there; at
-        the end one on triples without a type where the schema names some.
+        One message for each predicate that the schema lacks and each type that it does not allow, and one for triples
+        without a type where the schema has types.
     """
     allowed = {(entry["predicate"], side): entry.get(f"{side}_types") for entry in schema for side in SIDES}
     names = {entry["predicate"] for entry in schema}
@@ -106,30 +106,30 @@ def check_schema(schema: Sequence[Mapping[str, Any]], examples: Iterable[TripleE
                 if types and kind and kind not in types:
                     wrong[triple.predicate, side, kind] += 1
                     first.setdefault((triple.predicate, side, kind), example.id)
-    sentences = [
+    messages = [
         f"The predicate {name!r} of {count} triple(s) is not in the schema (first: {first[name]}){near(name, names)}."
         for name, count in unknown.most_common()
     ]
     for (name, side, kind), count in wrong.most_common():
         types = ", ".join(map(repr, allowed[name, side] or ()))
-        sentences.append(
+        messages.append(
             f"{count} {side}(s) of the predicate {name!r} have the type {kind!r} (first: {first[name, side, kind]}); "
             f"the schema allows {types}."
         )
     if untyped:
-        sentences.append(f"{untyped} subject(s) or object(s) have no type, though the schema names types for them.")
-    return sentences
+        messages.append(f"{untyped} subject(s) or object(s) have no type, though the schema names types for them.")
+    return messages
 
 
 def subject_columns(entry: Mapping[str, Any], subject_types: Sequence[str]) -> list[int]:
-    """Where subjects whose type is not known are tagged.
+    """The type columns in which subjects of unknown type are tagged.
 
     Args:
         entry: the entry of the schema of their predicate.
-        subject_types: names of the T types that are tagged apart.
+        subject_types: names of the T types.
 
     Returns:
-        Numbers of the types that the predicate allows; of all types where it names none of them.
+        Indices of the types that the predicate allows; all types if it allows none of them.
     """
     allowed = [number for number, name in enumerate(subject_types) if name in (entry.get("subject_types") or ())]
     return allowed or list(range(len(subject_types)))

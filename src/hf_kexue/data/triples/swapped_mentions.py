@@ -1,4 +1,4 @@
-"""New texts from old ones: the mentions of one triple take the place of those of another with the same predicate.
+"""Augmentation: replace the mentions of a triple by those of another triple with the same predicate.
 
     swap_mentions(example, example.triples[0], Triple("空城未央", "作者", "夙言以信"))
 
@@ -14,7 +14,7 @@ from .reading import Triple, TripleExample, find_mentions
 
 
 def swap_mentions(example: TripleExample, old: Triple, new: Triple) -> TripleExample:
-    """Write the mentions of one triple in the place of another's.
+    """Replace the mentions of one triple by those of another.
 
     Args:
         example: whose text holds the mentions of `old`.
@@ -22,9 +22,9 @@ def swap_mentions(example: TripleExample, old: Triple, new: Triple) -> TripleExa
         new: another of the same predicate.
 
     Returns:
-        The text with each occurrence of the subject and object of `old` replaced, where one lies within the other
-        the longer one; the other triples rewritten likewise. The example itself if a mention of a triple would not
-        stand in the text then, or both mentions of `old` are the same.
+        The text with each occurrence of the subject and object of `old` replaced, the longer one first, and the other
+        triples rewritten likewise. The unchanged example if a mention would no longer occur in the text, or both
+        mentions of `old` are equal.
 
     Source: kexue.fm/archives/6671.
     """
@@ -36,8 +36,8 @@ def swap_mentions(example: TripleExample, old: Triple, new: Triple) -> TripleExa
         replace(triple, subject=_rewritten(triple.subject, pairs), object=_rewritten(triple.object, pairs))
         for triple in example.triples
     ]
-    whole = all(find_mentions(mention, text) for triple in triples for mention in (triple.subject, triple.object))
-    return replace(example, text=text, triples=triples) if whole else example
+    is_valid = all(find_mentions(mention, text) for triple in triples for mention in (triple.subject, triple.object))
+    return replace(example, text=text, triples=triples) if is_valid else example
 
 
 def _rewritten(text: str, pairs: Sequence[tuple[str, str]]) -> str:
