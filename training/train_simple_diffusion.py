@@ -98,22 +98,11 @@ def build_scheduler(args: Arguments) -> ShiftedCosineScheduler:
 
 
 def build_model(args: Arguments, num_classes: int | None) -> SimpleDiffusionUViT2DModel:
-    """The network of the arguments, without the weights of --init_from."""
+    """The network of the arguments, before --init_from."""
     keys = "patch_size input_transform hidden_size num_transformer_layers num_attention_heads mlp_ratio dropout"
     options: dict[str, Any] = {key: getattr(args, key) for key in [*keys.split(), "embedding_dim", "skip"]}
     options |= {key: tuple(getattr(args, key)) for key in ("block_out_channels", "layers_per_block")}
     return SimpleDiffusionUViT2DModel(sample_size=args.resolution, num_class_embeds=num_classes, **options)
-
-
-def start_from_donor(args: Arguments, model: SimpleDiffusionUViT2DModel, names: list[str]) -> list[str]:
-    """Take over the weights of --init_from where they fit: a larger patch changes the shape of the first and the last
-    convolution only, other classes the class table. Returns the names of the modules that start afresh."""
-    if not args.init_from:
-        return []
-    donor = SimpleDiffusionUViT2DModel.from_pretrained(args.init_from, subfolder="unet").state_dict()
-    labels = (SimpleDiffusionPipeline.load_config(args.init_from).get("id2label") or {}) if names else {}
-    donor_names = [labels[key] for key in sorted(labels, key=int)]
-    return take_over_image_weights(model, donor, args.init_from, names, donor_names)
 
 
 def diffusion_loss(
@@ -201,7 +190,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     loader = training_images(args, source, accelerator)
     fit_steps_to_data(args, loader, accelerator.num_processes)
     model = build_model(args, num_classes or None)
-    fresh = start_from_donor(args, model, source.label_names)
+    fresh = take_over_image_weights(model, args.init_from, source.label_names) if args.init_from else []
     scheduler = build_scheduler(args)
     manifest = run_manifest(
         args, accelerator, model, classes=source.label_names, images=None if args.streaming else len(source.rows)
@@ -210,7 +199,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if args.lora_rank:
         adapters = Adapters(model, args.lora_rank, args.lora_alpha or args.lora_rank, fresh)
         manifest["trained_parameters"] = adapters.trained_parameters
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
 
     # 2. Validation and optimizer
     validation: Any = None
@@ -234,17 +223,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     # 3. Prepare and resume; schedule and EMA are made there
     run = TrainingRun(
-        args,
-        accelerator,
-        model,
-        loader,
-        manifest,
-        "simple_diffusion",
-        "images",
-        validate if held_out else None,
-        optimizer,
-        first_score=bool(args.init_from),
-    )
+        args, accelerator, model, loader, manifest, "simple_diffusion", "images", validate if held_out else None,
+        optimizer, first_score=bool(args.init_from),
+    )  # fmt: skip
     guidance_scale = args.sample_guidance_scale if num_classes else 1.0
     names = dict(enumerate(source.label_names)) or None
     pipeline = SimpleDiffusionPipeline(run.network, scheduler, names, guidance_scale=guidance_scale)

@@ -252,10 +252,10 @@ def test_evaluate_simple_diffusion(models, photographs, own_cache):
     ("kind", "argv", "message"),
     [
         ("reader", ["--images", "4"], "--images is not for a reader"),
+        ("reader", ["--background", "red"], "--background is not for a reader"),
         ("reader", ["--scorer", "bleu"], "'bleu'"),
         ("extractor", ["--scorer", "webqa"], "--limit, --batch-size, --skip-broken."),
         ("gan", ["--steps", "4"], "--images, --seed, --truncation, --background."),
-        ("reader", ["--background", "red"], "--background is not for"),
         ("diffusion", ["--truncation", "1"], "--truncation is not for"),
     ],
 )

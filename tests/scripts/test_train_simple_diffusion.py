@@ -25,6 +25,7 @@ from whole_runs import TRAINING, InForward, history, load_script, reset
 from hf_kexue.data.images import image_loader, load_images
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.training.arguments import parse_arguments
+from hf_kexue.training.fine_tuning import take_over_image_weights
 from hf_kexue.training.state import step_seed
 
 if not (TRAINING / "train_simple_diffusion.py").is_file():
@@ -430,7 +431,8 @@ def test_gradient_checkpointing_changes_no_figure(script, pictures, tmp_path):
 def build(script, *options):
     args = parse_arguments(script.Arguments, TRAINING / "presets", arguments("none", "none", *options))
     model = script.build_model(args, len(CLASSES))
-    script.start_from_donor(args, model, [])
+    if args.init_from:
+        take_over_image_weights(model, args.init_from, [])
     return model
 
 
@@ -479,7 +481,7 @@ def test_init_from_with_other_classes(script, finished, names, kept):
     )
     torch.manual_seed(1)
     model = script.build_model(args, len(names) or None)
-    assert script.start_from_donor(args, model, names) == (["class_embedding"] if names else [])
+    assert take_over_image_weights(model, args.init_from, names) == (["class_embedding"] if names else [])
     state = model.state_dict()
     rows = state.pop("class_embedding.weight", torch.empty(0))
     table = donor.pop("class_embedding.weight")

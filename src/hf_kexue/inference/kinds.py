@@ -170,7 +170,7 @@ SAMPLER = "ancestral, ddim or dpm (DPM-Solver++)"
 TRUNCATION = Option("truncation", float, None, "Above 0, up to 1; less is more typical and less varied; default 1")
 WITH_LABELS = {"label_column": "auto"}
 BACKGROUND = Option("background", str, "white", "Colour below transparent pictures, a name or #rrggbb")
-SKIP_BROKEN = Option("skip_broken", bool, False, "Leave broken records out, with a warning, in place of an error")
+SKIP_BROKEN = Option("skip_broken", bool, False, "Skip broken records with a warning instead of an error")
 TEXTS = (
     Option("limit", int, None, "Use only the first examples", 1),
     Option("batch_size", int, 32, "Texts of a batch", 1),

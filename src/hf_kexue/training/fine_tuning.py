@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from diffusers import DiffusionPipeline
+from torch import Tensor
 
 from .arguments import RunArguments
 
@@ -142,18 +143,14 @@ def init_prior_columns(model: Any, donor: Any) -> None:
 
 
 @torch.no_grad()
-def take_over_image_weights(
-    model: nn.Module, donor: dict[str, Tensor], source: str, names: list[str], donor_names: list[str]
-) -> list[str]:
+def take_over_image_weights(model: Any, source: str, names: list[str]) -> list[str]:
     """Weights of another diffusion network with the same blocks. The first and the last convolution start afresh where
     their shapes differ; of the class table, rows of classes with the same name are taken over, and that of no class.
 
     Args:
-        model: changed.
-        donor: state dict of the other; its class table is changed.
-        source: where that comes from.
+        model: a `SimpleDiffusionUViT2DModel`; changed.
+        source: folder of a pipeline with the other.
         names: of the classes of the model, in order; empty where it has none.
-        donor_names: the same of the donor.
 
     Returns:
         Names of the modules that start afresh, in part or in full.
@@ -161,6 +158,9 @@ def take_over_image_weights(
     Raises:
         ValueError: for a network of other blocks, naming what does not fit.
     """
+    donor: dict[str, Tensor] = type(model).from_pretrained(source, subfolder="unet").state_dict()
+    labels = (DiffusionPipeline.load_config(source).get("id2label") or {}) if names else {}
+    donor_names = [labels[key] for key in sorted(labels, key=int)]
     own, table = model.state_dict(), "class_embedding.weight"
     other_classes = table in own and (table not in donor or names != donor_names)
     if table in donor and table in own and names != donor_names:

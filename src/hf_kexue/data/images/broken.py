@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-FEW = 3  # broken images that any data set of known size may have
+FEW = 3  # broken images that are always accepted in a data set of known size
 CERTAINTY = math.log(1e6)  # log odds against stopping a run whose data are within the limit
 
 
@@ -14,14 +14,14 @@ CERTAINTY = math.log(1e6)  # log odds against stopping a run whose data are with
 class BrokenImages:
     """Count images that could not be decoded, and raise when there are too many.
 
-    If the size of the data set is known, `update` raises as soon as more than `limit` of it, and more than `FEW`
-    images, are broken, in any order: one broken file among sixty is skipped.
+    If the size of the data set is known, `update` raises as soon as more than `limit` of it and more than `FEW` images
+    are broken, in any order: one broken file among sixty is skipped.
     For a stream it raises as soon as the images seen so far are implausible for data within the limit: by Chernoff's
     bound on the binomial distribution, with probability below one in a million.
 
     Args:
         limit: share of broken images above which `update` raises.
-        total: size of the data set; None if unknown. Of several processes each counts what it reads itself.
+        total: size of the data set; None if unknown. Every process counts only the images that it has read.
     """
 
     limit: float = 0.01

@@ -29,7 +29,7 @@ def read_texts(source: str | Path, split: str = "train", on_error: Literal["rais
         source: a text file in UTF-8 with one text a line (.txt, .txt.gz); a file of records (.jsonl, .json, or .gz of
             either); a folder, of which `<split>.jsonl` is read, or which `datasets` reads; or a Hub id.
         split: name of the split; ignored for a file.
-        on_error: "skip" leaves broken lines and records out and warns once, with their number and the first three.
+        on_error: "skip" skips broken lines and records and warns once, with their number and the first three.
 
     Returns:
         Stripped texts in the order of the source; of equal ones the first.
