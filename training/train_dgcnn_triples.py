@@ -68,6 +68,7 @@ class Arguments(PublishingArguments, TextArguments):
     schema: str | None = option(None, "JSON file with predicates and types; default: those of the training sentences.")
     inverse: list[str] = option([], "Pairs such as 丈夫=妻子: each triple says the other one the other way round.")
     symmetric: list[str] = option([], "Predicates that hold the other way round too.")
+    skip_broken: bool = option(False, "Leave broken records of --train out, with a warning, in place of an error.")
     swap_mentions: float = option(0.0, "Chance of a sentence to get mentions of another triple of its predicate.")
     sampling: Literal["one", "all"] = option("all", "Subjects of a sentence that a step learns the objects of.")
     negatives: bool = option(True, "Subjects with a wrong end among them, which have no objects.")

@@ -220,6 +220,20 @@ def test_data_that_are_not_there_are_named_and_not_looked_up(data, tmp_path, nam
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "counted"),
+    [("train_dgcnn_qa", "questions", "questions"), ("train_dgcnn_triples", "sentences", "sentences")],
+)
+def test_broken_records_end_the_run_or_are_left_out(data, tmp_path, name, file, counted):
+    lines = (data / f"{file}.jsonl").read_text(encoding="utf-8").splitlines()
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text("\n".join([*lines[:9], "{}", *lines[9:]]), encoding="utf-8")
+    options = ["--train", broken, "--dry_run"]
+    with pytest.raises(ValueError, match="broken"):
+        train(name, data, tmp_path / "run", *options)
+    assert train(name, data, tmp_path / "run", *options, "--skip_broken", "True")[counted] == len(lines)
+
+
 @every_script
 @pytest.mark.parametrize("dry", ["False", "True"])
 def test_too_little_data_for_a_batch(data, tmp_path, name, dry):

@@ -345,6 +345,16 @@ def test_a_share_of_a_plain_folder_is_held_out(script, tmp_path):
     assert not set(parts[0]) & set(parts[1])
 
 
+@pytest.mark.parametrize(("options", "level"), [([], 255), (["--background", "black"], 0)], ids=str)
+def test_transparent_pictures_lie_on_a_background(script, tmp_path, options, level):
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGBA", (16, 16), (200, 100, 50, 0)).save(tmp_path / "pictures" / "1.png")
+    argv = arguments(tmp_path / "pictures", tmp_path, *options)
+    source, _ = script.open_images(parse_arguments(script.Arguments, TRAINING / "presets", argv), script.EMBEDDED)
+    (batch,) = image_loader(source, 16, 1, train=False)
+    assert ((batch["pixel_values"] + 1) * 127.5).round().unique().tolist() == [level]
+
+
 def test_the_sample_grid_of_many_classes_is_drawn_in_parts(script, tmp_path):
     """Some of the classes, so many pictures at once at most as are drawn together, twice for guidance."""
     folder = plain(tmp_path / "pictures", [f"class {number:02}" for number in range(40)], 1)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data.images import ImageSource, image_loader, load_images
 from .arguments import option
+from .checks import fit_batch_to_data
 
 logger = logging.getLogger(__name__)
 SHEET_CLASSES, DRAWN_TOGETHER = 16, 32
@@ -96,7 +97,9 @@ def _share_out(source: ImageSource, share: float, seed: int) -> tuple[ImageSourc
 
 
 def training_images(args: Any, source: ImageSource, accelerator: Any) -> Any:
-    """Training batches of the arguments."""
+    """Training batches of the arguments; --train_batch_size becomes smaller where the data are."""
+    if not source.streaming:
+        fit_batch_to_data(args, len(source.rows), accelerator.num_processes)
     return image_loader(
         source, args.resolution, args.train_batch_size, train=True, random_flip=args.random_flip, seed=args.seed,
         num_workers=args.dataloader_num_workers, memory=args.decoded_megabytes * 2**20,
