@@ -103,8 +103,8 @@ def images(
 ) -> None:
     """Count pictures that are broken, duplicated, tiny, elongated or of one colour; show sizes and thumbnails.
 
-    Exit code 0: usable. 1: more than 1 % of the pictures, and more than one, are broken, or they do not fill one batch.
-    2: nothing to check.
+    Exit code 0: usable. 1: more than 1 % of the pictures, and more than three, are broken, or they do not fill one
+    batch. 2: nothing to check.
     """
     from ..data.images import load_images
     from ..data.images.check import check_images
