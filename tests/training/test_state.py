@@ -1,4 +1,4 @@
-"""What stands around a training step: checkpoints that are whole or not there, histories, EMA weights on loan."""
+"""State of a training run: atomic checkpoints, histories, EMA weights."""
 
 import json
 import math
@@ -64,7 +64,7 @@ def test_a_checkpoint_restores_weights_optimizer_state_and_generators(run):
     state.epoch, state.batch, state.seconds, state.samples = 2, 3, 4.5, 6
     saved = checkpoints.save(1)
     assert saved == checkpoints.folder / "checkpoint-1"
-    chance = torch.rand(3)
+    expected = torch.rand(3)
     step(model, optimizer, state)
     weights, went_on = model.weight.detach().clone(), TrainingState(**state.state_dict())
 
@@ -72,7 +72,7 @@ def test_a_checkpoint_restores_weights_optimizer_state_and_generators(run):
     torch.manual_seed(99)
     assert checkpoints.resume() == saved
     assert state == TrainingState(1, 2, 3, 4.5, samples=6)
-    torch.testing.assert_close(torch.rand(3), chance, rtol=0, atol=0)
+    torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
     step(model, optimizer, state)
     torch.testing.assert_close(model.weight.detach(), weights, rtol=0, atol=0)
     assert state == went_on
@@ -141,7 +141,8 @@ def test_check_finite_says_where_and_what_to_do(run, value):
     with pytest.raises(FloatingPointError) as caught:
         check_finite(value, "The loss", 7, checkpoints, "no", 1e-3)
     message = str(caught.value)
-    assert message.startswith("The loss is not finite at step 7. Last good checkpoint: none yet.")
+    assert "step 7" in message
+    assert "checkpoint: none yet" in message
     assert "--learning_rate (now 0.001)" in message
     assert "fp16" not in message
     saved = checkpoints.save(5)
@@ -273,5 +274,5 @@ def test_class_sheet_has_two_blocks():
 
 @pytest.mark.parametrize(("count", "columns"), [(0, 2), (3, 0)])
 def test_a_grid_without_images_raises(count, columns):
-    with pytest.raises(ValueError, match=f"at least one column, got {count} and {columns}"):
+    with pytest.raises(ValueError, match=f"{count} and {columns}"):
         image_grid([Image.new("RGB", (2, 2))] * count, columns)
