@@ -6,7 +6,7 @@ The network knows the posterior mean of a mixture of two normals, so that what i
 noise: a grid of normal quantiles. Measure: Wasserstein-1 distance of the pixels to the mixture, in levels of 255.
 `steps_for_one_level` is the first of the numbers of steps from which on the error stays below one level (for
 stochastic classes the sampling noise of 4,096 pixels is about half a level). Writes
-benchmarks/results/samplers_exact.json and the table docs/how-to/choose-a-sampler-table.md.
+benchmarks/results/samplers_exact.json; docs/how-to/choose-a-sampler.md shows the table.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import diffusers
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
-from results import REPOSITORY, write_results
+from results import write_results
 from scipy.optimize import brentq
 from scipy.stats import norm
 from torch import Tensor
@@ -33,7 +33,6 @@ from hf_kexue.simple_diffusion.modeling_uvit import SimpleDiffusionUViT2DOutput
 
 WEIGHTS, MEANS, STDS = (0.3, 0.7), (-0.6, 0.4), (0.1, 0.15)
 STEPS = (8, 12, 20, 30, 40, 64, 100)
-TABLE = REPOSITORY / "docs" / "how-to" / "choose-a-sampler-table.md"
 KARRAS: dict[str, Any] = {"use_karras_sigmas": True}
 EXPONENTIAL: dict[str, Any] = {"use_exponential_sigmas": True}
 SAMPLERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -61,7 +60,7 @@ SAMPLERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-class MixtureNetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class MixtureNetwork(ModelMixin, ConfigMixin):
     """Exact v-prediction for pixels that are independent draws from the mixture."""
 
     @register_to_config
@@ -126,27 +125,6 @@ def first_below(errors: list[float], steps: tuple[int, ...], bound: float = 1.0)
     return good
 
 
-def table(rows: list[dict[str, Any]], steps: tuple[int, ...]) -> str:
-    """Markdown of the results."""
-    lines = [
-        "<!-- written by benchmarks/samplers.py -->",
-        "Error in levels of 255 with an exact network (Wasserstein-1 distance of the pixels):",
-        "",
-        "| class | options | " + " | ".join(f"{count} steps" for count in steps) + " | below one level from |",
-        "|---" * (len(steps) + 3) + "|",
-    ]
-    for row in rows:
-        cells = [f"{value:.2f}" for value in row["errors"]]
-        start = f"{row['steps_for_one_level']} steps" if row["steps_for_one_level"] else "-"
-        lines.append(f"| `{row['class']}` | {row['options'] or '-'} | " + " | ".join(cells) + f" | {start} |")
-    lines += [
-        "",
-        "Heun, KDPM2 and DPMSolverSDE call the network about twice per step. `use_beta_sigmas`, `use_flow_sigmas`,",
-        "flow matching, EDM and IPNDM raise an error: they leave the schedule that the network was trained with.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", nargs="+", type=int, default=list(STEPS))
@@ -163,9 +141,6 @@ def main() -> None:
              "steps_for_one_level": first_below(errors, steps)}
         )  # fmt: skip
     write_results("samplers_exact", {"steps": steps, "unit": "levels of 255", "rows": rows})
-    TABLE.parent.mkdir(parents=True, exist_ok=True)
-    TABLE.write_text(table(rows, steps))
-    print(f"written to {TABLE.relative_to(REPOSITORY)}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 - `{{ name path format }}` in a page is a figure of `benchmarks/results/<name>.json` or
   `model_cards/results/<name>.json`, so that no number is typed by hand.
-- `<!-- generated: command line -->` is the help of `hf-kexue`; `public names` and `measurements` are generated alike.
+- `<!-- generated: command line -->` is the help of `hf-kexue`; `public names`, `measurements` and
+  `samplers` are generated alike.
 - A notebook becomes a page, with the outputs that it was saved with.
 - A link that leaves `docs/` leads to a copy of that file under `repository/`: pages read the same in a checkout and on
   the site.
@@ -133,7 +134,28 @@ def _measurements() -> str:
     return str(tables.render_all(level=3))
 
 
-GENERATED = {"command line": _command_line, "public names": _table_of_names, "measurements": _measurements}
+def _samplers() -> str:
+    """Errors of the scheduler classes with an exact network, from benchmarks/samplers.py."""
+    results = json.loads((RESULTS[0] / "samplers_exact.json").read_text(encoding="utf-8"))
+    lines = [
+        "| Class | Options | "
+        + " | ".join(f"{count} steps" for count in results["steps"])
+        + " | Below one level from |",
+        "|---" * (len(results["steps"]) + 3) + "|",
+    ]
+    for row in results["rows"]:
+        cells = [f"{value:.2f}" for value in row["errors"]]
+        start = f"{row['steps_for_one_level']} steps" if row["steps_for_one_level"] else "-"
+        lines.append(f"| `{row['class']}` | {row['options'] or '-'} | " + " | ".join(cells) + f" | {start} |")
+    return "\n".join(lines)
+
+
+GENERATED = {
+    "command line": _command_line,
+    "public names": _table_of_names,
+    "measurements": _measurements,
+    "samplers": _samplers,
+}
 
 
 def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:

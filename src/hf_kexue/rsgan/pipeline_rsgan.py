@@ -60,7 +60,7 @@ class RSGANPipeline(PipelineFromHub, DiffusionPipeline):
         names = self.class_names
         ids = []
         for value in class_labels.tolist() if isinstance(class_labels, Tensor) else class_labels:
-            index = value if isinstance(value, Integral) else None
+            index = int(value) if isinstance(value, Integral) else None
             if isinstance(value, str):  # the exact name first, then the only one that differs in case alone
                 exact = [i for i, name in enumerate(names) if name == value]
                 found = exact or [i for i, name in enumerate(names) if name.lower() == value.lower()]

@@ -91,7 +91,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         names = self.class_names
         ids = []
         for value in values:
-            index = value if isinstance(value, Integral) else None
+            index = int(value) if isinstance(value, Integral) else None
             if isinstance(value, str):  # the exact name first, then the only one that differs in case alone
                 exact = [i for i, name in enumerate(names) if name == value]
                 found = exact or [i for i, name in enumerate(names) if name.lower() == value.lower()]
@@ -211,7 +211,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         """
         if isinstance(class_labels, Tensor | np.ndarray):
             class_labels = class_labels.tolist()
-        if isinstance(class_labels, Integral | str):
+        if isinstance(class_labels, int | np.integer | str):
             count = batch_size if latents is None else len(latents) // max(1, num_images_per_label)
             class_labels = [class_labels] * count
         if class_labels is not None:

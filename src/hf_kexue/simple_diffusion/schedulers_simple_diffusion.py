@@ -17,6 +17,8 @@ from diffusers.schedulers.scheduling_ddim_parallel import DDIMParallelScheduler
 from diffusers.schedulers.scheduling_pndm import PNDMScheduler
 from torch import Tensor
 
+from .layers_uvit import LOGSNR_BOUND
+
 # Their step goes down by `num_train_timesteps // num_inference_steps`, wherever the next timestep lies.
 CONSTANT_STRIDE = (DDIMScheduler, DDIMParallelScheduler, PNDMScheduler)
 PREDICTION_TYPES = ("epsilon", "sample", "v_prediction")
@@ -24,7 +26,6 @@ REFUSED_SIGMAS = {
     "use_beta_sigmas": "places nearly all steps where there is only noise",
     "use_flow_sigmas": "leaves the variance-preserving schedule that the network was trained with",
 }
-LOGSNR_BOUND = 30.0  # nats; beyond it image or noise is below the precision of float32
 
 
 class Stride(int):

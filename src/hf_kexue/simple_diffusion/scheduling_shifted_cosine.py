@@ -29,6 +29,8 @@ from diffusers.utils import logging
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from .checks_simple_diffusion import checked_timesteps, require, require_one_of, require_positive, require_shape
+from .curve_shifted_cosine import ShiftedCosineCurve, alpha_sigma_of, working_dtype
 from .strict_loading import refuse_unknown_fields
 from .typed_config import registered
 
@@ -36,13 +38,8 @@ logger = logging.get_logger(__name__)
 
 # The arguments that define the curve.
 SCHEDULE_KEYS = {
-    "num_train_timesteps",
-    "sample_size",
-    "base_size",
-    "logsnr_min",
-    "logsnr_max",
-    "rescale_betas_zero_snr",
-}
+    "num_train_timesteps", "sample_size", "base_size", "logsnr_min", "logsnr_max", "rescale_betas_zero_snr",
+}  # fmt: skip
 # Not arguments: PNDM reads these, and by its own defaults stops at training index 0 and starts with unstable steps.
 PNDM_KEYS = {"set_alpha_to_one": True, "skip_prk_steps": True}
 
@@ -114,29 +111,27 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         trained_betas: np.ndarray | Sequence[float] | None = None,
     ) -> None:
         sizes: list[float] = list(base_size) if isinstance(base_size, Sequence | np.ndarray) else [base_size] * 2
-        _require(len(sizes) == 2, f"base_size is {base_size}; give one size, or a pair (at u = 0, at u = 1).")
-        _require_positive("num_train_timesteps", num_train_timesteps, whole=True)
-        _require_positive("sample_size", sample_size)
-        _require_positive("base_size", *sizes)
-        _require_positive("clip_sample_range", clip_sample_range)
+        require(len(sizes) == 2, f"base_size is {base_size}; give one size, or a pair (at u = 0, at u = 1).")
+        require_positive("num_train_timesteps", num_train_timesteps, whole=True)
+        require_positive("sample_size", sample_size)
+        require_positive("base_size", *sizes)
+        require_positive("clip_sample_range", clip_sample_range)
         ordered = -100.0 <= logsnr_min < logsnr_max <= 100.0
-        _require(ordered, f"logsnr_min is {logsnr_min}, logsnr_max {logsnr_max}; -100 <= min < max <= 100 is needed.")
-        _require(0.0 <= variance_gamma <= 1.0, f"variance_gamma is {variance_gamma}; it must lie in [0, 1].")
-        _require_one_of("prediction_type", prediction_type, ("epsilon", "sample", "v_prediction"))
-        _require_one_of("timestep_spacing", timestep_spacing, ("leading", "linspace", "trailing"))
+        require(ordered, f"logsnr_min is {logsnr_min}, logsnr_max {logsnr_max}; -100 <= min < max <= 100 is needed.")
+        require(0.0 <= variance_gamma <= 1.0, f"variance_gamma is {variance_gamma}; it must lie in [0, 1].")
+        require_one_of("prediction_type", prediction_type, ("epsilon", "sample", "v_prediction"))
+        require_one_of("timestep_spacing", timestep_spacing, ("leading", "linspace", "trailing"))
 
-        self._shifts = [2.0 * math.log(size / sample_size) for size in sizes]
-        self._angle_min = math.atan(math.exp(-logsnr_max / 2))  # u_min
-        self._coangle_min = 0.0 if rescale_betas_zero_snr else math.atan(math.exp(logsnr_min / 2))  # pi/2 - u_max
-        self._angle_span = math.pi / 2 - self._angle_min - self._coangle_min  # u_max - u_min
-        # The cosine falls at a rate of at least 4 span, least where its angle is pi/4; the shift must rise slower.
-        _require(
-            self._shifts[1] - self._shifts[0] < 4.0 * self._angle_span,
-            f"base_size is {tuple(sizes)}; the second must be less than {math.exp(2.0 * self._angle_span):.3g} times "
-            "the first, or else logSNR would rise with u.",
+        shifts = (2.0 * math.log(sizes[0] / sample_size), 2.0 * math.log(sizes[1] / sample_size))
+        self._curve = ShiftedCosineCurve(logsnr_min, logsnr_max, shifts, rescale_betas_zero_snr)
+        require(
+            sizes[1] / sizes[0] < self._curve.largest_ratio,
+            f"base_size is {tuple(sizes)}; the second must be less than {self._curve.largest_ratio:.3g} times the "
+            "first, or else logSNR would rise with u.",
         )
 
-        logsnr = self._curve(torch.arange(1, num_train_timesteps + 1, dtype=torch.float64) / num_train_timesteps)
+        times = torch.arange(1, num_train_timesteps + 1, dtype=torch.float64) / num_train_timesteps
+        logsnr = self._curve.logsnr(times)
         abar = torch.sigmoid(logsnr)
         betas = 1.0 - abar / torch.cat([torch.ones_like(abar[:1]), abar[:-1]])
         self._curve_known = True
@@ -144,7 +139,7 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
             given = torch.as_tensor(np.asarray(trained_betas, dtype=np.float64))
             valid = given.ndim == 1 and len(given) > 0 and bool(((given > 0) & (given <= 1)).all())
             valid = valid and bool((given[:-1] < 1).all())
-            _require(valid, "trained_betas must be one row of numbers between 0 and 1; only the last may equal 1.")
+            require(valid, "trained_betas must be one row of numbers between 0 and 1; only the last may equal 1.")
             # Betas that were rounded to float32 on their way are still the same schedule.
             self._curve_known = given.shape == betas.shape and torch.allclose(given, betas, rtol=1e-6, atol=0.0)
             if not self._curve_known:
@@ -154,7 +149,7 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
                 )
                 betas, abar = given, torch.cumprod(1.0 - given, dim=0)
                 logsnr = torch.log(abar) - torch.log1p(-abar)
-        _require(
+        require(
             prediction_type != "epsilon" or bool(logsnr[-1] > -math.inf),
             "prediction_type 'epsilon' cannot work at zero terminal SNR, where the noise tells nothing of the image; "
             "use 'v_prediction' or 'sample', or a schedule whose last timestep keeps some signal.",
@@ -205,12 +200,6 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
                 logger.warning(f"The {config['beta_schedule']!r} betas of the config give way to a shifted cosine.")
         return super().from_config(config, return_unused_kwargs, **kwargs)
 
-    def _curve(self, u: Tensor) -> Tensor:
-        """Eq. (2). Each half is measured from its own end, where tan keeps its digits; log 0 is zero terminal SNR."""
-        from_data = -2.0 * torch.log(torch.tan(self._angle_min + u * self._angle_span))
-        from_noise = 2.0 * torch.log(torch.tan(self._coangle_min + (1.0 - u) * self._angle_span))
-        return torch.where(u < 0.5, from_data, from_noise) + (1.0 - u) * self._shifts[0] + u * self._shifts[1]
-
     def logsnr(self, u: float | Tensor) -> Tensor:
         """logSNR of the continuous schedule, eq. (2), at times u in [0, 1] of any shape (0 clean, 1 noise).
 
@@ -221,12 +210,11 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
             ValueError: If u leaves [0, 1] (seen on the CPU only: elsewhere the check would wait for the device in
                 every training step), or foreign `trained_betas` define the schedule.
         """
-        _require(self._curve_known, "logsnr(u) is unknown between the timesteps of foreign trained_betas.")
+        require(self._curve_known, "logsnr(u) is unknown between the timesteps of foreign trained_betas.")
         u = u if isinstance(u, Tensor) else torch.tensor(u, dtype=torch.float64)
         inside = u.device.type != "cpu" or bool(((u >= 0) & (u <= 1)).all())
-        _require(inside, "u must lie in [0, 1], where 0 is the clean image and 1 is noise; a value given does not.")
-        work = torch.float32 if u.device.type == "mps" else torch.float64  # MPS has no float64
-        return self._curve(u.to(work)).to(torch.float64 if u.dtype == torch.float64 else torch.float32)
+        require(inside, "u must lie in [0, 1], where 0 is the clean image and 1 is noise; a value given does not.")
+        return self._curve.logsnr(u)
 
     def logsnr_slope(self, u: float | Tensor) -> Tensor:
         """-d logsnr / d u of the continuous schedule, eq. (2): positive, infinite only at zero terminal SNR.
@@ -234,15 +222,9 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         A loss weighted by it integrates over logSNR instead of over u, whatever the schedule.
         Arguments, result and errors as in `logsnr`.
         """
-        _require(self._curve_known, "logsnr_slope(u) is unknown between the timesteps of foreign trained_betas.")
+        require(self._curve_known, "logsnr_slope(u) is unknown between the timesteps of foreign trained_betas.")
         u = u if isinstance(u, Tensor) else torch.tensor(u, dtype=torch.float64)
-        work = torch.float32 if u.device.type == "mps" else torch.float64
-        from_data = self._angle_min + u.to(work) * self._angle_span
-        from_noise = self._coangle_min + (1.0 - u.to(work)) * self._angle_span
-        slope = 4.0 * self._angle_span / torch.sin(2.0 * torch.where(u < 0.5, from_data, from_noise))
-        return (slope + self._shifts[0] - self._shifts[1]).to(
-            torch.float64 if u.dtype == torch.float64 else torch.float32
-        )
+        return self._curve.slope(u)
 
     def logsnr_at(self, timesteps: int | Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """logSNR at integer timesteps 0..N-1, logsnr((i + 1) / N): what a network is conditioned on.
@@ -253,23 +235,15 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         Raises:
             ValueError: If a timestep is no integer or out of range.
         """
-        timesteps = self._check_timesteps(timesteps)
+        timesteps = checked_timesteps(timesteps, len(self))
         return self._logsnr.to(dtype).to(timesteps.device)[timesteps]
-
-    def _check_timesteps(self, timesteps: int | Sequence[int] | Tensor) -> Tensor:
-        steps = torch.as_tensor(timesteps)
-        whole = not steps.is_floating_point() and steps.dtype != torch.bool
-        _require(whole, f"timesteps have dtype {steps.dtype}; integers are needed.")
-        inside = steps.device.type != "cpu" or bool(((steps >= 0) & (steps < len(self))).all())
-        _require(inside, f"timesteps must lie in 0..{len(self) - 1}; {timesteps} was given.")
-        return steps.long()
 
     def _alpha_sigma(self, timesteps: int | Tensor, sample: Tensor) -> tuple[Tensor, Tensor]:
         """alpha_t, sigma_t on the device and in the working dtype of the sample, shape (B or 1, 1, 1, ...)."""
-        steps = self._check_timesteps(timesteps).to(sample.device).flatten()
+        steps = checked_timesteps(timesteps, len(self)).to(sample.device).flatten()
         fits = len(steps) == 1 or sample.shape[:1] == steps.shape
-        _require(fits, f"{len(steps)} timesteps for samples of shape {tuple(sample.shape)}; give one or one each.")
-        device, dtype = key = sample.device, _working_dtype(sample)
+        require(fits, f"{len(steps)} timesteps for samples of shape {tuple(sample.shape)}; give one or one each.")
+        device, dtype = key = sample.device, working_dtype(sample)
         if key not in self._tables:
             alpha, sigma = torch.sigmoid(self._logsnr).sqrt(), torch.sigmoid(-self._logsnr).sqrt()
             self._tables[key] = (alpha.to(dtype).to(device), sigma.to(dtype).to(device))
@@ -290,13 +264,13 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         Raises:
             ValueError: If the shapes do not match or a timestep is out of range.
         """
-        _require_shape("noise", noise, original_samples)
+        require_shape("noise", noise, original_samples)
         alpha, sigma = self._alpha_sigma(timesteps, original_samples)
         return (alpha * original_samples.to(alpha) + sigma * noise.to(alpha)).to(original_samples.dtype)
 
     def get_velocity(self, sample: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """The target of v-prediction, v = alpha_t noise - sigma_t x_0; arguments and result as in `add_noise`."""
-        _require_shape("noise", noise, sample)
+        require_shape("noise", noise, sample)
         alpha, sigma = self._alpha_sigma(timesteps, sample)
         return (alpha * noise.to(alpha) - sigma * sample.to(alpha)).to(sample.dtype)
 
@@ -317,13 +291,13 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
             ValueError: If both or neither are given, or they are out of range or not descending.
         """
         if num_inference_steps is None and timesteps is not None:
-            chosen = self._check_timesteps(timesteps).cpu()
+            chosen = checked_timesteps(timesteps, len(self)).cpu()
             descending = chosen.ndim == 1 and len(chosen) > 0 and bool((chosen.diff() < 0).all())
-            _require(descending, f"timesteps are {chosen.tolist()}; they must be one strictly descending row.")
+            require(descending, f"timesteps are {chosen.tolist()}; they must be one strictly descending row.")
         elif num_inference_steps is not None and timesteps is None:
             count, total, spacing = num_inference_steps, len(self), self.config["timestep_spacing"]
-            _require_positive("num_inference_steps", count, whole=True)
-            _require(count <= total, f"num_inference_steps is {count}; there are only {total} training timesteps.")
+            require_positive("num_inference_steps", count, whole=True)
+            require(count <= total, f"num_inference_steps is {count}; there are only {total} training timesteps.")
             if spacing == "trailing":
                 places = np.round(np.arange(total, 0, -total / count))[:count] - 1  # arange may add one more, near 0
             elif spacing == "linspace":
@@ -376,16 +350,16 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
 
         Source: arXiv 2301.11093 (sampler with interpolated log-variance); arXiv 2010.02502, eq. (12) and (16).
         """
-        _require(self.num_inference_steps is not None, "step was called before set_timesteps(num_inference_steps).")
-        _require(0.0 <= eta <= 1.0, f"eta is {eta}; it must lie between 0 (DDIM) and 1 (ancestral).")
-        _require_shape("model_output", model_output, sample)
-        steps = set(self._check_timesteps(torch.as_tensor(timestep).cpu()).flatten().tolist())
-        _require(len(steps) == 1, f"step takes one timestep for the whole batch; {timestep} was given.")
+        require(self.num_inference_steps is not None, "step was called before set_timesteps(num_inference_steps).")
+        require(0.0 <= eta <= 1.0, f"eta is {eta}; it must lie between 0 (DDIM) and 1 (ancestral).")
+        require_shape("model_output", model_output, sample)
+        steps = set(checked_timesteps(torch.as_tensor(timestep).cpu(), len(self)).flatten().tolist())
+        require(len(steps) == 1, f"step takes one timestep for the whole batch; {timestep} was given.")
         t = steps.pop()
         s = self.previous_timestep(t)
-        x_t = sample.to(_working_dtype(sample))
+        x_t = sample.to(working_dtype(sample))
         output = model_output.to(x_t.dtype)
-        alpha_t, sigma_t = _alpha_sigma_of(float(self._logsnr[t]))
+        alpha_t, sigma_t = alpha_sigma_of(float(self._logsnr[t]))
 
         if self.config["prediction_type"] == "epsilon":
             x_0 = (x_t - sigma_t * output) / alpha_t
@@ -398,7 +372,7 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
 
         x_s = x_0
         if s >= 0:
-            alpha_s, sigma_s = _alpha_sigma_of(float(self._logsnr[s]))
+            alpha_s, sigma_s = alpha_sigma_of(float(self._logsnr[s]))
             c = -math.expm1(float(self._logsnr[t] - self._logsnr[s]))
             keep = sigma_s / sigma_t * math.sqrt(1.0 - eta**2 * c)
             x_s = alpha_s * x_0 + keep * (x_t - alpha_t * x_0)  # (3)
@@ -421,32 +395,3 @@ def register_with_diffusers() -> None:
     class drops the keys of this one without a warning and `compatibles` lists it.
     """
     setattr(diffusers, ShiftedCosineScheduler.__name__, ShiftedCosineScheduler)
-
-
-def _alpha_sigma_of(logsnr: float) -> tuple[float, float]:
-    return 1.0 / math.sqrt(1.0 + math.exp(-logsnr)), 1.0 / math.sqrt(1.0 + math.exp(logsnr))
-
-
-def _working_dtype(sample: Tensor) -> torch.dtype:
-    return torch.float64 if sample.dtype == torch.float64 else torch.float32
-
-
-def _require(condition: bool, sentence: str) -> None:
-    if not condition:
-        raise ValueError(sentence)
-
-
-def _require_positive(name: str, *values: Any, whole: bool = False) -> None:
-    kinds = int | np.integer if whole else int | float | np.number
-    fits = all(isinstance(value, kinds) and not isinstance(value, bool) and 0 < value < math.inf for value in values)
-    shown = values[0] if len(set(values)) == 1 else values
-    _require(fits, f"{name} is {shown!r}; a positive {'whole ' * whole}number is needed.")
-
-
-def _require_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    _require(value in allowed, f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
-
-
-def _require_shape(name: str, given: Tensor, sample: Tensor) -> None:
-    shapes = f"{tuple(given.shape)} and the sample {tuple(sample.shape)}"
-    _require(given.shape == sample.shape, f"{name} has shape {shapes}; they must be equal.")
