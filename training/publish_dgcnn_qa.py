@@ -6,8 +6,8 @@
 
 `--runs` are the output folders of the training stages in order; the model of the last one is published. The first
 call writes the model for the benchmarks; without `--runs` the model is unchanged, and its card gets the tables of
-benchmarks/results. With `--validation DATA` the scores are measured now on the published model, instead of those of the
-last run.
+benchmarks/results. With `--validation DATA` the scores are measured now on the published model, instead of those of
+the last run.
 """
 
 from __future__ import annotations

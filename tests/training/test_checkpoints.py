@@ -10,21 +10,10 @@ from torch import nn
 
 pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
 
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
 from diffusers.training_utils import EMAModel
 
 from hf_kexue.training.checkpoints import Checkpoints, checkpoint_fault
 from hf_kexue.training.state import History, TrainingState
-
-
-@pytest.fixture
-def accelerator(tmp_path):
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-    yield Accelerator(cpu=True, project_dir=str(tmp_path))
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
 
 
 @pytest.fixture

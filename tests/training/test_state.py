@@ -10,24 +10,12 @@ from torch import nn
 pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
 pytest.importorskip("datasets", reason="the extra hf-kexue[train] is not installed")
 
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
 from diffusers.training_utils import EMAModel
 from PIL import Image
 
 from hf_kexue.inference.grids import class_sheet, image_grid
 from hf_kexue.training.environment import PACKAGES, environment, fastest_precision, portable_command
 from hf_kexue.training.state import Checkpoints, History, TrainingState, check_finite, ema_weights
-
-
-@pytest.fixture
-def accelerator(tmp_path):
-    """A fresh one: Accelerate keeps its state in singletons."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-    yield Accelerator(cpu=True, project_dir=str(tmp_path))
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
 
 
 @pytest.fixture
