@@ -48,12 +48,12 @@ QUIET = ["--validation_split", "none", "--sample_steps", "0"]
 
 
 def save_pictures(root):
-    chance = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     for split, count in (("train", 8), ("validation", 3)):
         for name in CLASSES:
             (root / split / name).mkdir(parents=True)
             for n in range(count):
-                pixels = chance.integers(0, 256, (20, 16, 3), dtype=np.uint8)
+                pixels = generator.integers(0, 256, (20, 16, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(root / split / name / f"{n}.png")
     return root
 
@@ -222,7 +222,7 @@ def test_a_run_that_dies_within_a_step_resumes_exactly(script, pictures, tmp_pat
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
-def test_a_resumed_run_takes_the_learning_rate_asked_for(script, pictures, tmp_path):
+def test_a_resumed_run_uses_the_new_learning_rate(script, pictures, tmp_path):
     """The message about a loss that is not finite says: lower --learning_rate and run again."""
     options = [*QUIET, "--lr_scheduler", "constant", "--lr_warmup_steps", "0"]
     train(script, pictures, tmp_path, *options, "--max_train_steps", "2")
@@ -309,12 +309,12 @@ def test_a_short_last_group_of_an_epoch_is_a_mean_too(script, pictures, tmp_path
 
 
 def plain(folder, classes=("blue", "red"), count=8):
-    """Class folders with pictures of chance, and nothing else."""
-    chance = np.random.default_rng(1)
+    """Class folders with random pictures, and nothing else."""
+    generator = np.random.default_rng(1)
     for name in classes:
         (folder / name).mkdir(parents=True)
         for number in range(count):
-            pixels = chance.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            pixels = generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
     return folder
 
@@ -515,15 +515,15 @@ def test_init_from_with_other_classes(script, finished, names, kept):
     ids=["width", "more blocks", "more levels", "other skips"],
 )
 def test_init_from_another_network_raises(script, finished, options):
-    with pytest.raises(ValueError, match="is another network; these weights do not fit"):
+    with pytest.raises(ValueError, match="--init_from"):
         build(script, *options, "--init_from", finished[0] / "pipeline")
 
 
 def test_init_from_a_larger_network_raises(script, tmp_path):
-    """All of ours is in it; what is left over shows that it is another network."""
+    """It holds all of our weights, and more."""
     larger = build(script, "--num_transformer_layers", "2")
     larger.save_pretrained(tmp_path / "unet")
-    with pytest.raises(ValueError, match=r"is another network.*transformer_blocks\.1"):
+    with pytest.raises(ValueError, match=r"transformer_blocks\.1"):
         build(script, "--init_from", tmp_path)
 
 
@@ -760,10 +760,10 @@ def test_fewer_pictures_than_a_batch(script, pictures, tmp_path, streaming):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--split", "test"], r"has no split 'test'; it has \['train', 'validation'\]"),
-        (["--validation_split", "dev"], r"has no split 'dev'"),
+        (["--split", "test"], r"'test'.*\['train', 'validation'\]"),
+        (["--validation_split", "dev"], r"'dev'"),
         (["--label_column", "kind"], r"'kind'"),
-        (["--resolution", "18"], r"sample_size .*must be a multiple of the total stride 4"),
+        (["--resolution", "18"], r"sample_size .*stride 4"),
         (["--validation_share", "1.5"], r"--validation_share .*1\.5"),
         (["--validation_share", "0.01"], r"--validation_share 0\.01 of 16 images"),
         (["--validation_share", "0.5", "--streaming", "True"], r"--streaming"),
@@ -801,11 +801,11 @@ def test_publishing(script, finished, tmp_path):
     }
     for benchmark, figures in (("sample_quality", quality), ("class_recognition", recognition)):
         (tmp_path / f"{benchmark}.json").write_text(json.dumps(figures))
-    told = ["--name", name, "--cards", str(cards), "--measured", str(tmp_path)]
-    with pytest.raises(ValueError, match="is not published yet: give its --runs"):
-        publish_simple_diffusion.main(told)
+    options = ["--name", name, "--cards", str(cards), "--measured", str(tmp_path)]
+    with pytest.raises(ValueError, match="--runs"):
+        publish_simple_diffusion.main(options)
     publish_simple_diffusion.main([
-        *told, "--runs", str(finished[0]), "--guide", str(finished[0] / "pipeline"), "--float16",
+        *options, "--runs", str(finished[0]), "--guide", str(finished[0] / "pipeline"), "--float16",
         "--guidance_scale", "4", "--guide_results", str(source / "results" / f"{name}.json"),
     ])  # fmt: skip
     pipeline = SimpleDiffusionPipeline.from_pretrained(cards / name)
@@ -814,7 +814,7 @@ def test_publishing(script, finished, tmp_path):
     torch.testing.assert_close(
         pipeline.unet.state_dict(), {key: value.half().float() for key, value in weights(finished[0]).items()}
     )
-    publish_simple_diffusion.main(told)
+    publish_simple_diffusion.main(options)
     card = (cards / name / "README.md").read_text(encoding="utf-8")
     for words in (
         "value: 0.3131", "| samples, dpm, 20 steps, guidance 2.5 | 0.4242 | 0.001 |", "| blurred | 0.0011 | 0.002 |",
