@@ -92,9 +92,9 @@ def test_a_preset_of_another_shape_is_refused(parse):
     with pytest.raises(ValueError, match="dilations"):
         follow_donor(args, DGCNNConfig(hidden_size=64, dilations=[1, 5]), ("hidden_size", "dilations"))
     follow_donor(args, DGCNNConfig(hidden_size=64, dilations=[1, 2]), ("hidden_size", "dilations"))
-    given = parse("--preset", "mine", "--dilations", "1", "2", "4")
-    follow_donor(given, DGCNNConfig(hidden_size=64, dilations=[1, 5]), ("hidden_size", "dilations"))
-    assert given.dilations == [1, 2, 4]
+    explicit = parse("--preset", "mine", "--dilations", "1", "2", "4")
+    follow_donor(explicit, DGCNNConfig(hidden_size=64, dilations=[1, 5]), ("hidden_size", "dilations"))
+    assert explicit.dilations == [1, 2, 4]
 
 
 @pytest.mark.parametrize(

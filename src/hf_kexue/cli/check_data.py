@@ -96,15 +96,15 @@ def images(
     held_out: Annotated[str | None, typer.Option(help="Split to look for duplicates in, such as validation.")] = None,
     label_column: Annotated[str, typer.Option(help="Column of classes; auto: as in training.")] = "auto",
     resolution: Annotated[int, typer.Option(min=1, help="Training resolution in pixels.")] = 64,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Training batch size; default: any.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Training batch size; default: no minimum.")] = None,
     background: Annotated[str, typer.Option(help="Below transparent pictures; a name or #rrggbb.")] = "white",
     page: Annotated[Path | None, typer.Option(help="Write thumbnails to this HTML page.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count pictures that are broken, duplicated, tiny, elongated or of one colour; show sizes and thumbnails.
 
-    Exit code 0: usable. 1: more than 1 % of the pictures, and more than one, are broken, or they fill no batch.
-    2: nothing to check.
+    Exit code 0: usable. 1: more than 1 % of the pictures, and more than three, are broken, or they do not fill one
+    batch. 2: nothing to check.
     """
     from ..data.images import load_images
     from ..data.images.check import check_images

@@ -42,7 +42,7 @@ def folder(tmp_path):
     transparent.save(dogs / "transparent.png")
     Image.new("L", (80, 80), 7).save(dogs / "grey.png")
     noise(18).convert("RGBA").save(dogs / "opaque.png")
-    for name in ("broken", "cut"):
+    for name in ("broken", "cut", "empty", "torn"):
         (dogs / f"{name}.png").write_bytes(b"no picture")
     noise(13).save(tmp_path / "validation" / "dog" / "0.png")
     noise(17).save(tmp_path / "validation" / "cat" / "0.png")
@@ -50,7 +50,7 @@ def folder(tmp_path):
 
 
 FOUND = {
-    "broken": 2, "unlabelled": 0, "doubles": 2, "other_label": 1, "held_out": 1, "small": 1, "elongated": 1,
+    "broken": 4, "unlabelled": 0, "doubles": 2, "other_label": 1, "held_out": 1, "small": 1, "elongated": 1,
     "transparent": 1, "one_colour": 1, "rare_classes": 1,
 }  # fmt: skip
 
@@ -66,7 +66,7 @@ def test_each_fault_is_counted_and_shown(folder):
     assert report.modes == {"RGB": 18, "RGBA": 2, "L": 1}
     assert report.classes == {"cat": 12, "dog": 9}
     assert (report.totals["shortest"], report.totals["longest"], report.totals["middle"]) == (20, 300, 80)
-    assert not report.usable  # 2 of 23 are more than 1 %
+    assert not report.usable  # 4 of 25 are more than 1 %, and more than three
     assert {len(shown) for shown in thumbnails.classes.values()} == {12, 9}
     page = check_page(report, thumbnails, "<pets>")
     pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
@@ -85,7 +85,7 @@ def test_the_exit_code_says_whether_to_train(folder, tmp_path, fixed, batch_size
     assert result.exit_code == code, result.output
     facts = json.loads(result.stdout)
     assert facts["usable"] == (code == 0)
-    assert facts["findings"]["broken"]["count"] == (1 if fixed else 2)
+    assert facts["findings"]["broken"]["count"] == (3 if fixed else 4)
     assert page.read_text(encoding="utf-8").count("<figure>") > 20
 
 

@@ -6,27 +6,28 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+FEW = 3  # broken images that are always accepted in a data set of known size
 CERTAINTY = math.log(1e6)  # log odds against stopping a run whose data are within the limit
 LIMIT = 0.01  # share of broken images that is tolerated
 
 
 def are_too_many(broken: int, total: int, limit: float = LIMIT) -> bool:
-    """Whether more than a share `limit` of `total` images is broken; a single one is always tolerated."""
-    return broken > max(1, limit * total)
+    """Whether more than a share `limit` of `total` images, and more than `FEW` of them, are broken."""
+    return broken > max(FEW, limit * total)
 
 
 @dataclass
 class BrokenImages:
     """Count images that could not be decoded, and raise when there are too many.
 
-    If the size of the data set is known, `update` raises as soon as more than `limit` of it, and more than one image,
-    is broken, in any order and however often the images are seen.
+    If the size of the data set is known, `update` raises as soon as more than `limit` of it and more than `FEW` images
+    are broken, in any order: one broken file among sixty is skipped.
     For a stream it raises as soon as the images seen so far are implausible for data within the limit: by Chernoff's
     bound on the binomial distribution, with probability below one in a million.
 
     Args:
         limit: share of broken images above which `update` raises.
-        total: size of the data set; None if unknown.
+        total: size of the data set; None if unknown. Every process counts only the images that it has read.
     """
 
     limit: float = LIMIT
@@ -39,7 +40,7 @@ class BrokenImages:
         """Count a batch of `collate_images`.
 
         Raises:
-            RuntimeError: when more than `limit` of the images are broken.
+            RuntimeError: when too many of the images are broken.
         """
         self.seen += len(batch["pixel_values"]) + len(batch["broken"])
         self.failures += len(batch["broken"])
