@@ -165,7 +165,7 @@ def take_over_image_weights(model: Any, source: str, names: list[str]) -> list[s
     other_classes = table in own and (table not in donor or names != donor_names)
     if table in donor and table in own and names != donor_names:
         places = [(names.index(name), number) for number, name in enumerate(donor_names) if name in names] + [(-1, -1)]
-        rows = weights[table].clone()
+        rows = own[table].clone()
         if rows.shape[1] == donor[table].shape[1]:
             for new, old in places:
                 rows[new] = donor[table][old]
@@ -176,11 +176,11 @@ def take_over_image_weights(model: Any, source: str, names: list[str]) -> list[s
             len(names) + 1 - len(places),
             len(names),
         )
-    elif (table in donor) != (table in weights):
+    elif (table in donor) != (table in own):
         has = ("a", "none") if table in donor else ("no", "one")
         logger.info("%s has %s class table, this run has %s.", source, *has)
         donor.pop(table, None)
-    fresh = sorted(key for key in weights if key not in donor or donor[key].shape != weights[key].shape)
+    fresh = sorted(key for key in own if key not in donor or donor[key].shape != own[key].shape)
     other = [key for key in fresh if not key.startswith(("conv_in.", "conv_out.")) and (key != table or key in donor)]
     if other := other + sorted(donor.keys() - own.keys()):
         raise ValueError(f"--init_from {source} is another network; these weights do not fit: {other}.")
