@@ -99,7 +99,9 @@ def _images(page: Page) -> None:
             draw = gr.Button("Draw", variant="primary")
         with gr.Column(scale=2):
             message = _place_of_messages(page, "images")
-            gallery = gr.Gallery(label="Samples", show_label=False, columns=4, height="auto", elem_classes="crisp")
+            gallery = gr.Gallery(
+                label="Samples", show_label=False, columns=4, height="auto", elem_classes="crisp", format="png"
+            )
     draw.click(guarded(page.images, 1), [label, guidance, count, steps, seed], [gallery, message])
 
 
@@ -144,8 +146,9 @@ def _gan(page: Page) -> None:
             walk = gr.Button("Draw", variant="primary")
         with gr.Column(scale=2):
             message = _place_of_messages(page, "gan")
-            picture = gr.Image(show_label=False, height=400, interactive=False, alt_text="image between the two seeds")
-            strip = gr.Image(show_label=False, height=90, interactive=False, buttons=[], alt_text="the interpolation")
+            shown: dict[str, Any] = {"show_label": False, "interactive": False}
+            picture = gr.Image(format="png", height=400, alt_text="image between the two seeds", **shown)
+            strip = gr.Image(format="png", height=90, buttons=[], alt_text="the interpolation", **shown)
 
     def both(label: str, first: int, last: int, place: float, truncation: float) -> tuple[Any, Any]:
         strip = page.interpolation(label, first, last, truncation)

@@ -25,7 +25,7 @@ from hf_kexue import DGCNNConfig, DGCNNForMaskedLM, DGCNNTokenizer
 from hf_kexue.data.texts.masked import NOT_NAMED, MaskingCollator, TextWindows
 from hf_kexue.data.texts.reading import hold_out, read_texts
 from hf_kexue.data.texts.word_vectors import word_matrix, words_in_texts
-from hf_kexue.training.arguments import TextArguments, option, parse_arguments
+from hf_kexue.training.arguments import TextArguments, on_error, option, parse_arguments
 from hf_kexue.training.fine_tuning import fit_steps_to_data
 from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun
@@ -105,8 +105,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="pretrain*")
     output_dir, accelerator = Path(args.output_dir), start(args)
     if args.word_vectors and not args.mixed_embedding:
-        raise ValueError("--word_vectors needs --mixed_embedding True.")
-    all_texts = list(dict.fromkeys(text for source in args.texts for text in read_texts(source)))
+        raise ValueError("--word_vectors are of words, which --mixed_embedding False leaves out.")
+    all_texts = list(
+        dict.fromkeys(text for source in args.texts for text in read_texts(source, on_error=on_error(args)))
+    )
     if not all_texts:
         raise ValueError("--texts has no texts: give files, folders or Hub ids.")
     texts, held_out = hold_out(all_texts, args.validation_share, args.seed)

@@ -30,7 +30,7 @@ from hf_kexue.data.triples.reading import read_triples
 from hf_kexue.dgcnn.distillation_dgcnn import distillation_loss, project_embeddings
 from hf_kexue.dgcnn.simplified_dgcnn import simplified
 from hf_kexue.inference.evaluation import evaluate_reader
-from hf_kexue.training.arguments import TextArguments, option, parse_arguments
+from hf_kexue.training.arguments import TextArguments, on_error, option, parse_arguments
 from hf_kexue.training.fine_tuning import check_width, fit_steps_to_data, follow_donor, log_fresh_weights
 from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun
@@ -170,9 +170,11 @@ def consistency(output: Any) -> torch.Tensor:
     return sum(divergences[1:], divergences[0])
 
 
-def score(pipeline: ReadingComprehensionPipeline, examples: list[QAExample]) -> dict[str, float]:
-    """Exact match and F1 of CMRC 2018 in percent, over all references of all passages."""
-    return evaluate_reader(pipeline, examples, "cmrc2018")
+def score(pipeline: ReadingComprehensionPipeline, examples: list[QAExample]) -> dict[str, Any]:
+    """Exact match and F1 of CMRC 2018 in percent, over all references of all passages; "total" counts the questions,
+    also those that share an id."""
+    scores = evaluate_reader(pipeline, examples, "cmrc2018")
+    return scores | {"total": scores["questions"]}
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -185,8 +187,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     held_out = validation_questions(args)
     few = held_out[:: max(1, len(held_out) // max(args.validation_questions, 1))]
     passages = list(dict.fromkeys(passage for example in examples for passage in example.passages))
-    texts = [text for source in args.texts for text in read_texts(source)] or passages
-    triples = [example for source in args.triples for example in read_triples(source, split="train")]
+    texts = [text for source in args.texts for text in read_texts(source, on_error=on_error(args))] or passages
+    triples = [
+        example for source in args.triples for example in read_triples(source, "train", on_error=on_error(args))
+    ]
     known = dict.fromkeys([*passages, *texts, *(example.text for example in triples)])
     donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
     continues = donor is not None and "DGCNNForQuestionAnswering" in (donor.architectures or [])

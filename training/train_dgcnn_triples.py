@@ -37,7 +37,7 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
     triple_figures,
 )
 from hf_kexue.inference.evaluation import evaluate_triples
-from hf_kexue.training.arguments import TextArguments, option, parse_arguments
+from hf_kexue.training.arguments import TextArguments, on_error, option, parse_arguments
 from hf_kexue.training.fine_tuning import (
     check_width,
     fit_steps_to_data,
@@ -64,15 +64,14 @@ class Arguments(PublishingArguments, TextArguments):
     train_share: float = option(1.0, "Random share of them to use.")
     validation: str | None = option(None, "File, folder or Hub id with validation sentences.")
     validation_split: str = option("validation", "Its split.")
-    validation_sentences: int = option(500, "Sentences scored during training; all are scored at the end.")
-    schema: str | None = option(None, "JSON file with predicates and types; default: from the training sentences.")
-    inverse: list[str] = option([], "Pairs of inverse predicates such as 丈夫=妻子.")
-    symmetric: list[str] = option([], "Symmetric predicates.")
-    swap_mentions: float = option(
-        0.0, "Probability of swapping the mentions of a triple with another of its predicate."
-    )
-    sampling: Literal["one", "all"] = option("all", "Subjects of a sentence whose objects are learned in a step.")
-    negatives: bool = option(True, "Also sample wrong subjects, which have no objects.")
+    validation_sentences: int = option(500, "Sentences scored while it trains; at the end all are.")
+    schema: str | None = option(None, "JSON file with predicates and types; default: those of the training sentences.")
+    inverse: list[str] = option([], "Pairs such as 丈夫=妻子: each triple says the other one the other way round.")
+    symmetric: list[str] = option([], "Predicates that hold the other way round too.")
+    skip_broken: bool = option(False, "Leave broken records of --train out, with a warning, in place of an error.")
+    swap_mentions: float = option(0.0, "Chance of a sentence to get mentions of another triple of its predicate.")
+    sampling: Literal["one", "all"] = option("all", "Subjects of a sentence that a step learns the objects of.")
+    negatives: bool = option(True, "Subjects with a wrong end among them, which have no objects.")
     all_occurrences: bool = option(True, "Label every occurrence of a mention; the article labels the first.")
     max_characters: int = option(256, "Sentences are cropped to this length.")
     zero_ids: float = option(0.05, "Share of ids set to zero.")
@@ -112,8 +111,8 @@ FOLLOWED = SHAPE[: SHAPE.index("subject_power")]  # determine the shapes of the 
 
 
 def training_examples(args: Arguments) -> list[TripleExample]:
-    """Read all files of --train, or a random share, and add inverse triples."""
-    examples = [example for source in args.train for example in read_triples(source, split="train")]
+    """All files of --train, or a share of them, with what their triples say the other way round."""
+    examples = [example for source in args.train for example in read_triples(source, "train", on_error=on_error(args))]
     if not examples:
         raise ValueError("--train has no sentences: give files, folders or Hub ids.")
     if not 0 < args.train_share <= 1:
@@ -195,7 +194,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     schema = read_schema(args.schema) if args.schema else build_schema(examples)
     for message in check_schema(schema, examples):
         logger.warning(message)
-    held_out = read_triples(args.validation, split=args.validation_split) if args.validation else []
+    held_out = []
+    if args.validation:
+        held_out = read_triples(args.validation, args.validation_split, on_error=on_error(args))
     held_out = with_inverses(args, held_out)
     few = held_out[:: max(1, len(held_out) // max(args.validation_sentences, 1))]
     donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None

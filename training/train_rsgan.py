@@ -186,7 +186,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 1. Data, networks, manifest
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="[rs][3n]*")
     output_dir, accelerator = Path(args.output_dir), start(args, networks=2)
-    source, validation = open_images(args, EMBEDDED, held_out=bool(args.distance_steps))
+    # a generator of classes has no picture of none
+    source, validation = open_images(args, EMBEDDED, held_out=bool(args.distance_steps), unlabelled="drop")
     if args.distance_steps and validation is None:
         raise ValueError("--distance_steps needs validation images: give --validation_split or --validation_share.")
     models = build_models(args, len(source.label_names) or None)

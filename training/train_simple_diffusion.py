@@ -27,6 +27,7 @@ from hf_kexue.data.images import image_loader
 from hf_kexue.inference.grids import image_grid
 from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, simple_diffusion_loss
+from hf_kexue.training.adapters import Adapters, check_adapter_arguments
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
 from hf_kexue.training.fine_tuning import copy_image_weights, fit_steps_to_data
 from hf_kexue.training.image_data import ImageArguments, open_images, sheet_labels, training_images
@@ -35,6 +36,7 @@ from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish, gather
 from hf_kexue.training.publishing import PublishingArguments, push_to_hub
 from hf_kexue.training.setup import run_manifest, start
+from hf_kexue.training.state import trainable
 
 HERE = Path(__file__).resolve().parent
 EMBEDDED = HERE / "data" / "clothing-64"
@@ -59,7 +61,9 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
     dropout: float = option(0.0, "In the transformer only.")
     embedding_dim: int | None = option(None, "Width of the conditioning vector; default: hidden_size.")
     skip: str = option("residual", "'concat' or 'residual'.")
-    init_from: str | None = option(None, "Folder of a saved pipeline to start from.")
+    init_from: str | None = option(None, "Folder of a saved pipeline whose network this run starts from.")
+    lora_rank: int = option(0, "Train low-rank adapters of --init_from alone (needs peft); 0: all weights.")
+    lora_alpha: float | None = option(None, "Adapters count alpha / rank times; default: --lora_rank.")
     # diffusion
     base_size: list[int] = option([64], "Resolution of the unshifted cosine; two numbers interpolate (u=0, u=1).")
     prediction_type: str = option("v_prediction", "'epsilon', 'sample' or 'v_prediction'.")
@@ -91,21 +95,12 @@ def build_scheduler(args: Arguments) -> ShiftedCosineScheduler:
     return ShiftedCosineScheduler(sample_size=args.resolution, base_size=base_size, prediction_type=kind)
 
 
-def build_model(
-    args: Arguments, num_classes: int | None, names: list[str] | None = None
-) -> SimpleDiffusionUViT2DModel:
-    """The network; with --init_from the weights that fit are loaded: a larger patch changes only the first and last
-    convolution, other classes only the class table."""
+def build_model(args: Arguments, num_classes: int | None) -> SimpleDiffusionUViT2DModel:
+    """The network of the arguments, before --init_from."""
     keys = "patch_size input_transform hidden_size num_transformer_layers num_attention_heads mlp_ratio dropout"
     options: dict[str, Any] = {key: getattr(args, key) for key in [*keys.split(), "embedding_dim", "skip"]}
     options |= {key: tuple(getattr(args, key)) for key in ("block_out_channels", "layers_per_block")}
-    model = SimpleDiffusionUViT2DModel(sample_size=args.resolution, num_class_embeds=num_classes, **options)
-    if args.init_from:
-        donor = SimpleDiffusionUViT2DModel.from_pretrained(args.init_from, subfolder="unet").state_dict()
-        labels = (SimpleDiffusionPipeline.load_config(args.init_from).get("id2label") or {}) if names else {}
-        donor_names = [labels[key] for key in sorted(labels, key=int)]
-        copy_image_weights(model, donor, args.init_from, names or [], donor_names)
-    return model
+    return SimpleDiffusionUViT2DModel(sample_size=args.resolution, num_class_embeds=num_classes, **options)
 
 
 def diffusion_loss(
@@ -186,16 +181,23 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 1. Data, network, manifest
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="[0-9]*")
     output_dir, accelerator = Path(args.output_dir), start(args)
+    check_adapter_arguments(args, accelerator)
     torch.backends.cudnn.benchmark = True  # all batches have one shape
     source, held_out = open_images(args, EMBEDDED)
     num_classes = len(source.label_names)
     loader = training_images(args, source, accelerator)
     fit_steps_to_data(args, loader, accelerator.num_processes)
-    model = build_model(args, num_classes or None, source.label_names).to(memory_format=torch.channels_last)
+    model = build_model(args, num_classes or None)
+    fresh = take_over_image_weights(model, args.init_from, source.label_names) if args.init_from else []
     scheduler = build_scheduler(args)
     manifest = run_manifest(
         args, accelerator, model, classes=source.label_names, images=None if args.streaming else len(source.rows)
     )
+    adapters = None
+    if args.lora_rank:
+        adapters = Adapters(model, args.lora_rank, args.lora_alpha or args.lora_rank, fresh)
+        manifest["trained_parameters"] = adapters.trained_parameters
+    model.to(memory_format=torch.channels_last)
 
     # 2. Validation and optimizer
     validation: Any = None
@@ -211,7 +213,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if args.gradient_checkpointing:
         model.enable_gradient_checkpointing()
     optimizer = torch.optim.AdamW(
-        model.parameters(), args.learning_rate, fused=True, betas=(args.adam_beta1, args.adam_beta2),
+        trainable(model), args.learning_rate, fused=True, betas=(args.adam_beta1, args.adam_beta2),
         eps=args.adam_epsilon, weight_decay=args.weight_decay,
     )  # fmt: skip
     if accelerator.distributed_type in ("FSDP", "DEEPSPEED"):  # they cannot shard channels-last weights
@@ -219,16 +221,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     # 3. Prepare and resume, with schedule and EMA
     run = TrainingRun(
-        args,
-        accelerator,
-        model,
-        loader,
-        manifest,
-        "simple_diffusion",
-        "images",
-        validate if held_out else None,
-        optimizer,
-    )
+        args, accelerator, model, loader, manifest, "simple_diffusion", "images", validate if held_out else None,
+        optimizer, first_score=bool(args.init_from),
+    )  # fmt: skip
     guidance_scale = args.sample_guidance_scale if num_classes else 1.0
     names = dict(enumerate(source.label_names)) or None
     pipeline = SimpleDiffusionPipeline(run.network, scheduler, names, guidance_scale=guidance_scale)
@@ -282,6 +277,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if accelerator.is_main_process:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
         with run.averaged():
+            if adapters is not None:
+                adapters.save(output_dir / "lora")
+                pipeline = SimpleDiffusionPipeline(adapters.merged(), scheduler, names, guidance_scale=guidance_scale)
             pipeline.save_pretrained(output_dir / "pipeline")
             push_to_hub(args, pipeline, results)
         logger.info("Saved %s", output_dir / "pipeline")

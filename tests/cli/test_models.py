@@ -155,6 +155,20 @@ def test_evaluate_triples(models, tmp_path):
     assert "per_predicate" not in shown
 
 
+@pytest.mark.parametrize("kind", ["reader", "extractor"])
+def test_broken_records_are_left_out_where_that_is_asked_for(models, kind, tmp_path):
+    answers = {"text": ["居里夫妇"], "answer_start": [0]}
+    record = {"id": "1", "question": "谁？", "context": TEXTS[0], "answers": answers} if kind == "reader" else {
+        "text": RADIUM, "spo_list": [{"subject": "居里夫妇", "predicate": "发现", "object": "镭"}]
+    }  # fmt: skip
+    path = write(tmp_path / "validation.jsonl", [record, {"id": "2"}, record])
+    assert isinstance(invoke("evaluate", models[kind][0], path).exception, ValueError)
+    whole = figures("evaluate", models[kind][0], write(tmp_path / "whole.jsonl", [record, record]))
+    with pytest.warns(UserWarning, match="line 2"):
+        found = figures("evaluate", models[kind][0], path, "--skip-broken")
+    assert found | {"data": ""} == whole | {"data": ""}
+
+
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
     folder, generator = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
@@ -203,6 +217,25 @@ def test_a_broken_photograph_is_left_out_and_named(models, photographs, own_cach
     assert first.name in found["broken"][0]
 
 
+def test_transparent_photographs_lie_on_the_background(models, own_cache, tmp_path):
+    """Against the same pictures laid over the colour here."""
+    chance = np.random.default_rng(1)
+    for index in range(4):
+        picture = Image.fromarray(chance.integers(0, 256, (32, 32, 4), dtype=np.uint8))
+        for name, image in (
+            ("transparent", picture),
+            ("opaque", Image.alpha_composite(Image.new("RGBA", (32, 32), "#204060"), picture).convert("RGB")),
+        ):
+            (tmp_path / name / "validation").mkdir(parents=True, exist_ok=True)
+            image.save(tmp_path / name / "validation" / f"{index}.png")
+    folder = models["gan"][0]
+    values = [
+        figures("evaluate", folder, tmp_path / name, "--images", 4, *more)["kid_efflite0"]
+        for name, more in (("transparent", ["--background", "#204060"]), ("opaque", []), ("transparent", []))
+    ]
+    assert values[0] == values[1] != values[2]
+
+
 def test_evaluate_simple_diffusion(models, photographs, own_cache):
     """The seed decides, and so do the options; the weights may be rounded."""
     folder, _ = models["diffusion"]
@@ -219,9 +252,10 @@ def test_evaluate_simple_diffusion(models, photographs, own_cache):
     ("kind", "argv", "message"),
     [
         ("reader", ["--images", "4"], "--images is not for a reader"),
+        ("reader", ["--background", "red"], "--background is not for a reader"),
         ("reader", ["--scorer", "bleu"], "'bleu'"),
-        ("extractor", ["--scorer", "webqa"], "--limit, --batch-size."),
-        ("gan", ["--steps", "4"], "--images, --seed, --truncation."),
+        ("extractor", ["--scorer", "webqa"], "--limit, --batch-size, --skip-broken."),
+        ("gan", ["--steps", "4"], "--images, --seed, --truncation, --background."),
         ("diffusion", ["--truncation", "1"], "--truncation is not for"),
     ],
 )

@@ -25,7 +25,9 @@ def test_a_row_names_what_there_is(kind):
     scoring = inspect.signature(named(kind.score)).parameters
     assert {option.name for option in kind.evaluate_options} <= {*scoring, *drawing}
     assert {option.name for option in kind.generate_options} <= {*drawing}
-    for option in (*kind.evaluate_options, *kind.generate_options):
+    reading = inspect.signature(named(kind.read)).parameters
+    assert {option.name.replace("skip_broken", "on_error") for option in kind.data_options} <= {*reading}
+    for option in (*kind.evaluate_options, *kind.data_options, *kind.generate_options):
         assert option.default is None or isinstance(option.default, option.type)
 
 

@@ -220,6 +220,20 @@ def test_missing_data_raise_without_a_lookup(data, tmp_path, name, path, capsys)
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "counted"),
+    [("train_dgcnn_qa", "questions", "questions"), ("train_dgcnn_triples", "sentences", "sentences")],
+)
+def test_broken_records_end_the_run_or_are_left_out(data, tmp_path, name, file, counted):
+    lines = (data / f"{file}.jsonl").read_text(encoding="utf-8").splitlines()
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text("\n".join([*lines[:9], "{}", *lines[9:]]), encoding="utf-8")
+    options = ["--train", broken, "--dry_run"]
+    with pytest.raises(ValueError, match="broken"):
+        train(name, data, tmp_path / "run", *options)
+    assert train(name, data, tmp_path / "run", *options, "--skip_broken", "True")[counted] == len(lines)
+
+
 @every_script
 @pytest.mark.parametrize("dry", ["False", "True"])
 def test_too_little_data_for_a_batch(data, tmp_path, name, dry):
@@ -244,7 +258,21 @@ def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path, name):
     assert not (tmp_path / MODELS.get(name, "model")).exists()
 
 
-def test_a_bug_keeps_its_traceback():
+@pytest.mark.parametrize("name", SOURCES)
+def test_broken_records_are_left_out_where_that_is_asked_for(data, finished, tmp_path, name):
+    """The run is that of the others, to the last bit; else it does not begin, and names the place."""
+    for path in data.iterdir():
+        if path.is_file():
+            lines = path.read_bytes().rstrip(b"\n").split(b"\n")
+            (tmp_path / path.name).write_bytes(b"\n".join([*lines[:3], "\u597d".encode("gbk"), *lines[3:]]) + b"\n")
+    with pytest.raises(ValueError, match="line 4"):
+        train(name, tmp_path, tmp_path / "run")
+    with pytest.warns(UserWarning, match=r"1 broken record\(s\).*line 4"):
+        train(name, tmp_path, tmp_path / "run", "--skip_broken", "True")
+    assert tiny.compare_runs(tmp_path / "run", finished(name)[0]) == []
+
+
+def test_a_fault_of_the_program_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         script_main(lambda: 1 / 0)
 

@@ -240,6 +240,27 @@ def test_the_kernel_distance_is_measured(script, photographs, tmp_path):
 # ---- stops
 
 
+@pytest.mark.parametrize("missing", [-1, None], ids=["-1", "null"])
+def test_pictures_without_a_label_are_left_out(script, tmp_path, missing):
+    """The generator has no picture of no class: the run is that of the pictures that have one."""
+    from datasets import ClassLabel, Dataset, Features
+    from datasets import Image as ImageFeature
+
+    features = Features({"image": ImageFeature(), "label": ClassLabel(names=CLASSES)})
+    chance = np.random.default_rng(0)
+    images = [Image.fromarray(chance.integers(0, 256, (32, 32, 3), dtype=np.uint8)) for _ in range(12)]
+    labels = [0, 1, missing] * 4
+    kept = [number for number, label in enumerate(labels) if label in (0, 1)]
+    for name, rows in (("all", range(12)), ("labelled", kept)):
+        table = {"image": [images[row] for row in rows], "label": [labels[row] for row in rows]}
+        (tmp_path / name).mkdir()
+        Dataset.from_dict(table, features=features).to_parquet(tmp_path / name / "train-00000-of-00001.parquet")
+    for name in ("all", "labelled"):
+        results = train(script, tmp_path / name, tmp_path / f"run-{name}", *QUIET, "--max_train_steps", "2")
+        assert (results["images"], results["classes"]) == (8, CLASSES)
+    torch.testing.assert_close(averaged(tmp_path / "run-all"), averaged(tmp_path / "run-labelled"), rtol=0, atol=0)
+
+
 def test_a_collapse_stops_the_run(script, photographs, tmp_path):
     """Without penalty and with a rate that lets the discriminator run away."""
     options = ["--penalty", "none", "--augment", "", "--learning_rate", "0.1", "--max_train_steps", "60"]

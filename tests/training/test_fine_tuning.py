@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from hf_kexue import DGCNNConfig
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
-from hf_kexue.training.checks import check_sources
+from hf_kexue.training.checks import check_sources, fit_batch_to_data
 from hf_kexue.training.fine_tuning import FINE_TUNING_EPOCHS, fit_steps_to_data, follow_donor
 
 
@@ -51,6 +51,24 @@ def test_steps_follow_the_data(parse, argv, fine_tuning, processes, steps, warmu
     args = parse(*argv)
     fit_steps_to_data(args, LOADER, processes, fine_tuning)
     assert (args.max_train_steps, args.lr_warmup_steps) == (steps, warmup)
+
+
+@pytest.mark.parametrize(
+    ("argv", "count", "processes", "size"),
+    [
+        ([], 12, 1, 12),
+        ([], 13, 2, 6),
+        ([], 32, 1, 32),
+        ([], 99, 2, 32),
+        ([], 1, 2, 32),
+        (["--train_batch_size", "32"], 12, 1, 32),
+    ],
+)
+def test_the_batch_is_no_larger_than_the_data(parse, argv, count, processes, size):
+    """Unless it was asked for, which then ends the run with a clear error."""
+    args = parse(*argv)
+    fit_batch_to_data(args, count, processes)
+    assert args.train_batch_size == size
 
 
 def test_large_data_are_not_seen_more_often_than_the_steps_say(parse):

@@ -15,7 +15,7 @@ from .options import MODEL_HELP, Device, Dtype, with_options_of_kinds
 MODEL = MODEL_HELP.format("a saved model of any kind")
 
 
-@with_options_of_kinds(lambda kind: kind.evaluate_options)
+@with_options_of_kinds(lambda kind: [*kind.data_options, *kind.evaluate_options])
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL)],
     data: Annotated[

@@ -41,6 +41,7 @@ class Kind:
         pipeline: class of the pipeline.
         parts: arguments of a transformers pipeline and their classes.
         read, read_options: (data, split=, **read_options) -> examples.
+        data_options: of `hf-kexue evaluate`, for `read`.
         score: (pipeline, examples, **options) -> scores.
         facts: (pipeline) -> parameters and FLOPs, see `model_facts`.
         draw: (pipeline, labels, per_class, generator=, **options) -> pictures; None for models of texts.
@@ -64,6 +65,7 @@ class Kind:
     draw: str | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
     read_options: Mapping[str, Any] = field(default_factory=dict)
+    data_options: Sequence[Option] = ()
     evaluate_options: Sequence[Option] = ()
     generate_options: Sequence[Option] = ()
     tab: str = ""
@@ -124,14 +126,17 @@ class Kind:
         Args:
             model, device, dtype: as of `load`.
             data, split: arguments of `read`.
-            options: of `evaluate_options`; None is the default.
+            options: of `data_options` and `evaluate_options`; None is the default.
 
         Raises:
             ValueError: for an option of another kind, or data that cannot be scored.
         """
-        options = self.chosen(self.evaluate_options, options)
+        options = self.chosen([*self.evaluate_options, *self.data_options], options)
+        reading = {**self.read_options, **{option.name: options.pop(option.name) for option in self.data_options}}
+        if "skip_broken" in reading:
+            reading["on_error"] = "skip" if reading.pop("skip_broken") else "raise"
         # Before loading the model, since faults in the data are frequent.
-        examples = named(self.read)(data, split=split, **self.read_options)
+        examples = named(self.read)(data, split=split, **reading)
         return named(self.score)(self.load(model, device, dtype), examples, **options)
 
 
@@ -164,6 +169,8 @@ GUIDANCE = Option("guidance_scale", float, None, "1 is off; default: the saved o
 SAMPLER = "ancestral, ddim or dpm (DPM-Solver++)"
 TRUNCATION = Option("truncation", float, None, "Above 0, up to 1; less is more typical and less varied; default 1")
 WITH_LABELS = {"label_column": "auto"}
+BACKGROUND = Option("background", str, "white", "Colour below transparent pictures, a name or #rrggbb")
+SKIP_BROKEN = Option("skip_broken", bool, False, "Skip broken records with a warning instead of an error")
 TEXTS = (
     Option("limit", int, None, "Use only the first examples", 1),
     Option("batch_size", int, 32, "Texts of a batch", 1),
@@ -180,6 +187,7 @@ KINDS = [
             IMAGES, SEED, GUIDANCE, Option("steps", int, 20, "Network evaluations per image", 1),
             Option("sampler", str, "dpm", SAMPLER),
         ),
+        data_options=(BACKGROUND,),
         generate_options=(
             GUIDANCE, Option("steps", int, 64, "Network evaluations per image", 1),
             Option("sampler", str, "ancestral", SAMPLER),
@@ -195,7 +203,7 @@ KINDS = [
         read=f"{PACKAGE}.data.images:load_images", read_options=WITH_LABELS,
         score=f"{HERE}.evaluation:evaluate_images",
         facts=f"{HERE}.model_facts:gan_facts", draw=f"{HERE}.drawing:draw_by_gan",
-        evaluate_options=(IMAGES, SEED, TRUNCATION),
+        evaluate_options=(IMAGES, SEED, TRUNCATION), data_options=(BACKGROUND,),
         generate_options=(
             TRUNCATION,
             Option("to_seed", int, None, "Interpolate each row from the image of --seed to that of this seed", 0),
@@ -214,6 +222,7 @@ KINDS = [
             Option("scorer", str, None, "cmrc2018, sogouqa or webqa; default cmrc2018, with many passages sogouqa"),
             *TEXTS,
         ),
+        data_options=(SKIP_BROKEN,),
         task="question-answering", tag="question-answering",
         call='pipe(question="镭由谁发现？", context="1898年，居里夫妇发现了镭。")',
         tab="Questions", published="dgcnn-qa-zh",
@@ -224,6 +233,7 @@ KINDS = [
         parts={"model": f"{PACKAGE}.dgcnn:DGCNNForTripleExtraction", "tokenizer": f"{PACKAGE}.dgcnn:DGCNNTokenizer"},
         read=f"{PACKAGE}.data.triples.reading:read_triples", score=f"{HERE}.evaluation:evaluate_triples",
         facts=f"{HERE}.model_facts:triples_facts", evaluate_options=TEXTS,
+        data_options=(SKIP_BROKEN,),
         task="triple-extraction", tag="token-classification",
         call='pipe("1898年，居里夫妇发现了镭。")',
         tab="Triples", published="dgcnn-triples-zh",

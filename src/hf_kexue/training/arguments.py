@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 ArgumentsT = TypeVar("ArgumentsT")
 
@@ -122,8 +122,14 @@ class RunArguments(CommonArguments):
     validation_steps: int = option(500, "Optimizer steps between validations.")
 
 
+def on_error(args: Any) -> Literal["raise", "skip"]:
+    """What the readers of records do with broken ones: --skip_broken."""
+    return "skip" if args.skip_broken else "raise"
+
+
 @dataclass
 class TextArguments(RunArguments):
     """Common arguments of runs on texts."""
 
-    embedding_rate: float = option(1.0, "Learning rate of embeddings, relative to that of the rest.")
+    skip_broken: bool = option(False, "Leave broken records out, with a warning, in place of an error.")
+    embedding_rate: float = option(1.0, "Learning rate of embeddings, as a share of that of the rest.")

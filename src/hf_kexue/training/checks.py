@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
-# Arguments that may change when a run resumes; any other change is refused.
+logger = logging.getLogger(__name__)
+
+# What a run may go on with otherwise than it began; anything else makes another run.
 CHANGEABLE = {
     "output_dir", "preset", "max_train_steps", "num_train_epochs", "max_seconds", "train_batch_size",
     "gradient_accumulation_steps", "gradient_checkpointing", "learning_rate", "learning_rate_end", "lr_scheduler",
@@ -52,6 +55,20 @@ def different_arguments(manifest: dict[str, Any], folder: Path) -> str | None:
         f"{folder} holds checkpoints of another run, with {', '.join(other)}. Use another --output_dir, or the same "
         "arguments to resume."
     )
+
+
+def fit_batch_to_data(args: Any, count: int, processes: int = 1) -> None:
+    """Lower --train_batch_size to what there is, unless it stood on the command line.
+
+    Args:
+        args: of the run, from `parse_arguments`; changed.
+        count: of samples.
+        processes: that they are dealt out to.
+    """
+    each = count // processes
+    if "train_batch_size" not in args.explicit and 0 < each < args.train_batch_size:
+        logger.warning("%d samples are fewer than a batch: --train_batch_size %d.", count, each)
+        args.train_batch_size = each
 
 
 def require_full_batch(loader: Any, samples: str, processes: int) -> None:

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ..data.images import ImageSource, image_loader, load_images
 from .arguments import option
+from .checks import fit_batch_to_data
 
 logger = logging.getLogger(__name__)
 SHEET_CLASSES, SHEET_BATCH = 16, 32
@@ -29,18 +30,22 @@ class ImageArguments:
     validation_share: float = option(0.0, "Held-out share of --split, instead of a split.")
     image_column: str | None = option(None, "Column of the images; default: the only one.")
     label_column: str = option("auto", "Column of class labels, 'auto', or 'none' for an unconditional model.")
+    background: str = option("white", "Colour below transparent pictures, a name or #rrggbb.")
     random_flip: bool = option(True, "Mirror half of the images.")
     dataloader_num_workers: int = option(0, "Processes that decode images.")
     decoded_megabytes: int = option(1024, "Cache decoded images in memory if all fit into this; 0: never.")
 
 
-def open_images(args: Any, embedded: Path, held_out: bool = True) -> tuple[ImageSource, ImageSource | None]:
-    """Open training and validation images.
+def open_images(
+    args: Any, embedded: Path, held_out: bool = True, unlabelled: Literal["keep", "drop"] = "keep"
+) -> tuple[ImageSource, ImageSource | None]:
+    """Training and validation images of the arguments.
 
     Args:
         args: `ImageArguments`, optionally with `streaming`.
         embedded: folder of the data set 'embedded'.
-        held_out: whether validation images are needed.
+        held_out: whether validation images are of use.
+        unlabelled: what becomes of pictures without a label, see `load_images`.
 
     Returns:
         Both sources; the second is None without held-out images, which is logged.
@@ -49,10 +54,11 @@ def open_images(args: Any, embedded: Path, held_out: bool = True) -> tuple[Image
         ValueError: for missing splits and columns, and for a share out of range.
     """
     folder = str(embedded) if args.dataset == "embedded" else args.dataset
-    options: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
-    options["label_column"] = None if args.label_column == "none" else args.label_column
-    options["streaming"] = streaming = getattr(args, "streaming", False)
-    source = load_images(folder, split=args.split, **options)
+    find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
+    find |= {"background": args.background, "unlabelled": unlabelled}
+    find["label_column"] = None if args.label_column == "none" else args.label_column
+    find["streaming"] = streaming = getattr(args, "streaming", False)
+    source = load_images(folder, split=args.split, **find)
     if args.validation_share:
         if not 0 <= args.validation_share < 1 or streaming:
             raise ValueError(
@@ -91,7 +97,9 @@ def _share_out(source: ImageSource, share: float, seed: int) -> tuple[ImageSourc
 
 
 def training_images(args: Any, source: ImageSource, accelerator: Any) -> Any:
-    """The training loader."""
+    """Training batches of the arguments; --train_batch_size becomes smaller where the data are."""
+    if not source.streaming:
+        fit_batch_to_data(args, len(source.rows), accelerator.num_processes)
     return image_loader(
         source, args.resolution, args.train_batch_size, train=True, random_flip=args.random_flip, seed=args.seed,
         num_workers=args.dataloader_num_workers, memory=args.decoded_megabytes * 2**20,

@@ -29,8 +29,8 @@ from .checkpoints import full_copy
 from .processes import broadcast_from_main, mean_over_processes
 from .run import Run
 from .setup import optimizer_and_schedule
-from .sharding import AveragedWeights, EvaluationCopy, shard_like
-from .state import check_finite, set_learning_rate
+from .sharding import AveragedWeights, EvaluationCopy, split_like
+from .state import check_finite, set_learning_rate, trainable
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class TrainingRun(Run):
         self.loader = prepared[0] if prepared else loader
         self.trained = accelerator.unwrap_model(self.model)
         self.network: Any = self.copy.network or self.trained
-        self.ema = AveragedWeights(self.trained.parameters(), args.ema_decay)
+        self.ema = AveragedWeights(trainable(self.trained), args.ema_decay)
         self.norm: Any = None
         # (step, loss, weight, norm) not yet checked, and the weights of the batches of this step
         self._pending: list[tuple[int, Tensor, float, Any]] = []
@@ -171,7 +171,7 @@ class TrainingRun(Run):
         if self.norm is None:  # the gradient is still accumulating
             self.count_time()
             return
-        self.ema.step(self.trained.parameters())
+        self.ema.step(trainable(self.trained))
         self.end_step()
 
     # ---- hooks of `Run`
@@ -221,9 +221,9 @@ class TrainingRun(Run):
         if best.misses >= self.args.drop_after:
             best.drops, best.misses = best.drops + 1, 0
             with torch.no_grad():
-                for parameter, weight in zip(self.trained.parameters(), best.weights):
-                    parameter.copy_(shard_like(weight, parameter))
-            self.ema.shadow_params = [parameter.detach().clone() for parameter in self.trained.parameters()]
+                for parameter, weight in zip(trainable(self.trained), best.weights):
+                    parameter.copy_(split_like(weight, parameter))
+            self.ema.shadow_params = [parameter.detach().clone() for parameter in trainable(self.trained)]
             self.ema.optimization_step, self.copy.step = 0, -1
             self.optimizer.optimizer.state.clear()
             set_learning_rate(self.optimizer, self.lr_scheduler, self.args.learning_rate / 10**best.drops)

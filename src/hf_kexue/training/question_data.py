@@ -12,7 +12,7 @@ from ..data.questions.from_triples import TripleQuestions
 from ..data.questions.mixed import MixedQuestions
 from ..data.questions.reading import QAExample, read_qa
 from ..data.triples.reading import TripleExample
-from .arguments import option
+from .arguments import on_error, option
 
 
 @dataclass
@@ -32,10 +32,9 @@ class QuestionArguments:
         [], "Sentences with triples, for synthetic questions that name the relation they ask for."
     )
     triple_share: float = option(0.3, "Share of the synthetic questions that come from --triples.")
-    skip_broken: bool = option(False, "Skip broken records of --train with a warning instead of an error.")
-    max_characters: int = option(256, "Training passages are cropped to this length.")
-    without_answer: float = option(0.1, "Share of crops at a random place, with or without the answer.")
-    keep_unanswerable: bool = option(False, "Also train on unanswerable questions.")
+    max_characters: int = option(256, "Training passages are cut to this many.")
+    without_answer: float = option(0.1, "Share of cuts made anywhere, answer or not.")
+    keep_unanswerable: bool = option(False, "Train on questions without an answer too.")
     concatenate: float = option(0.0, "Share of passages joined with another question's passage.")
     drop_labels: float = option(0.0, "Probability that one of several occurrences loses its label.")
     all_occurrences: bool = option(False, "Label every occurrence of the answer, as the articles do.")
@@ -49,8 +48,7 @@ def training_questions(args: QuestionArguments, simplified: Callable[[str], str]
         args: of the run.
         simplified: converts text to simplified characters of the same length; for --simplify.
     """
-    on_error: Any = "skip" if args.skip_broken else "raise"
-    examples = [example for source in args.train for example in read_qa(source, "train", on_error=on_error)]
+    examples = [example for source in args.train for example in read_qa(source, "train", on_error=on_error(args))]
     if not examples:
         raise ValueError("--train has no questions: give files, folders or Hub ids.")
     examples = [example for example in examples if args.keep_unanswerable or any(example.answers)]
@@ -82,7 +80,8 @@ def validation_questions(args: QuestionArguments) -> list[QAExample]:
     """The answerable questions of --validation."""
     if not args.validation:
         return []
-    examples = [example for example in read_qa(args.validation, split=args.validation_split) if any(example.answers)]
+    found = read_qa(args.validation, split=args.validation_split, on_error=on_error(args))
+    examples = [example for example in found if any(example.answers)]
     if not examples:
         raise ValueError(f"No question of --validation {args.validation} has an answer to score.")
     return examples

@@ -68,7 +68,8 @@ class Run:
             raise ValueError(difference)
         self.shared_generator = torch.Generator(generator_device)
         self.local_generator = torch.Generator(generator_device)
-        self.state, self.broken = TrainingState(), BrokenImages()
+        self.state = TrainingState()
+        self.broken = BrokenImages(total=None if self.streaming else len(self.dataset))
         self._clock = self._started = self._busy = 0.0
 
     def begin(self, states: Mapping[str, Any]) -> bool:

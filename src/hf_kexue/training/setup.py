@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from ..data.length_groups import LengthGroupedSampler
 from . import processes
 from .arguments import CommonArguments, RunArguments
-from .checks import check_sources
+from .checks import check_sources, fit_batch_to_data
 from .environment import environment, fastest_precision
 from .publishing import reserve_repository
 
@@ -119,12 +119,13 @@ def training_loader(
     """A loader of full batches in random order by the seed.
 
     Args:
-        args: of the run.
-        dataset: with `set_epoch`; its samples depend on epoch and index only.
+        args: of the run; --train_batch_size becomes smaller where the data are, see `checks.fit_batch_to_data`.
+        dataset: with `set_epoch`; what it gives depends on epoch and index alone.
         collator: samples -> batch.
         lengths: of the samples, for batches of similar length.
         processes: number of processes that share the batches.
     """
+    fit_batch_to_data(args, len(dataset), processes)
     size = args.train_batch_size * processes
     sampler = None if lengths is None else LengthGroupedSampler(lengths, size, args.seed)
     return DataLoader(

@@ -16,7 +16,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from .checkpoints import full_copy
-from .state import ema_weights
+from .state import ema_weights, trainable
 
 
 def shard_like(tensor: Tensor, like: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class AveragedWeights(EMAModel):
     """EMA of weights, sharded or not; a state from a checkpoint is sharded likewise.
 
     Args:
-        parameters: of the prepared network.
+        parameters: of the prepared network, those that are trained.
         decay: final one; it ramps up as (1 + step) / (10 + step).
     """
 
@@ -85,7 +85,7 @@ class EvaluationCopy:
             return
         if step != self.step:
             with torch.no_grad():
-                for parameter, average in zip(self.network.parameters(), ema.shadow_params, strict=True):
+                for parameter, average in zip(trainable(self.network), ema.shadow_params, strict=True):
                     parameter.copy_(full_copy(average))
             self.step = step
         yield self.network.eval()

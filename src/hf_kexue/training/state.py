@@ -129,18 +129,24 @@ class History:
                 tracker.log_images({name: pixels}, step=step, dataformats="NHWC")
 
 
+def trainable(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that require a gradient: the others are neither averaged nor kept as the best."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
 @contextmanager
 def ema_weights(ema: EMAModel, model: nn.Module) -> Iterator[nn.Module]:
     """Context manager: the model in evaluation mode with its EMA weights; weights and mode are restored at the end."""
     was_training = model.training
-    ema.store(model.parameters())
-    ema.copy_to(model.parameters())
+    parameters = trainable(model)
+    ema.store(parameters)
+    ema.copy_to(parameters)
     model.eval()
     try:
         yield model
     finally:
         model.train(was_training)
-        ema.restore(model.parameters())
+        ema.restore(parameters)
 
 
 def set_learning_rate(optimizer: Any, lr_scheduler: Any, rate: float) -> None:

@@ -301,12 +301,23 @@ def batch_of(valid, broken=()):
     return {"pixel_values": torch.zeros(valid, 3, 8, 8), "broken": list(broken)}
 
 
-def test_more_than_one_percent_of_the_data_stops():
-    counter = BrokenImages(total=200)
-    counter.update(batch_of(0, ["a.png", "b.png"]))  # exactly 1 % of the 200 is allowed, however early they come
-    counter.update(batch_of(198))
-    with pytest.raises(RuntimeError, match=r"3 of the 200 images.*a\.png, b\.png, c\.png"):
-        counter.update(batch_of(0, ["c.png"]))
+@pytest.mark.parametrize(("total", "allowed"), [(500, 5), (499, 4), (400, 4), (200, 3), (60, 3), (4, 3)])
+def test_more_than_one_percent_of_the_data_stops(total, allowed):
+    """But three broken pictures never do."""
+    names = [f"{number}.png" for number in range(allowed + 1)]
+    counter = BrokenImages(total=total)
+    counter.update(batch_of(0, names[:allowed]))  # all that is allowed, however early they come
+    counter.update(batch_of(total - allowed, names[:allowed]))  # and again
+    with pytest.raises(RuntimeError, match=rf"{allowed + 1} of the {total} images.*{', '.join(names[:4])}"):
+        counter.update(batch_of(0, names[allowed:]))
+
+
+def test_three_broken_pictures_never_stop():
+    counter = BrokenImages(total=20)
+    for _ in range(200):
+        counter.update(batch_of(17, ["a.png", "b.png", "c.png"]))
+    with pytest.raises(RuntimeError, match="4 of the 20"):
+        counter.update(batch_of(0, ["d.png"]))
 
 
 @pytest.mark.parametrize(("share", "stops"), [(0.005, False), (0.01, False), (0.03, True), (1.0, True)])

@@ -73,12 +73,32 @@ def test_folders(tmp_path, monkeypatch):
         ("a.jsonl", b'{"passages": "a"}\n', "line 1: passages is a string"),
         ("a.jsonl", b'{"passages": ["a"]}\n', "line 1: .* a string"),
         ("a.jsonl", b'{"passages": [{"text": "a"}]}\n', "line 1: .*'passage'"),
-        ("a.csv", b"text\na\n", r"a\.csv"),
+        ("a.xml", b"<text>a</text>\n", r"a\.xml"),
     ],
 )  # fmt: skip
 def test_bad_data_raise_and_name_the_place(tmp_path, name, data, message):
     with pytest.raises(ValueError, match=message):
         read_texts(write(tmp_path / name, data))
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.txt", "甲\n".encode() + "好\n".encode("gbk") + "乙\n甲\n".encode()),
+        ("a.jsonl", '{"text": "甲"}\n{"text": 3}\n{"context": "乙"}\n'.encode()),
+    ],
+)
+def test_broken_records_can_be_left_out(tmp_path, name, data):
+    path = write(tmp_path / name, data)
+    with pytest.raises(ValueError, match="line 2"):
+        read_texts(path)
+    with pytest.warns(UserWarning, match=r"1 broken record\(s\).*line 2"):
+        assert read_texts(path, on_error="skip") == ["甲", "乙"]
+    (broken,) = [line for number, line in enumerate(data.split(b"\n")) if number == 1]
+    with pytest.raises(ValueError, match="line 1"):
+        read_texts(write(tmp_path / name, broken), on_error="skip")  # nothing else is there
+    with pytest.raises(ValueError, match="on_error"):
+        read_texts(path, on_error="ignore")
 
 
 @pytest.mark.parametrize("name", ["nowhere.txt", "./nowhere", "nowhere.jsonl", "nowhere.txt.gz"])

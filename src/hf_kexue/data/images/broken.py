@@ -6,23 +6,31 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+FEW = 3  # broken images that are always accepted in a data set of known size
 CERTAINTY = math.log(1e6)  # log odds against stopping a run whose data are within the limit
+LIMIT = 0.01  # share of broken images that is tolerated
+
+
+def are_too_many(broken: int, total: int, limit: float = LIMIT) -> bool:
+    """Whether more than a share `limit` of `total` images, and more than `FEW` of them, are broken."""
+    return broken > max(FEW, limit * total)
 
 
 @dataclass
 class BrokenImages:
     """Count images that could not be decoded, and raise when there are too many.
 
-    If the size of the data set is known, `update` raises as soon as more than `limit` of it is broken, in any order.
+    If the size of the data set is known, `update` raises as soon as more than `limit` of it and more than `FEW` images
+    are broken, in any order: one broken file among sixty is skipped.
     For a stream it raises as soon as the images seen so far are implausible for data within the limit: by Chernoff's
     bound on the binomial distribution, with probability below one in a million.
 
     Args:
         limit: share of broken images above which `update` raises.
-        total: size of the data set; None if unknown.
+        total: size of the data set; None if unknown. Every process counts only the images that it has read.
     """
 
-    limit: float = 0.01
+    limit: float = LIMIT
     total: int | None = None
     seen: int = 0
     names: set[str] = field(default_factory=set)
@@ -32,7 +40,7 @@ class BrokenImages:
         """Count a batch of `collate_images`.
 
         Raises:
-            RuntimeError: when more than `limit` of the images are broken.
+            RuntimeError: when too many of the images are broken.
         """
         self.seen += len(batch["pixel_values"]) + len(batch["broken"])
         self.failures += len(batch["broken"])
@@ -41,7 +49,7 @@ class BrokenImages:
             counted, of, too_many = self.failures, f"the {self.seen} images read so far", self._is_above_limit()
         else:
             counted, of = len(self.names), f"the {self.total} images"
-            too_many = counted > self.limit * self.total
+            too_many = are_too_many(counted, self.total, self.limit)
         if too_many:
             raise RuntimeError(
                 f"{counted} of {of} are broken, more than {self.limit:.0%}. `hf-kexue check-data images` lists all of "

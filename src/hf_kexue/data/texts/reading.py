@@ -10,9 +10,10 @@ Records are recognised by their columns: `text`; `context` (SQuAD, flat, or nest
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,13 +22,14 @@ from ..record_files import as_object, field, lines_of, located_records, text_fie
 TEXT_SUFFIXES = (".txt", ".txt.gz")
 
 
-def read_texts(source: str | Path, split: str = "train") -> list[str]:
+def read_texts(source: str | Path, split: str = "train", on_error: Literal["raise", "skip"] = "raise") -> list[str]:
     """Read all texts of a source.
 
     Args:
         source: a text file in UTF-8 with one text a line (.txt, .txt.gz); a file of records (.jsonl, .json, or .gz of
             either); a folder, of which `<split>.jsonl` is read, or which `datasets` reads; or a Hub id.
         split: name of the split; ignored for a file.
+        on_error: "skip" skips broken lines and records and warns once, with their number and the first three.
 
     Returns:
         Stripped texts in the order of the source; of equal ones the first.
@@ -37,12 +39,28 @@ def read_texts(source: str | Path, split: str = "train") -> list[str]:
         ValueError: for a line that is not UTF-8, a record that is invalid JSON or has none of the columns, a truncated
             file, an unknown split, or a source without any text.
     """
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error must be 'raise' or 'skip'; got {on_error!r}.")
     is_text_file = str(source).endswith(TEXT_SUFFIXES)
-    found = _lines(Path(source).expanduser()) if is_text_file else _texts_of_records(source, split)
-    texts = list(dict.fromkeys(stripped for text in found if (stripped := text.strip())))
+    places = _lines(Path(source).expanduser()) if is_text_file else _texts_of_records(source, split)
+    texts: dict[str, None] = {}
+    broken: list[str] = []
+    for found in places:
+        if isinstance(found, str):
+            texts.setdefault(found.strip())
+        elif on_error == "raise":
+            raise found
+        else:
+            broken.append(str(found))
+    texts.pop("", None)
+    if broken and not texts:
+        raise ValueError(f"{source} holds no text, and {len(broken)} broken record(s); the first is {broken[0]}")
     if not texts:
         raise ValueError(f"{source} holds no text: all its lines or records are empty.")
-    return texts
+    if broken:
+        first = " ".join(broken[:3])
+        warnings.warn(f"{len(broken)} broken record(s) of {source} left out: {first}", stacklevel=2)
+    return list(texts)
 
 
 def hold_out(texts: Sequence[str], share: float, seed: int = 0) -> tuple[list[str], list[str]]:
@@ -73,24 +91,24 @@ def hold_out(texts: Sequence[str], share: float, seed: int = 0) -> tuple[list[st
     return parts
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path) -> Iterator[str | ValueError]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     for number, line in enumerate(lines_of(path), 1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise ValueError(
+            yield ValueError(
                 f"{path.name}, line {number}: byte {error.start + 1} is not UTF-8: convert the file to UTF-8."
-            ) from error
+            )
 
 
-def _texts_of_records(source: str | Path, split: str) -> Iterator[str]:
+def _texts_of_records(source: str | Path, split: str) -> Iterator[str | ValueError]:
     for place, record in located_records(source, split):
         try:
             yield from _texts(record)
         except ValueError as error:
-            raise ValueError(f"{place}: {error}.") from error
+            yield ValueError(f"{place}: {error}.")
 
 
 def _texts(record: Any) -> list[str]:
