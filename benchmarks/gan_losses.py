@@ -6,7 +6,8 @@
 SGAN is the non-saturating logistic loss, RSGAN (kexue.fm/archives/6110) its paired form, RaSGAN compares with the
 other side's mean; WGAN-GP and the paired logistic loss with R1 + R2 have a penalty on the gradient beside. One step of
 the discriminator and one of the generator in turn for all of them; samples come from the averaged generator. The
-measures on toy data are described in `gan_toys.py`; on photographs, scaled to 32 px, KID-EffLite0 as in `sample_quality.py`.
+measures on toy data are described in `gan_toys.py`; on photographs, scaled to 32 px, KID-EffLite0 as in
+`sample_quality.py`.
 
 A finished pair of loss and seed is kept in --output_dir and not trained again. Writes benchmarks/results/<name>.json,
 one part a task, and <name>_<task>.png.
