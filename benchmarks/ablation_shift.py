@@ -51,7 +51,7 @@ def train(name: str, options: list[str], args: argparse.Namespace, further: list
 
 
 def labelled(image: Image.Image, text: str) -> Image.Image:
-    """The picture under a line of text."""
+    """The picture with a line of text above it."""
     sheet = Image.new("RGB", (image.width, image.height + 16), "white")
     sheet.paste(image, (0, 16))
     ImageDraw.Draw(sheet).text((4, 2), text, fill="black")

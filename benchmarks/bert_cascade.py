@@ -1,4 +1,4 @@
-"""The cascade of triple extraction on a BERT with random weights: what the published model is measured against."""
+"""The cascade of triple extraction on a BERT with random weights, the baseline of the published model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class BertForTripleExtraction(DGCNNForTripleExtraction):
         prior: Tensor | None = None,
         collected: list[Tensor] | None = None,
     ) -> tuple[Tensor, TripleStates]:
-        """As that of the published model; words are not read, and the states of the trunk are not collected."""
+        """As in the published model, without words and without the states of the trunk."""
         hidden = self.dgcnn(input_ids, attention_mask=attention_mask).last_hidden_state.transpose(1, 2)  # (B, D, L)
         mask = mask_of(input_ids, attention_mask, self.dtype)
         logits, states = self.head.subjects(hidden * mask, mask, prior)

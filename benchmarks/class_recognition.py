@@ -1,11 +1,11 @@
-"""Is a sample of a class recognised as one? By the classifier that names photographs which it has not seen.
+"""Share of samples whose class a classifier recognises, against that of held-out photographs.
 
     python benchmarks/class_recognition.py                 # the published diffusion model and the published GAN
     python benchmarks/class_recognition.py --per_class 6   # a quick look
 
 The classifier is a logistic regression over EfficientNet-Lite0 features of the training photographs, its penalty
-chosen by cross-validation among them. What it says of held-out photographs bounds what can be asked of samples: some
-classes (a blouse, a top) it seldom tells apart. Samples are drawn from seed 0, equally many of each class, nothing
+chosen by cross-validation among them. Its accuracy on held-out photographs is an upper bound for samples: it often
+confuses some classes (a blouse, a top). Samples are drawn from seed 0, equally many of each class, nothing
 selected. Writes benchmarks/results/<name>.json.
 """
 
@@ -33,8 +33,8 @@ DATA: dict[str, str] = {}  # the embedded photographs serve
 def labelled_photographs(dataset: str, split: str, resolution: int) -> tuple[list[Image.Image], np.ndarray, list[str]]:
     """Pictures of a split as the training script sees them, their labels, the names of the classes."""
     source = load_images(dataset, split=split, label_column="auto")
-    found = photographs(source, resolution)
-    return found.images, np.asarray(found.labels), source.label_names
+    pictures = photographs(source, resolution)
+    return pictures.images, np.asarray(pictures.labels), source.label_names
 
 
 def fit_classifier(inputs: np.ndarray, labels: np.ndarray) -> Any:

@@ -5,8 +5,9 @@
 
 SGAN is the non-saturating logistic loss, RSGAN (kexue.fm/archives/6110) its paired form, RaSGAN compares with the
 other side's mean; WGAN-GP and the paired logistic loss with R1 + R2 have a penalty on the gradient beside. One step of
-the discriminator and one of the generator in turn for all of them; samples come from the averaged generator. What is
-measured on the toys says `gan_toys.py`; on photographs, scaled to 32 px, KID-EffLite0 as in `sample_quality.py`.
+the discriminator and one of the generator in turn for all of them; samples come from the averaged generator. The
+measures on toy data are described in `gan_toys.py`; on photographs, scaled to 32 px, KID-EffLite0 as in
+`sample_quality.py`.
 
 A finished pair of loss and seed is kept in --output_dir and not trained again. Writes benchmarks/results/<name>.json,
 one part a task, and <name>_<task>.png.
@@ -113,7 +114,7 @@ def train(loss: Loss, task: Task, seed: int, description: str = "", device: str 
 
 
 def measure(name: str, seed: int, task: Task, folder: Path, device: str = "cpu") -> dict[str, Any]:
-    """The row of a loss and a seed: from `folder` if it is there with the same setting, else trained now."""
+    """The row of a loss and a seed: loaded from `folder` if it has the same setting, else trained."""
     setting = json.loads(json.dumps(asdict(task.setting)))
     stem = folder / f"{name.replace(' + ', '-')}-{seed}"
     kept = stem.with_suffix(".json")
@@ -150,7 +151,7 @@ def compare(task: Task, names: list[str], seeds: list[int], folder: Path, device
 
 
 def sheet(names: list[str], seed: int, folder: Path) -> Image.Image:
-    """The pictures that `measure` left of one seed, side by side under the names of their losses."""
+    """The pictures of one seed from `measure`, side by side under the names of their losses."""
     labelled = []
     for name in names:
         picture = Image.open(folder / f"{name.replace(' + ', '-')}-{seed}.png")

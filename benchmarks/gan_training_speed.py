@@ -4,8 +4,8 @@
     python benchmarks/gan_training_speed.py --device cuda --batch 128 --name gan_training_speed_cuda
 
 A step is what training/train_rsgan.py does: the discriminator's, with R1 and R2, and the generator's, each with Adam.
-The precisions take turns, step by step, in one process; the best of the rounds counts, since a shared machine only
-ever makes a step slower. On a GPU float32 stands twice: as PyTorch comes, with TF32 in convolutions, and without it.
+The precisions alternate, step by step, in one process; the best round counts, since other load only makes a step
+slower. On a GPU float32 is measured twice: with PyTorch's default, TF32 in convolutions, and without.
 Writes benchmarks/results/<name>.json.
 """
 

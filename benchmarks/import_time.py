@@ -1,10 +1,9 @@
-"""What importing the package costs, beside the libraries that it stands on, and how soon the command line answers.
+"""Import time of the package and of its dependencies, and startup time of the command line.
 
     python benchmarks/import_time.py
 
-Every figure is of a fresh process, from its start to its end. The processes take turns, so that whatever else the
-machine does meets all of them alike; of each the median of all rounds counts. Writes
-benchmarks/results/import_time.json.
+Every figure is the run time of a fresh process. The processes alternate, so that other load on the machine affects all
+of them equally; the median over the rounds is reported. Writes benchmarks/results/import_time.json.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ PROCESSES = {
 
 
 def seconds(arguments: list[str]) -> float:
-    """Of one process."""
+    """Run time of one process."""
     started = time.perf_counter()
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - started

@@ -1,13 +1,12 @@
-"""Kill -9 a training run again and again: does it end as if nothing had happened?
+"""Kill -9 a training run repeatedly and compare its result with an uninterrupted run.
 
     python benchmarks/kill_and_resume.py --kills 20 --script all
 
-For each script one run is left alone. Another with the same command is killed after a random time within a step, a
-checkpoint or whatever it is doing, and started again, until it has been killed so often; then it may end. All that
-both leave has to be equal bit for bit: networks, averaged weights, optimizers, schedules, history. Checkpoints are
-written every second step, so that many kills fall into the writing of one. At the end the newest checkpoint of the
-finished run is cut in the middle of each of its files in turn: the run has to set it aside and to go on from the one
-before. Writes benchmarks/results/kill_and_resume.json; exits with 1 if anything differs.
+For each script one run is uninterrupted. Another with the same command is killed at random times, within a step or a
+checkpoint, and restarted, for the given number of kills. Both results must be equal bit for bit: networks, EMA
+weights, optimizers, schedules, history. Checkpoints are written every second step, so that many kills interrupt one.
+Finally each file of the newest checkpoint of the finished run is truncated in turn: the run must set the checkpoint
+aside and resume from the one before. Writes benchmarks/results/kill_and_resume.json; exits with 1 if anything differs.
 
 Runs are children that are forked after the imports, which would take longer than they do; SIGKILL leaves them no time
 to tidy up.
@@ -40,7 +39,7 @@ LOGGING = ["--logging_steps", "3"]  # so that a run is killed between the steps 
 
 
 def start(script: str, argv: list[str], log: Path) -> int:
-    """A run of a script in a process of its own, and its number; what it says goes into a file."""
+    """Start a run of a script in a separate process, with its output in a file; returns the process id."""
     if child := os.fork():
         return child
     try:
@@ -63,7 +62,7 @@ def finish(child: int, log: Path) -> None:
     """Wait for a run.
 
     Raises:
-        RuntimeError: with the end of what it said, if it failed.
+        RuntimeError: with the end of its output, if it failed.
     """
     _, status = os.waitpid(child, 0)
     if status:
@@ -78,7 +77,7 @@ def steps_done(output: Path) -> int:
 
 
 def kill_at_random(child: int, output: Path, random_source: random.Random, step_seconds: float) -> bool:
-    """SIGKILL a run 0 to 3 steps from where it stood, somewhere within a step; False if it had ended before."""
+    """SIGKILL a run 0 to 3 steps from where it stood, somewhere within a step; False if it had already ended."""
     goal = steps_done(output) + random_source.randint(0, 2)
     while steps_done(output) < goal:
         if os.waitpid(child, os.WNOHANG)[0]:

@@ -1,11 +1,11 @@
-"""What each part of the reader is worth: the same short training with one part changed at a time.
+"""Ablation of the reader: the same short training with one part changed at a time.
 
     python benchmarks/reader_ablation.py --train CMRC2018 --validation CMRC2018
 
-Every row is trained by `training/train_dgcnn_qa.py` in two stages, on questions made of plain text and then on real
-ones, with the same seed and number of questions, in half the width of the published model and from far fewer
-questions: differences between the rows are the point, not their height. The article's own presets run without the
-first stage too, as the articles do. A row that is there already is not trained again. Writes
+Every row is trained by `training/train_dgcnn_qa.py` in two stages, on synthetic questions from plain text and then on
+real ones, with the same seed and number of questions, at half the width of the published model and on far fewer
+questions: only differences between the rows are meaningful. The presets of the articles also run without the first
+stage, as in the articles. Existing rows are not trained again. Writes
 benchmarks/results/reader_ablation.json.
 """
 

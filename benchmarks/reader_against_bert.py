@@ -1,11 +1,11 @@
-"""A reader against a BERT of its size: same data, same questions made of plain text, same time.
+"""A reader against a BERT of its size: same data, same synthetic questions, same CPU time.
 
     python benchmarks/reader_against_bert.py --figures FIGURES --model FOLDER --train CMRC2018 --validation CMRC2018
 
-FIGURES and FOLDER are those of a reader that was trained on a CPU, as `training/publish_dgcnn_qa.py` leaves them.
-`BertForQuestionAnswering` with 4 layers of width 128 and random weights learns what that reader learned: the same
+FIGURES and FOLDER are those of a reader that was trained on a CPU, as written by `training/publish_dgcnn_qa.py`.
+`BertForQuestionAnswering` with 4 layers of width 128 and random weights is trained like that reader: on the same
 synthetic and real questions, stage by stage, with the reader's tokenizer, for as many seconds of CPU time in training
-steps (the making of batches does not count) as the reader had. Learning rate and warm-up are its own
+steps (excluding the collation of batches) as the reader had. Learning rate and warm-up are its own
 (--learning_rate); the schedule ends with the time. Run it with as many threads as the reader was trained with. Writes
 benchmarks/results/reader_against_bert.json.
 """

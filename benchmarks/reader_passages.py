@@ -1,12 +1,12 @@
-"""What reading many passages is worth: the vote of all of them against the best single one.
+"""The vote over many passages against the best single passage.
 
     python benchmarks/reader_passages.py --data WEBQA_SAMPLE
 
 The published reader answers questions that come with twenty passages each, not all of which hold the answer. Each
-passage proposes spans; their scores are put together in the article's way, sum s^2 / (1 + sum s) for each string
-(kexue.fm/archives/5409), in the simple one, sum s^2, or the best span of all wins. Accuracy and F1 are those of
-`sogouqa_scores` over all answers that any passage of the question is labelled with. Below them the rule of WebQA's
-own scorer (`webqa_scores`, voting): each passage gives its best span, and the most frequent strings win. Data:
+passage proposes spans; their scores are combined as in the article, sum s^2 / (1 + sum s) for each string
+(kexue.fm/archives/5409), by sum s^2, or the best span overall wins. Accuracy and F1 are those of `sogouqa_scores` over
+all answers that any passage of the question is labelled with. Below them the rule of WebQA's scorer (`webqa_scores`,
+voting): each passage gives its best span, and the most frequent strings win. Data:
 {"question", "passages": [{"passage", "answer": [...]}]}. Writes benchmarks/results/reader_passages.json.
 """
 
@@ -32,12 +32,12 @@ DATA = {"--data": "webqa"}
 
 
 def golds(example: QAExample) -> list[str]:
-    """The answers of all passages, each once, in their order."""
+    """The distinct answers of all passages, in order."""
     return list(dict.fromkeys(answer for answers in example.answers for answer in answers))
 
 
 def votes(reader: ReadingComprehensionPipeline, examples: list[QAExample]) -> list[dict[str, Any]]:
-    """Scores of each way to put passages together, and on how many questions it differs from the best passage."""
+    """Scores of each vote, and the number of questions on which it differs from the best passage."""
     questions = [example.question for example in examples]
     passages = [example.passages for example in examples]
     accepted = {example.id: golds(example) for example in examples}
@@ -63,7 +63,7 @@ def votes(reader: ReadingComprehensionPipeline, examples: list[QAExample]) -> li
 
 
 def webqa_vote(reader: ReadingComprehensionPipeline, examples: list[QAExample]) -> dict[str, Any]:
-    """F1 of WebQA's own rule: the most frequent of the passages' answers."""
+    """F1 by the rule of WebQA: the most frequent of the answers of the passages."""
     scores = evaluate_reader(reader, examples, "webqa")
     return {key: round(scores[key], 4) for key in ("strict_f1", "fuzzy_f1")}
 

@@ -3,10 +3,10 @@
     python benchmarks/reader_speed.py
 
 A question of 16 characters and a passage of 240, sixteen at a time; forward passes with the same precision and
-threads, taking turns in one process; the best round counts, since a shared machine only ever makes a pass slower. The
-peers, `BertForQuestionAnswering` in two shapes, and the presets of the training script have random weights: what is
-measured does not depend on them. Before that the reader answers from 100,000 characters, and the growth of the idle
-process's memory is noted. Writes benchmarks/results/reader_speed.json.
+threads, alternating in one process; the best round counts, since other load only makes a pass slower. The
+peers, `BertForQuestionAnswering` in two shapes, and the presets of the training script have random weights, which do
+not affect the speed. First the reader answers from 100,000 characters, and the growth of the process memory is
+measured. Writes benchmarks/results/reader_speed.json.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def main() -> None:
     model = DGCNNForQuestionAnswering.from_pretrained(args.model)
     tokenizer = DGCNNTokenizer.from_pretrained(args.model)
     reader = ReadingComprehensionPipeline(model=model, tokenizer=tokenizer)
-    sentence = "这一段文字很长，而答案只在其中的一处。"
-    passage = sentence * (100_000 // len(sentence))
+    text = "这一段文字很长，而答案只在其中的一处。"
+    passage = text * (100_000 // len(text))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
     reader(question="答案在哪里？", context=passage)

@@ -1,5 +1,4 @@
-"""Where benchmarks leave their figures: `benchmarks/results/<name>.json`, with the machine and the versions they were
-taken on.
+"""Write the figures of benchmarks to `benchmarks/results/<name>.json`, with machine and versions.
 
 `tables.render_results(path: Path, level: int = 2) -> str` renders such a file as a Markdown section, and
 `tables.render_all(folder: Path = RESULTS, level: int = 2) -> str` all of them; `python benchmarks/tables.py` prints
@@ -21,7 +20,7 @@ FOLDER = Path(__file__).resolve().parent / "results"
 
 
 def rows_before(name: str, setting: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows that a benchmark left in its results when its setting was the same; none otherwise."""
+    """The existing rows of a benchmark if they have the same setting, else none."""
     path = FOLDER / f"{name}.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     rows: list[dict[str, Any]] = before["rows"] if {key: before.get(key) for key in setting} == setting else []
@@ -29,7 +28,7 @@ def rows_before(name: str, setting: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def write_results(name: str, figures: dict[str, Any], device: str = "cpu") -> None:
-    """Print the rows of a benchmark's figures, and write all, taken on `device`, beside those of the others."""
+    """Print the rows of a benchmark, and write all its figures, measured on `device`."""
     print(*figures.get("rows", []), sep="\n")
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"

@@ -1,13 +1,13 @@
-"""Run all benchmarks, one after the other, with the data that are given.
+"""Run all benchmarks for which data are available.
 
     python benchmarks/run_all.py --list
     python benchmarks/run_all.py --data cmrc2018=path/to/cmrc2018 duie2=owner/duie2
     python benchmarks/run_all.py --only reader_speed triples_speed --data duie2=path/to/duie2
 
-A benchmark is a file here that calls `write_results`. It declares at its top which data it needs from outside the
-checkout, `DATA = {"--train": "cmrc2018"}`: the option that takes them, and the name under which they are given here.
-`OPTIONAL_DATA` has the same form for what it can do without. Benchmarks whose data are missing are left out, with the
-reason. One that fails does not stop the others; the exit status is 1 then.
+A benchmark is a file here that calls `write_results`. It declares the data that it needs from outside the
+checkout, `DATA = {"--train": "cmrc2018"}`: its option, and the NAME in --data. `OPTIONAL_DATA` has the same form.
+Benchmarks with missing data are skipped, with the reason. If one fails, the others still run, and the exit status is
+1.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def find_benchmarks(folder: Path = HERE) -> dict[str, Benchmark]:
     Raises:
         ValueError: if one does not declare its data, or needs some that `MEANINGS` does not list.
     """
-    found = {}
+    benchmarks = {}
     for path in sorted(folder.glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "results"]
@@ -59,11 +59,11 @@ def find_benchmarks(folder: Path = HERE) -> dict[str, Benchmark]:
         declared = _constants(tree)
         if "DATA" not in declared:
             raise ValueError(f"{path} declares no DATA: the data that it needs from outside the checkout.")
-        found[path.stem] = Benchmark(path, declared["DATA"], declared.get("OPTIONAL_DATA", {}))
-        unknown = {*found[path.stem].needed.values(), *found[path.stem].optional.values()} - MEANINGS.keys()
+        benchmarks[path.stem] = Benchmark(path, declared["DATA"], declared.get("OPTIONAL_DATA", {}))
+        unknown = {*benchmarks[path.stem].needed.values(), *benchmarks[path.stem].optional.values()} - MEANINGS.keys()
         if unknown:
             raise ValueError(f"{path} needs {', '.join(sorted(unknown))}; known are {', '.join(MEANINGS)}.")
-    return found
+    return benchmarks
 
 
 def _constants(tree: ast.Module) -> dict[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Training scripts for benchmarks: as modules, to measure the very step that they take, and as runs of their own.
+"""Training scripts for benchmarks: as modules, to measure their training step, and as separate runs.
 
 load_script("train_rsgan").build_models(preset_arguments("train_rsgan", "--preset", "r3"), 17)
 run_script("train_dgcnn_qa", Path("outputs/row"), ["--train", "cmrc2018"], steps=1000)["validation/f1"]
@@ -23,7 +23,7 @@ PRESETS = TRAINING / "presets"
 
 
 def load_script(name: str) -> ModuleType:
-    """A training script as a module of its own name, loaded once from its file.
+    """A training script as a module, loaded once from its file.
 
     Raises:
         ValueError: if there is no such script.
@@ -46,12 +46,12 @@ def preset_arguments(script: str, *argv: str) -> Any:
 
 
 def run_script(script: str, folder: Path, options: list[str], steps: int, *launcher: str) -> dict[str, Any]:
-    """Train in a process of its own, with one checkpoint at the end and no tracker; returns the results of the run.
+    """Train in a separate process, with one checkpoint at the end and no tracker; returns the results of the run.
 
     Args:
         script: name of a training script.
         folder: for the output.
-        options: further arguments; of those given twice the last one counts.
+        options: further arguments; the last of repeated ones wins.
         steps: of the optimizer.
         launcher: arguments of the interpreter that come before the script, such as "-m", "accelerate...".
     """

@@ -1,4 +1,4 @@
-"""Training of a peer for as much CPU time as ours had, with the same recipe for every peer."""
+"""Train a baseline for a given CPU time, with the same recipe for every baseline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BATCH = 32
 
 
 def endless_batches(dataset: Any, collator: Callable[[list[Any]], dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
-    """Shuffled batches without end, from seed 0; `dataset` has `epoch` and `set_epoch`."""
+    """Endless shuffled batches from seed 0; `dataset` has `epoch` and `set_epoch`."""
     loader = DataLoader(
         dataset, BATCH, shuffle=True, drop_last=True, collate_fn=collator, generator=torch.Generator().manual_seed(0)
     )
@@ -33,14 +33,14 @@ def train_for_seconds(
     seconds: float,
     learning_rate: float,
 ) -> int:
-    """AdamW with warm-up over the first 5 % and a cosine to zero; the model ends with its averaged weights.
+    """AdamW with warm-up over the first 5 % and a cosine to zero; the model ends with its EMA weights.
 
     Args:
         model: whose parameters are trained.
         loss_of: a batch to a scalar loss.
-        batches: whose making does not count.
+        batches: the time to make them is excluded.
         seconds: of CPU time in training steps.
-        learning_rate: the highest.
+        learning_rate: peak.
 
     Returns:
         The number of steps.

@@ -1,4 +1,4 @@
-"""Contestants that take turns: whatever else the machine does meets all of them alike."""
+"""Alternating measurements: other load on the machine affects all candidates equally."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 def best_seconds(
     steps: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1, device: str = "cpu"
 ) -> dict[str, float]:
-    """The shortest time of each step, in seconds; on a shared machine others only ever make a step slower.
+    """The shortest time of each step, in seconds, since other load only makes a step slower.
 
     Args:
         steps: functions by name, called in turn.
-        rounds: that count.
+        rounds: to measure.
         warm_up: rounds before them.
-        device: of the steps; a GPU has finished a step before the clock is read.
+        device: of the steps; a GPU is synchronised before the clock is read.
     """
     best = dict.fromkeys(steps, float("inf"))
     for number in range(warm_up + rounds):

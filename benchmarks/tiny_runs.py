@@ -1,4 +1,4 @@
-"""Data and arguments that make a run of any training script take seconds, and what tells two such runs apart.
+"""Data and arguments for runs of any training script within seconds, and a comparison of two runs.
 
 Used by `kill_and_resume.py` and by the tests of runs on two processes.
 """
@@ -96,20 +96,20 @@ def arguments(script: str, data: Path, output: Path, batch: int, steps: int, sav
 
 
 def history(output: Path) -> list[dict[str, float]]:
-    """Lines of a run's history without what a clock says."""
+    """Lines of a run's history without times."""
     lines = (output / "history.jsonl").read_text(encoding="utf-8").splitlines()
     return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
 
 
 def last_checkpoint(output: Path) -> Path:
     """The folder with the highest step."""
-    found = (output / "checkpoints").glob("checkpoint-*")
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]))
+    checkpoints = (output / "checkpoints").glob("checkpoint-*")
+    return max(checkpoints, key=lambda path: int(path.name.rpartition("-")[2]))
 
 
 def saved_state(checkpoint: Path) -> dict[str, Any]:
-    """All that a checkpoint holds by file: networks, optimizers, schedules, averaged weights, place; no clock, and no
-    state of random generators, since each step seeds its own.
+    """The content of a checkpoint by file: networks, optimizers, schedules, EMA weights, progress; without times, and
+    without generator states, since each step seeds its own.
 
     Raises:
         ValueError: if it is incomplete or damaged.
@@ -125,7 +125,7 @@ def saved_state(checkpoint: Path) -> dict[str, Any]:
 
 
 def differences(one: Any, other: Any, name: str = "") -> list[str]:
-    """Names of what is not equal to the last bit."""
+    """Names of entries that are not bitwise equal."""
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
         return [found for key in one for found in differences(one[key], other[key], f"{name}/{key}")]
     if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
@@ -136,7 +136,7 @@ def differences(one: Any, other: Any, name: str = "") -> list[str]:
 
 
 def compare_runs(one: Path, other: Path) -> list[str]:
-    """Names of what differs in the last checkpoints, the histories, and the final models of two runs."""
+    """Names of differences in the last checkpoints, the histories, and the final models of two runs."""
     checkpoints = [last_checkpoint(output) for output in (one, other)]
     models = [
         {str(path.relative_to(output)): load_file(path) for path in sorted(output.glob("[mpd]*/**/*.safetensors"))}

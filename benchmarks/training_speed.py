@@ -3,8 +3,8 @@
     pip download --no-deps denoising-diffusion-pytorch==2.3.4 && unzip denoising_diffusion_pytorch-2.3.4-*.whl -d peer
     python benchmarks/training_speed.py --peer peer/denoising_diffusion_pytorch/simple_diffusion.py
 
-The contestants take turns, step by step, in one process with the same threads, batch and precision; the best of the
-rounds counts, since a shared machine only ever makes a step slower. A step is forward, backward and AdamW. Also gives
+The candidates alternate, step by step, in one process with the same threads, batch and precision; the best round
+counts, since other load only makes a step slower. A step is forward, backward and AdamW. Also gives
 our share of the rate that the machine reaches on a plain matrix product in the same precision. Writes
 benchmarks/results/training_speed.json.
 """

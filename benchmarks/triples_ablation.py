@@ -1,12 +1,12 @@
-"""What each part of the triple extraction is worth: the same short training with one part changed at a time.
+"""Ablation of the triple extraction: the same short training with one part changed at a time.
 
     python benchmarks/triples_ablation.py --train DUIE2 DUIE1 --validation DUIE2 --init_from outputs/reader/model
 
-Every row is trained by `training/train_dgcnn_triples.py` with the same seed and number of sentences, in half the width
-of the published model and from far fewer sentences: differences between the rows are the point, not their height. A
-part that preset `triples` has is left out, one that it lacks is put in. `--init_from` is a reader of preset `reader`,
+Every row is trained by `training/train_dgcnn_triples.py` with the same seed and number of sentences, at half the width
+of the published model and on far fewer sentences: only differences between the rows are meaningful. A part that preset
+`triples` has is removed, one that it lacks is added. `--init_from` is a reader of preset `reader`,
 whose trunk the network begins with; what cannot begin with it is compared with the row without it. The article's own
-presets run without it too. A row that is there already is not trained again. Writes
+presets run without it too. Existing rows are not trained again. Writes
 benchmarks/results/triples_ablation.json.
 """
 
@@ -27,7 +27,7 @@ KEYS = ("precision", "recall", "f1", "f1_of_crossed_thresholds", "f1_of_default_
 
 
 def switch(name: str, is_on: bool, on: list[str], off: list[str]) -> tuple[str, list[str]]:
-    """The row that turns a part of the preset round."""
+    """The row with a part of the preset toggled."""
     return (f"without {name}", off) if is_on else (f"with {name}", on)
 
 

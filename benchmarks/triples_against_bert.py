@@ -3,8 +3,8 @@
     python benchmarks/triples_against_bert.py --train DUIE2 DUIE1 --validation DUIE2
 
 A BERT with 4 layers of width 128 and random weights gets the published model's head, loss, tokenizer (characters
-alone), sampling of subjects and augmentation, and learns for as many seconds of CPU time in training steps (the making
-of batches does not count) as all stages of `model_cards/results/dgcnn-triples-zh.json` together had. Learning rate and
+alone), sampling of subjects and augmentation, and learns for as many seconds of CPU time in training steps (excluding
+the collation of batches) as all stages of `model_cards/results/dgcnn-triples-zh.json` together had. Learning rate and
 warm-up are its own (--learning_rate); the schedule ends with the time. Thresholds are searched on the validation
 sentences for both. Run it with as many threads as the published model was trained with. Writes
 benchmarks/results/triples_against_bert.json.

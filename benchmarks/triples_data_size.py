@@ -1,9 +1,9 @@
-"""What more sentences are worth: preset `triples`, trained on 25, 50 and 100 % of them for the same time.
+"""Effect of the data size: preset `triples`, trained on 25, 50 and 100 % of the sentences for the same time.
 
     python benchmarks/triples_data_size.py --train DUIE2 DUIE1 --validation DUIE2 --init_from outputs/reader/model
 
 Every row is trained by `training/train_dgcnn_triples.py` with the same seed and number of steps, so a smaller share is
-seen more often; the larger shares hold the smaller ones. A row that is there already is not trained again. Writes
+seen more often; the larger shares include the smaller ones. Existing rows are not trained again. Writes
 benchmarks/results/triples_data_size.json and .png.
 """
 

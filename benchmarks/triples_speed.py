@@ -4,8 +4,8 @@
 
 Batches of 32 sentences from the validation data: encoder, decoding of subjects, all their objects in one pass,
 decoding of objects, and for the published model the search for memorised triples; tokenising is left out. All models
-have the same precision and threads and take turns in one process; the best round of each counts, since a shared
-machine only ever makes a pass slower. The BERTs have random weights, so each decodes what the published model scored:
+have the same precision and threads and alternate in one process; the best round of each counts, since other load only
+makes a pass slower. The BERTs have random weights, so each decodes what the published model scored:
 all have the same subjects to look for objects of. Writes benchmarks/results/triples_speed.json.
 """
 
@@ -63,11 +63,11 @@ def batches(tokenizer: DGCNNTokenizer, model: DGCNNForTripleExtraction, texts: l
 def extract(
     model: DGCNNForTripleExtraction, batch: Batch, scored: dict[str, Any] | None, known: TriplePrior | None = None
 ) -> dict[str, Any]:
-    """All that one batch costs.
+    """Extract the triples of one batch.
 
     Args:
         model, batch: of this cascade.
-        scored: what is decoded; None: what the model itself scores.
+        scored: scores to decode; None: those of the model.
         known: memorised triples to look up, or None.
 
     Returns:

@@ -1,8 +1,8 @@
-"""The rise of asymptotic series, and where each approximation of the quartic integral wins.
+"""Divergence of an asymptotic series, and the best approximation of the quartic integral by region.
 
 Left: the error of the direct series (3) against its order falls until about a^2 / 4 eps and then grows without bound;
 the smallest error is of the order e^{-a^2 / 4 eps}. Right: only s = a / sqrt(eps) matters for relative errors; each
-approximation has its own stretch of the line, and the colour bar below names the best one.
+approximation is best in an interval of it, shown by the colour bar below.
 
     python examples/asymptotic_series.py --output outputs/asymptotic_series.png
 
@@ -45,7 +45,7 @@ def relative_errors(s: Tensor, method: str, order: int | None) -> Tensor:
 
 
 def draw_series(axes: Axes) -> None:
-    """Error of the partial sums against their order, with the optimal order and the promised scale."""
+    """Error of the partial sums against their order, with the optimal order and the predicted scale."""
     colours = plt.get_cmap("viridis")(torch.linspace(0.15, 0.85, 4).numpy())
     for eps, colour in zip((0.01, 0.02, 0.05, 0.2), colours):
         eps_tensor = torch.tensor(eps, dtype=torch.float64)
@@ -64,7 +64,7 @@ def draw_series(axes: Axes) -> None:
     )
 
 
-def draw_winners(axes: Axes, bar: Axes) -> None:
+def draw_best(axes: Axes, bar: Axes) -> None:
     """Errors of all approximations against s = a / sqrt(eps), and a bar with the best of them."""
     s = torch.cat([torch.linspace(-3, 0, 121), torch.linspace(0.02, 12, 480)]).double()
     errors = torch.stack([relative_errors(s, method, order) for _, method, order, _ in METHODS])
@@ -87,7 +87,7 @@ def main(argv: list[str] | None = None) -> None:
     grid = figure.add_gridspec(2, 2, height_ratios=[14, 1])
     draw_series(figure.add_subplot(grid[:, 0]))
     upper = figure.add_subplot(grid[0, 1])
-    draw_winners(upper, figure.add_subplot(grid[1, 1], sharex=upper))
+    draw_best(upper, figure.add_subplot(grid[1, 1], sharex=upper))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(arguments.output, dpi=110)
     print(f"wrote {arguments.output}")

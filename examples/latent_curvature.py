@@ -2,12 +2,12 @@
 
 An autoencoder with a two-dimensional latent space is fitted to the 8 x 8 digits of scikit-learn within seconds. Its
 decoder pulls the Euclidean metric of pixel space back to the plane. Left: the area element sqrt(det g), how much the
-picture changes per step in the plane, with geodesics (solid) beside straight lines (dashed): geodesics keep to where
-little changes. Right: the Gaussian curvature. Below: the digits along the first geodesic and its straight line.
+picture changes per step in the plane, with geodesics (solid) beside straight lines (dashed): geodesics stay where
+the picture changes little. Right: the Gaussian curvature. Below: the digits along the first geodesic and its line.
 
     python examples/latent_curvature.py --output outputs/latent_curvature.png
 
-Needs scikit-learn and matplotlib. Geometry: kexue.fm archives/4033; the generator is the example's own.
+Needs scikit-learn and matplotlib. Geometry: kexue.fm archives/4033; the generator is trained here.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def centres_of(codes: Tensor, labels: Tensor) -> Tensor:
 
 
 def connect(metric: PullbackMetric, centres: Tensor) -> list[Geodesic]:
-    """Geodesics between the centres of a few pairs of digits, leaving out a pair for which none is found."""
+    """Geodesics between the centres of a few pairs of digits, skipping pairs without one."""
     paths = []
     for first, second in ((0, 1), (6, 7), (2, 9), (4, 3)):
         try:

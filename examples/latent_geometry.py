@@ -1,13 +1,13 @@
-"""Curvature of a plane in a generator's latent space, and what a geodesic does there that a straight line does not.
+"""Curvature of a plane in a generator's latent space, with geodesics against straight lines.
 
 The plane goes through three latents; its coordinates are 0, 0 at the first, 1, 0 at the second and 0, 1 at the third.
-A generator with (leaky) rectifiers is linear in pieces: its surface has all its curvature in the edges between them,
-and derivatives see none of it. So a smooth surface is laid through its pictures first, a Chebyshev series in the two
+A generator with (leaky) rectifiers is linear in pieces: its surface has all its curvature at the edges between them,
+where derivatives miss it. So a smooth surface is fitted to its pictures first, a Chebyshev series in the two
 coordinates, and that surface's metric is pulled back: curvature at the scale that the series resolves. Lengths are
-those of the generator's own pictures: root mean square of the change of pixels in [0, 1], summed along the way.
+those of the generator's own pictures: root mean square of the change of pixels in [0, 1], summed along the path.
 
 Left: the area element sqrt(det g), with geodesics (solid) beside straight lines (dashed). Right: the Gaussian
-curvature. Below: the pictures along both ways between the first two latents.
+curvature. Below: the pictures along both paths between the first two latents.
 
     python examples/latent_geometry.py --pipeline outputs/rsgan/pipeline --seeds 0 1 2 --output outputs/geometry.png
 
@@ -76,13 +76,13 @@ def smooth_surface(pictures: Pictures, nodes: int, degree: int) -> tuple[Callabl
 
 
 def true_length(pictures: Pictures, route: Tensor) -> float:
-    """Length of the way along the points (N, 2) of a route, as the pictures change from each to the next."""
+    """Length of the path along the points (N, 2) of a route, as the pictures change from each to the next."""
     shown = torch.cat([pictures(points) for points in route.split(64)])
     return shown.diff(dim=0).square().mean(1).sqrt().sum().item()
 
 
 def connect(metric: PullbackMetric, num_steps: int) -> dict[tuple[int, int], Geodesic]:
-    """Geodesics between the three latents, leaving out a pair for which none is found."""
+    """Geodesics between the three latents, skipping pairs without one."""
     paths = {}
     for first, second in ((0, 1), (0, 2), (1, 2)):
         try:
@@ -122,7 +122,7 @@ def draw_strip(axis: Axes, images: Tensor, title: str) -> None:
 
 
 def draw(pictures: Pictures, shape: tuple[int, ...], arguments: argparse.Namespace) -> plt.Figure:
-    """The whole figure; `shape` is that of a picture."""
+    """Draw the figure; `shape` is that of a picture."""
     surface, missed = smooth_surface(pictures, arguments.nodes, arguments.degree)
     print(f"the smooth surface misses {missed:.1%} of the variance of pictures between its nodes")
     metric = pullback_metric(surface)

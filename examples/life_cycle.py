@@ -1,12 +1,12 @@
-"""The whole life of a model on one machine: train two steps, export, publish, load elsewhere, use, compare.
+"""The life cycle of a model on one machine: train two steps, export, publish, load elsewhere, use, compare.
 
     python examples/life_cycle.py                        # all four training scripts
     python examples/life_cycle.py --models gan reader    # some of them
 
 Each script trains for two steps on a handful of samples with `--push_to_hub`, against a Hub on this machine
-(loopback_hub.py). Then two clean processes load what was published by its name and use it: one with hf_kexue, one that
-cannot import it and runs the code that was published along. Both must answer, bit for bit, as the model that the
-training left in its folder. What each process printed lies in the working folder.
+(loopback_hub.py). Then two clean processes load the published models by name and use them: one with hf_kexue, one that
+cannot import it and runs the published code. The outputs of both must equal those of the trained model bit for bit.
+The output of each process is in the working folder.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def records(name: str) -> list[dict[str, Any]]:
 
 
 def train_one(name: str, folder: Path) -> None:
-    """A training script from start to end, as its command line would run it."""
+    """Run a training script as from its command line."""
     data = folder / f"{name}.jsonl"
     if name in ("reader", "triples"):
         lines = (json.dumps(record, ensure_ascii=False) for record in records(name))
@@ -74,7 +74,7 @@ def train_one(name: str, folder: Path) -> None:
 
 
 def train(names: list[str], folder: Path) -> None:
-    """Each script in a process of its own; they share the imports."""
+    """Run each script in a forked process that shares the imports."""
     import diffusers.optimization  # noqa: F401
     import transformers.models.auto.modeling_auto  # noqa: F401
 
@@ -88,7 +88,7 @@ def train(names: list[str], folder: Path) -> None:
 
 
 def answer(name: str, model: Any) -> Any:
-    """What a pipeline says to a fixed question, or draws from a fixed seed, as JSON holds it."""
+    """The output of a pipeline for a fixed input or seed, as JSON."""
     import torch
 
     if name in ("diffusion", "gan"):
@@ -122,7 +122,7 @@ def load(name: str, place: str, with_package: bool) -> Any:
 
 
 def run_card(name: str, folder: Path, with_package: bool) -> None:
-    """The lines that the published card shows for this case, as they stand there."""
+    """Run the snippet of the published card for this case."""
     from huggingface_hub import hf_hub_download
 
     card = Path(hf_hub_download(f"owner/{name}", "README.md")).read_text(encoding="utf-8")
@@ -132,7 +132,7 @@ def run_card(name: str, folder: Path, with_package: bool) -> None:
 
 
 def use(names: list[str], folder: Path, with_package: bool) -> None:
-    """Run the cards, load everything from the Hub and answer; with the package, from the trainings' folders too."""
+    """Run the cards, load everything from the Hub and answer; with the package, also from the folders of the runs."""
     if not with_package:
         sys.modules["hf_kexue"] = None  # type: ignore[assignment]
     for name in names:
@@ -146,7 +146,7 @@ def use(names: list[str], folder: Path, with_package: bool) -> None:
 
 
 def step(act: str, names: list[str], folder: Path, hub: LoopbackHub) -> None:
-    """One act in a clean process whose Hub is the one here; what it prints goes to a file."""
+    """Run one step in a clean process that uses the local Hub, with its output in a file."""
     log = folder / f"{act}.log"
     with log.open("w") as output:
         done = subprocess.run(
@@ -159,7 +159,7 @@ def step(act: str, names: list[str], folder: Path, hub: LoopbackHub) -> None:
 
 
 def live(names: list[str], folder: Path) -> bool:
-    """All acts, and a line for each model; whether all answers agree."""
+    """Run all steps and print a line for each model; returns whether all outputs agree."""
     hub = LoopbackHub()
     for number, (act, what) in enumerate(ACTS.items(), 1):
         print(f"{number}/{len(ACTS)} {what}", flush=True)

@@ -1,15 +1,15 @@
-"""A Hub on this machine alone: enough of the protocol for huggingface_hub to publish to it and to load from it.
+"""A Hub on this machine: enough of the protocol for huggingface_hub to publish to it and to load from it.
 
     hub = LoopbackHub()                       # listens at hub.url until hub.close()
     subprocess.run(command, env={**os.environ, **hub.environment(home)})
 
-    python examples/loopback_hub.py --port 8000     # or by hand; prints the variables that a client needs
+    python examples/loopback_hub.py --port 8000     # standalone; prints the variables that a client needs
 
 Everything lies in memory. Clients must be started with the variables of `environment`: huggingface_hub reads them when
 it is imported. The token `hf_owner` may write and sees private repositories; without it only public ones are seen.
-Not spoken: Xet (the variables turn it off), pull requests, gated repositories, pages of long listings.
+Not supported: Xet (the variables turn it off), pull requests, gated repositories, pages of long listings.
 
-Longer than its siblings: a protocol is many small answers.
+Longer than its siblings, since a protocol has many endpoints.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class File:
 
     @property
     def oid(self) -> str:
-        """What git would call it: for a large file, the pointer in its place."""
+        """The git hash: for a large file, that of its LFS pointer."""
         pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {len(self.data)}\n"
         content = pointer.encode() if self.large else self.data
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
     def entry(self, path: str) -> dict[str, Any]:
-        """As listings show it."""
+        """The entry of a listing."""
         found: dict[str, Any] = {"type": "file", "path": path, "size": len(self.data), "oid": self.oid}
         if self.large:
             found["lfs"] = {"oid": self.sha256, "size": len(self.data), "pointerSize": 134}
@@ -109,19 +109,19 @@ class LoopbackHub:
         self.server.server_close()
 
     def environment(self, home: str | Path, token: str | None = TOKEN) -> dict[str, str]:
-        """Variables for a client: this server, nobody's cache but that in `home`, no Xet."""
+        """Variables for a client: this server, a cache in `home`, no Xet."""
         found = {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_MODULES_CACHE": str(Path(home, "modules"))}
         found |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "0"}
         found |= {"HF_DATASETS_CACHE": str(Path(home, "datasets")), "DISABLE_SAFETENSORS_CONVERSION": "1"}
         return found | ({"HF_TOKEN": token} if token else {"HF_TOKEN": "", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"})
 
     def files(self, repo_id: str, revision: str = "main", repo_type: str = "model") -> dict[str, bytes]:
-        """What a repository holds, by path."""
+        """The files of a repository by path."""
         repository = self.repositories[repo_type, repo_id]
         return {path: file.data for path, file in repository.commits[repository.names[revision]].items()}
 
     def put(self, repo_id: str, files: Mapping[str, bytes], repo_type: str = "model", branch: str = "main") -> None:
-        """A commit without asking anyone: the files are what the repository holds from now on."""
+        """Replace the files of a repository by a commit, without a token."""
         repository = self.repositories.setdefault((repo_type, repo_id), Repository())
         repository.commit(branch, {path: File(data, bool(LARGE.search(path))) for path, data in files.items()})
 
@@ -167,21 +167,21 @@ class LoopbackHub:
             raise Refusal(404 if user else 401, "RepoNotFound", "Repository not found")
         return repository
 
-    def create(self, asked: dict[str, Any], user: str) -> Answer:
-        repo_type = asked.get("type") or "model"
-        repo_id = f"{asked.get('organization') or user}/{asked['name']}"
+    def create(self, request: dict[str, Any], user: str) -> Answer:
+        repo_type = request.get("type") or "model"
+        repo_id = f"{request.get('organization') or user}/{request['name']}"
         url = f"{self.url}/{'datasets/' if repo_type == 'dataset' else ''}{repo_id}"
         if (repo_type, repo_id) in self.repositories:
             return 409, {"error": "You already created this repo", "url": url}, {}
-        private = bool(asked.get("private")) or asked.get("visibility") == "private"
+        private = bool(request.get("private")) or request.get("visibility") == "private"
         repository = self.repositories[repo_type, repo_id] = Repository(private)
         repository.commit("main", {".gitattributes": File(b"*.safetensors filter=lfs diff=lfs merge=lfs\n", False)})
         return 200, {"url": url, "name": repo_id, "id": repo_id}, {}
 
-    def offer(self, asked: dict[str, Any]) -> Answer:
-        """Where large files that are not known yet are to be sent."""
+    def offer(self, request: dict[str, Any]) -> Answer:
+        """Upload addresses of large files that are not stored yet."""
         objects = []
-        for wanted in asked["objects"]:
+        for wanted in request["objects"]:
             actions = {"upload": {"href": f"{self.url}/large/{wanted['oid']}", "header": {}}}
             objects.append(wanted if wanted["oid"] in self.large else {**wanted, "actions": actions})
         return 200, {"transfer": "basic", "objects": objects}, {"Content-Type": "application/vnd.git-lfs+json"}
@@ -247,7 +247,7 @@ class LoopbackHub:
         return 200, {}, {}
 
     def _preupload(self, repository: Repository, repo_id: str, rest: list[str], query: Any, body: bytes) -> Answer:
-        """Which files are large."""
+        """Decide which files are large."""
         _, files = self._files(repository, "/".join(rest))
         found = []
         for file in json.loads(body)["files"]:
@@ -323,7 +323,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _card(readme: File | None) -> dict[str, Any]:
-    """What the Hub reads off a card."""
+    """The metadata of a card."""
     import yaml
 
     parts = readme.data.decode().split("---\n") if readme else []

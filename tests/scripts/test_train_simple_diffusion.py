@@ -25,7 +25,7 @@ from whole_runs import TRAINING, InForward, history, load_script, reset
 from hf_kexue.data.images import image_loader, load_images
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.training.arguments import parse_arguments
-from hf_kexue.training.fine_tuning import take_over_image_weights
+from hf_kexue.training.fine_tuning import copy_image_weights
 from hf_kexue.training.state import step_seed
 
 if not (TRAINING / "train_simple_diffusion.py").is_file():
@@ -442,7 +442,7 @@ def build(script, *options):
     args = parse_arguments(script.Arguments, TRAINING / "presets", arguments("none", "none", *options))
     model = script.build_model(args, len(CLASSES))
     if args.init_from:
-        take_over_image_weights(model, args.init_from, [])
+        copy_image_weights(model, args.init_from, [])
     return model
 
 
@@ -491,7 +491,7 @@ def test_init_from_with_other_classes(script, finished, names, kept):
     )
     torch.manual_seed(1)
     model = script.build_model(args, len(names) or None)
-    assert take_over_image_weights(model, args.init_from, names) == (["class_embedding"] if names else [])
+    assert copy_image_weights(model, args.init_from, names) == (["class_embedding"] if names else [])
     state = model.state_dict()
     rows = state.pop("class_embedding.weight", torch.empty(0))
     table = donor.pop("class_embedding.weight")

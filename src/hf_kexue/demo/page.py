@@ -190,7 +190,7 @@ class Page:
         )
 
     def between(self, label: str, first: int, last: int, place: float, truncation: float) -> Image.Image:
-        """One picture of the way, enlarged to be seen.
+        """One picture of the interpolation, enlarged.
 
         Args:
             label, first, last, truncation: as of `interpolation`.

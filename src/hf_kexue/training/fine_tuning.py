@@ -143,17 +143,17 @@ def init_prior_columns(model: Any, donor: Any) -> None:
 
 
 @torch.no_grad()
-def take_over_image_weights(model: Any, source: str, names: list[str]) -> list[str]:
-    """Weights of another diffusion network with the same blocks. The first and the last convolution start afresh where
-    their shapes differ; of the class table, rows of classes with the same name are taken over, and that of no class.
+def copy_image_weights(model: Any, source: str, names: list[str]) -> list[str]:
+    """Copy the weights of another diffusion network with the same blocks. The first and last convolution are newly
+    initialised if their shapes differ; rows of the class table are copied by class name, with the null class.
 
     Args:
-        model: a `SimpleDiffusionUViT2DModel`; changed.
-        source: folder of a pipeline with the other.
-        names: of the classes of the model, in order; empty where it has none.
+        model: a `SimpleDiffusionUViT2DModel`; modified.
+        source: folder of the donor pipeline.
+        names: of the classes of the model, in order; may be empty.
 
     Returns:
-        Names of the modules that start afresh, in part or in full.
+        Names of the modules that are newly initialised, in part or in full.
 
     Raises:
         ValueError: for a network with other blocks, naming the weights.
@@ -161,9 +161,9 @@ def take_over_image_weights(model: Any, source: str, names: list[str]) -> list[s
     donor: dict[str, Tensor] = type(model).from_pretrained(source, subfolder="unet").state_dict()
     labels = (DiffusionPipeline.load_config(source).get("id2label") or {}) if names else {}
     donor_names = [labels[key] for key in sorted(labels, key=int)]
-    own, table = model.state_dict(), "class_embedding.weight"
-    other_classes = table in own and (table not in donor or names != donor_names)
-    if table in donor and table in own and names != donor_names:
+    weights, table = model.state_dict(), "class_embedding.weight"
+    other_classes = table in weights and (table not in donor or names != donor_names)
+    if table in donor and table in weights and names != donor_names:
         places = [(names.index(name), number) for number, name in enumerate(donor_names) if name in names] + [(-1, -1)]
         rows = own[table].clone()
         if rows.shape[1] == donor[table].shape[1]:
@@ -182,8 +182,8 @@ def take_over_image_weights(model: Any, source: str, names: list[str]) -> list[s
         donor.pop(table, None)
     fresh = sorted(key for key in own if key not in donor or donor[key].shape != own[key].shape)
     other = [key for key in fresh if not key.startswith(("conv_in.", "conv_out.")) and (key != table or key in donor)]
-    if other := other + sorted(donor.keys() - own.keys()):
-        raise ValueError(f"--init_from {source} is another network; these weights do not fit: {other}.")
-    model.load_state_dict(own | {key: value for key, value in donor.items() if key not in fresh})
-    logger.info("Started from %s%s", source, f", but {fresh} start afresh" if fresh else "")
+    if other := other + sorted(donor.keys() - weights.keys()):
+        raise ValueError(f"--init_from {source} has another architecture; these weights do not fit: {other}.")
+    model.load_state_dict(weights | {key: value for key, value in donor.items() if key not in fresh})
+    logger.info("Started from %s%s", source, f"; newly initialised: {fresh}" if fresh else "")
     return sorted({key.rpartition(".")[0] for key in [*fresh, *([table] if other_classes else [])]})

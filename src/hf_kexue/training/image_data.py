@@ -54,11 +54,11 @@ def open_images(
         ValueError: for missing splits and columns, and for a share out of range.
     """
     folder = str(embedded) if args.dataset == "embedded" else args.dataset
-    find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
-    find |= {"background": args.background, "unlabelled": unlabelled}
-    find["label_column"] = None if args.label_column == "none" else args.label_column
-    find["streaming"] = streaming = getattr(args, "streaming", False)
-    source = load_images(folder, split=args.split, **find)
+    options: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
+    options |= {"background": args.background, "unlabelled": unlabelled}
+    options["label_column"] = None if args.label_column == "none" else args.label_column
+    options["streaming"] = streaming = getattr(args, "streaming", False)
+    source = load_images(folder, split=args.split, **options)
     if args.validation_share:
         if not 0 <= args.validation_share < 1 or streaming:
             raise ValueError(
