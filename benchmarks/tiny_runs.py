@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from hf_kexue.training.checkpoints import fault_of
+from hf_kexue.training.checkpoints import checkpoint_fault
 
 SCRIPTS = ("train_simple_diffusion", "train_dgcnn_qa", "train_dgcnn_triples", "pretrain_dgcnn", "train_rsgan")
 RIVERS = {"多瑙河": ("黑森林", "黑海"), "莱茵河": ("阿尔卑斯山", "北海"), "长江": ("唐古拉山", "东海"),
@@ -114,7 +114,7 @@ def saved_state(checkpoint: Path) -> dict[str, Any]:
     Raises:
         ValueError: if it is incomplete or damaged.
     """
-    if fault := fault_of(checkpoint):
+    if fault := checkpoint_fault(checkpoint):
         raise ValueError(f"{checkpoint} is incomplete or damaged: {fault}.")
     state: dict[str, Any] = {path.name: load_file(path) for path in checkpoint.glob("*.safetensors")}
     state |= {path.name: torch.load(path, weights_only=True) for path in checkpoint.glob("*.bin")}

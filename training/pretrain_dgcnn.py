@@ -1,11 +1,11 @@
-"""Pre-train the trunk of a DGCNN: name masked characters of plain text, whole words at a time.
+"""Pre-train the trunk of a DGCNN as a masked language model over characters, with whole-word masking.
 
 Articles  kexue.fm archives/5409 (2018) and archives/6906 (2019) for the network; masks as in BERT, by whole words
-Data      plain text: files with a text a line, records with text or passages (questions' files too), folders, Hub ids
+Data      plain text: files with one text a line, records with text or passages (also of questions), folders, Hub ids
 Command   accelerate launch training/pretrain_dgcnn.py --texts DATA [DATA ...]
           (again resumes); then training/train_dgcnn_qa.py --init_from outputs/dgcnn-pretrained/model
-Traps     The reader takes over the tokenizer, so the texts should hold the reader's passages; width, dilations and
-          embeddings should be the reader's. EMA weights are what is evaluated and saved.
+Traps     The reader inherits the tokenizer, so the texts should include the reader's passages; width, dilations and
+          embeddings should be those of the reader. EMA weights are evaluated and saved.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ logger = logging.getLogger("pretrain_dgcnn")
 
 @dataclass
 class Arguments(TextArguments):
-    output_dir: str = option("outputs/dgcnn-pretrained", "Everything the run leaves: checkpoints, figures, the model.")
+    output_dir: str = option("outputs/dgcnn-pretrained", "Folder for checkpoints, figures and the model.")
     preset: str = option("pretrain", "Name in training/presets or path of a YAML file.")
     # data
     texts: list[str] = option([], "Files, folders or Hub ids with plain text; their split is 'train'.")
     validation_share: float = option(0.02, "Share of the texts held out for the validation loss; 0: none.")
-    max_characters: int = option(256, "Longer texts are read in pieces.")
-    mask_share: float = option(0.15, "Share of the characters that are to be named.")
+    max_characters: int = option(256, "Longer texts are split into pieces.")
+    mask_share: float = option(0.15, "Share of the characters to predict.")
     # tokenizer
     segmenter: str = option("rjieba", "'rjieba', 'jieba' or 'none'.")
-    min_count: int = option(2, "Rarer characters are unknown.")
-    max_words: int = option(20_000, "Words with a vector of their own.")
-    word_vectors: str | None = option(None, "word2vec file, text or binary: words and vectors from there, frozen.")
+    min_count: int = option(2, "Rarer characters become [UNK].")
+    max_words: int = option(20_000, "Size of the word vocabulary.")
+    word_vectors: str | None = option(None, "word2vec file, text or binary, for words and frozen vectors.")
     # network
     hidden_size: int = option(128, "Width.")
     dilations: list[int] = option([1, 2, 4, 8, 16, 1], "Of the blocks.")
-    mixed_embedding: bool = option(True, "Words beside characters.")
+    mixed_embedding: bool = option(True, "Word embeddings besides characters.")
     gate_dropout: float = option(0.1, "On the gates.")
     gate_noise: float = option(0.0, "On the gates, as in 2018.")
     hidden_dropout: float = option(0.1, "On the embeddings.")
@@ -65,7 +65,7 @@ SHAPE = ["hidden_size", "dilations", "gate_dropout", "gate_noise", "hidden_dropo
 
 
 def build_tokenizer(args: Arguments, texts: list[str]) -> DGCNNTokenizer:
-    """A tokenizer over the texts; with --word_vectors its words are those of the file that the texts hold."""
+    """A tokenizer built from the texts; with --word_vectors its words are those of the file that occur in them."""
     words: dict[str, Any] = {"segmenter": args.segmenter if args.mixed_embedding else "none"}
     if args.word_vectors:
         known = words_in_texts(args.word_vectors, texts)[: args.max_words]
@@ -74,7 +74,7 @@ def build_tokenizer(args: Arguments, texts: list[str]) -> DGCNNTokenizer:
 
 
 def build_model(args: Arguments, tokenizer: DGCNNTokenizer) -> DGCNNForMaskedLM:
-    """The network of the arguments, afresh but for --word_vectors."""
+    """A newly initialised network, except for --word_vectors."""
     config = DGCNNConfig(
         vocab_size=len(tokenizer), word_vocab_size=len(tokenizer.word_vocab or []), sparse_prediction=True,
         **{key: getattr(args, key) for key in SHAPE},
@@ -90,7 +90,7 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer) -> DGCNNForMaskedLM:
 
 @torch.no_grad()
 def validation_figures(model: DGCNNForMaskedLM, loader: DataLoader, accelerator: Accelerator) -> dict[str, float]:
-    """Mean cross entropy of a masked character in nats, and its exponential; the same masks at each call."""
+    """Mean cross entropy of a masked character in nats, and perplexity; with the same masks at each call."""
     total, count = 0.0, 0
     for batch in loader:
         masked = int((batch["labels"] != NOT_NAMED).sum())
@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         dict.fromkeys(text for source in args.texts for text in read_texts(source, on_error=on_error(args)))
     )
     if not all_texts:
-        raise ValueError("--texts names no text: give files, folders or Hub ids.")
+        raise ValueError("--texts has no texts: give files, folders or Hub ids.")
     texts, held_out = hold_out(all_texts, args.validation_share, args.seed)
     tokenizer = build_tokenizer(args, texts)
     model = build_model(args, tokenizer)
@@ -130,7 +130,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         figures = validation_figures(run.network, validation, accelerator)
         return figures, 1 / figures["validation/perplexity"]
 
-    # 3. Prepare and resume; optimizer, schedule and EMA are made there
+    # 3. Prepare and resume, with optimizer, schedule and EMA
     run = TrainingRun(
         args,
         accelerator,
@@ -142,7 +142,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         validate if held_out else None,
     )
     characters = run.trained.get_input_embeddings().weight
-    keep_first_row(characters)  # the reader drops characters to the zero vector of padding: it stays zero
+    keep_first_row(characters)  # the reader drops characters to padding, so its vector must stay zero
 
     # 4. The loop
     for batch in run.batches():

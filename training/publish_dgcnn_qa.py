@@ -4,10 +4,10 @@
     python benchmarks/reader_passages.py --data WEBQA_SAMPLE     # and the other benchmarks/reader_*.py
     python training/publish_dgcnn_qa.py --name dgcnn-qa-zh
 
-`--runs` are the output folders of the training in their order; the last one's model is published. The first call gives
-the benchmarks a model to measure; without `--runs` the model stays as it is, and its card gets the tables of what they
-left in benchmarks/results. With `--validation DATA` the scores are those of the published model, measured now, in
-place of those that the last run left.
+`--runs` are the output folders of the training stages in order; the model of the last one is published. The first
+call writes the model for the benchmarks; without `--runs` the model is unchanged, and its card gets the tables of
+benchmarks/results. With `--validation DATA` the scores are measured now on the published model, instead of those of
+the last run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hf_kexue.hub.repository import store_as_float16
 from hf_kexue.inference.evaluation import evaluate_reader
 
 PASSAGES_KEYS = ("what", "accuracy", "standard_error", "f1", "right_where_best_is_wrong", "wrong_where_best_is_right")
-SHAPES = {  # benchmark: what its table says first, keys of its rows, their names where those do not speak
+SHAPES = {  # benchmark: title of its table, keys of its rows, their column names
     "reader_passages": (
         "WebQA sample: {questions} questions, {passages} passages each", PASSAGES_KEYS,
         ("accuracy", "standard error", "F1", "right where the best passage is wrong", "the reverse"),
@@ -49,7 +49,7 @@ def stage(run: Path) -> dict[str, Any]:
     """One run as a stage of the training."""
     results = run_figures.run_results(run, "questions")
     arguments, share = results["arguments"], results["arguments"]["cloze_share"]
-    synthetic = "made of plain text" + (" and triples" if arguments.get("triples") else "")
+    synthetic = "synthesised from plain text" + (" and triples" if arguments.get("triples") else "")
     mixed = f"real questions, {share:.0%} of them {synthetic}" if share else "real questions"
     return run_figures.stage_figures(run, results, f"questions {synthetic}" if share == 1 else mixed, "questions") | {
         "cpu_seconds": results["cpu_seconds"],
@@ -60,7 +60,7 @@ def stage(run: Path) -> dict[str, Any]:
 
 
 def with_benchmarks(figures: dict[str, Any], folder: Path, model: str) -> dict[str, Any]:
-    """Figures of a model's card with those of the benchmarks in a folder, where they are there and not of another."""
+    """Add the benchmark results of a folder to the figures of a card, unless they are of another model."""
     measured = run_figures.benchmark_results(folder, SHAPES)
     measured = {name: results for name, results in measured.items() if results.get("model", model) == model}
     tables = figures["tables"][:1]  # the scores of the model itself
@@ -73,7 +73,7 @@ def with_benchmarks(figures: dict[str, Any], folder: Path, model: str) -> dict[s
 
 
 def figures(runs: list[Path], scores_now: dict[str, Any]) -> dict[str, Any]:
-    """What the card quotes of the model itself; `scores_now` in place of the last run's where there are any."""
+    """Figures of the card about the model itself; `scores_now` overrides the scores of the last run."""
     last = run_figures.run_results(runs[-1], "questions") | scores_now
     if "validation/f1" not in last:
         raise ValueError(f"{runs[-1]} has no scores: run its training with --validation.")
@@ -99,7 +99,7 @@ def figures(runs: list[Path], scores_now: dict[str, Any]) -> dict[str, Any]:
 
 
 def scores_of(reader: ReadingComprehensionPipeline, validation: str | None) -> dict[str, Any]:
-    """What `results.json` of a run with --validation holds, of a reader as it is; nothing without questions."""
+    """Validation scores of a reader, as in `results.json`; empty without --validation."""
     if not validation:
         return {}
     scores = evaluate_reader(reader, read_qa(validation, "validation"), scorer="cmrc2018")
@@ -147,7 +147,7 @@ def publish(
         model.config.update({"max_answer_len": max_answer_len})
     reader = ReadingComprehensionPipeline(model=model, tokenizer=DGCNNTokenizer.from_pretrained(saved))
     card = with_benchmarks(figures(runs, scores_of(reader, validation)), measured, name)
-    shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
+    shutil.rmtree(folder, ignore_errors=True)  # remove files of older versions
     export_repository(reader, folder, with_code=False)
     if half:
         store_as_float16(folder)
@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--runs", nargs="+", type=Path, default=[])
     parser.add_argument("--validation", help="questions to score the published model on")
-    parser.add_argument("--float16", action="store_true", help="store weights so though they are below 25 MB")
+    parser.add_argument("--float16", action="store_true", help="store weights as float16 even below 25 MB")
     parser.add_argument("--max_answer_len", type=float, help="longest answer, saved with the model")
     args = parser.parse_args()
     publish(args.name, args.runs, validation=args.validation, half=args.float16, max_answer_len=args.max_answer_len)

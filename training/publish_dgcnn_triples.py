@@ -5,8 +5,8 @@
     python training/publish_dgcnn_triples.py --name dgcnn-triples-zh --runs outputs/triples \\
         --own_schema outputs/triples-plant --reader dgcnn-qa-zh-wide
 
-`--runs` are the output folders of the training in their order; the last one's model is published. The first call gives
-the benchmarks a model to measure; the last one writes the same model again, and the card with what they left in
+`--runs` are the output folders of the training stages in order; the model of the last one is published. The first call
+writes the model for the benchmarks; the last one writes the same model again, and the card with the tables of
 benchmarks/results. `--own_schema` is a run on other data that the card quotes. `--reader` is the published reader
 whose trunk the run started from; the card names it in place of the folder where it lay. `--continues` are the figures
 of the card, model_cards/results/NAME.json, of the published model that the first run started from: its stages come
@@ -35,7 +35,7 @@ KEYS = ("precision", "recall", "f1", "f1_of_crossed_thresholds", "f1_of_default_
 OPTIONS = (
     "sampling", "negatives", "all_occurrences", "swap_mentions", "max_characters", "zero_ids", "inverse", "symmetric",
 )  # fmt: skip
-SHAPES = {  # benchmark: what its table says first, keys of its rows
+SHAPES = {  # benchmark: title of its table, keys of its rows
     "triples_against_bert": ("the same data and CPU time", ("model", "precision", "recall", "f1")),
     "triples_speed": ("encoder and decoding", ("model", "parameters", "sentences_per_second", "ours_over_this")),
     "triples_ablation": ("one part changed, short training", ("what", "precision", "recall", "f1")),
@@ -46,9 +46,9 @@ SHAPES = {  # benchmark: what its table says first, keys of its rows
 def stage(run: Path, reader: str | None) -> dict[str, Any]:
     """One run as a stage of the training; `reader` is the published model whose trunk it started from."""
     results = run_figures.run_results(run, "sentences")
-    what = "sentences with triples" + (", known triples heard" if results["arguments"]["prior"] else "")
+    what = "sentences with triples" + (", conditioned on memorised triples" if results["arguments"]["prior"] else "")
     if not results["steps"]:
-        what = "known triples beside the network, without training"
+        what = "memorised triples besides the network, without training"
     found = run_figures.stage_figures(run, results, what, "sentences")
     if reader and results["arguments"]["init_from"]:
         donor = Path(results["arguments"]["init_from"])
@@ -63,24 +63,24 @@ def started_from(command: str, donor: Path, place: str) -> str:
 
 
 def check_same_trunk(donor: Path, published: Path) -> None:
-    """Refuse to name a published model that the run did not start from."""
+    """Raise if the run did not start from the weights of a published model."""
     if donor.resolve() == published.resolve():
         return
     if not (donor / "model.safetensors").is_file():
-        raise ValueError(f"{donor}, which the run started from, is gone: it cannot be compared with {published}.")
+        raise ValueError(f"{donor}, which the run started from, is missing: it cannot be compared with {published}.")
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (donor, published))
     if ours.keys() != theirs.keys() or any(not torch.equal(ours[key], theirs[key]) for key in ours):
         raise ValueError(f"The run started from {donor}, whose weights are not those of {published}.")
 
 
 def stages(runs: list[Path], reader: str | None, continued: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Of the model that the first run started from, and of the runs."""
-    found = [stage(run, reader) for run in runs]
+    """Stages of the model that the first run started from, and of the runs."""
+    new_stages = [stage(run, reader) for run in runs]
     if not continued:
-        return found
+        return new_stages
     donor = Path(run_figures.run_results(runs[0])["arguments"]["init_from"])
-    found[0]["command"] = started_from(found[0]["command"], donor, continued["stages"][-1]["leaves"])
-    return continued["stages"] + found
+    new_stages[0]["command"] = started_from(new_stages[0]["command"], donor, continued["stages"][-1]["leaves"])
+    return continued["stages"] + new_stages
 
 
 def tables(
@@ -89,7 +89,7 @@ def tables(
     own: dict[str, Any] | None,
     continued: dict[str, Any] | None,
 ) -> list[dict[str, Any]]:
-    """The tables of the card; of the benchmarks those that have been run."""
+    """The tables of the card, with those benchmarks that have been run."""
     rows = [["this model", *(f"{results[f'validation/{key}']:.4f}" for key in KEYS)]]
     if continued:
         number = len(continued["stages"])
@@ -110,7 +110,7 @@ def tables(
 
 
 def own_figures(run: Path) -> dict[str, Any]:
-    """What the card quotes of a run on other data."""
+    """Figures of the card about a run on other data."""
     results = run_figures.run_results(run, "sentences")
     counts = {key: results[key] for key in ("sentences", "predicates", "validation_sentences")}
     return counts | {key: round(results[f"validation/{key}"], 4) for key in KEYS}
@@ -123,7 +123,7 @@ def figures(
     reader: str | None,
     continued: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """Everything that the card quotes."""
+    """All figures of the card."""
     last = run_figures.run_results(runs[-1], "sentences")
     if "validation/f1" not in last:
         raise ValueError(f"{runs[-1]} has no scores: run its training with --validation.")
@@ -196,7 +196,7 @@ def publish(
     found["known_triples"] = len(set(tokenizer.triple_prior or []))
     if fingerprints:
         tokenizer = DGCNNTokenizer.from_pretrained(saved, triple_prior=fingerprinted(tokenizer.triple_prior or []))
-    shutil.rmtree(folder, ignore_errors=True)  # no file of an older version stays
+    shutil.rmtree(folder, ignore_errors=True)  # remove files of older versions
     export_repository(TripleExtractionPipeline(model=model, tokenizer=tokenizer), folder, with_code=False)
     if is_large:
         store_as_float16(folder)

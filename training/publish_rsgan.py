@@ -4,10 +4,9 @@
     python benchmarks/class_recognition.py
     python training/publish_rsgan.py --name rsgan-clothing-64
 
-With `--run` the folder is made, and the kernel distance measured as benchmarks/sample_quality.py does it, with the
-truncations asked for. The call without it leaves the weights as they are: it draws the pictures of the card anew and
-adds what benchmarks/class_recognition.py measured on the published folder, and for each task of each network what
-benchmarks/gan_losses.py found of the losses.
+With `--run` the folder is written, and the kernel distance measured as in benchmarks/sample_quality.py, for each
+truncation. Without it the weights are unchanged: the pictures of the card are redrawn, and the results of
+benchmarks/class_recognition.py and benchmarks/gan_losses.py are added.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def draw_samples(pipeline: RSGANPipeline, path: Path, per_class: int = 6) -> Non
 
 
 def draw_interpolation(pipeline: RSGANPipeline, path: Path, classes: list[str], steps: int = 10) -> None:
-    """A row per class that leads from one latent to another, from seed 0."""
+    """A row of interpolated samples per class, from seed 0."""
     generator, images = torch.Generator().manual_seed(0), []
     for name in classes:
         first, last = torch.randn(2, pipeline.generator.config.latent_dim, generator=generator)
@@ -48,7 +47,7 @@ def draw_interpolation(pipeline: RSGANPipeline, path: Path, classes: list[str], 
 def kernel_distances(pipeline: RSGANPipeline, truncations: list[float], samples: int) -> list[list[Any]]:
     """Rows of truncation, KID-EffLite0 and its standard error, against the first validation photographs.
 
-    Classes are as frequent as among the training photographs; each truncation has the same classes and latents.
+    Classes have the proportions of the training photographs; all truncations share classes and latents.
     """
     size = pipeline.generator.config.sample_size
     held_out = picture_features(photographs(load_images(str(EMBEDDED), split="validation"), size, samples).images)
@@ -67,7 +66,7 @@ def kernel_distances(pipeline: RSGANPipeline, truncations: list[float], samples:
 
 
 def training_figures(name: str, run: Path, rows: list[list[Any]], samples: int) -> dict[str, Any]:
-    """What the card quotes of the training, and of the distances just measured."""
+    """Figures of the card about the training and the measured distances."""
     results = run_figures.run_results(run, "images")
     arguments = results["arguments"]
     what = f"{arguments['resolution']} pixels, preset {arguments['preset']}"
@@ -91,7 +90,7 @@ def training_figures(name: str, run: Path, rows: list[list[Any]], samples: int) 
 
 
 def measured_figures(name: str, distances: dict[str, Any], measured: Path) -> dict[str, Any]:
-    """What the card quotes beside the table of distances, from the results of the two benchmarks in a folder."""
+    """Further figures of the card, from the results of the two benchmarks in a folder."""
     recognition = run_figures.benchmark_results(measured, ["class_recognition"], required=True)["class_recognition"]
     losses = run_figures.benchmark_results(measured, sorted(path.stem for path in measured.glob("gan_losses*.json")))
     tables = [distances, run_figures.recognition_table(recognition, name)]

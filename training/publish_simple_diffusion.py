@@ -6,10 +6,10 @@
     python benchmarks/class_recognition.py
     python training/publish_simple_diffusion.py --name simple-diffusion-clothing-64
 
-`--runs` are the output folders of the training in their order; the last one's pipeline is published. The call without
-them leaves the weights as they are: it draws the samples of the card anew and adds what the two benchmarks measured on
-the published folder. `--guide` is a saved pipeline whose weaker network goes along as guidance_unet, `--guide_results`
-the results file that its card was made from.
+`--runs` are the output folders of the training stages in order; the pipeline of the last one is published. Without
+them the weights are unchanged: the samples of the card are redrawn, and the results of the two benchmarks are added.
+`--guide` is a saved pipeline whose weaker network becomes the guidance_unet, `--guide_results` the results file of its
+card.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionUV
 def stage(run: Path) -> dict[str, Any]:
     """One run as a stage of the training."""
     results = run_figures.run_results(run, "images")
-    found = run_figures.stage_figures(run, results, f"{results['arguments']['resolution']} pixels", "images")
-    return found | {"validation_loss": round(results["validation_loss"], 5)}
+    figures = run_figures.stage_figures(run, results, f"{results['arguments']['resolution']} pixels", "images")
+    return figures | {"validation_loss": round(results["validation_loss"], 5)}
 
 
 def training_figures(runs: list[Path], guide: Path | None) -> dict[str, Any]:
-    """What the card quotes of the training."""
+    """Figures of the card about the training."""
     last, stages = run_figures.run_results(runs[-1], "images"), [stage(run) for run in runs]
     before = json.loads(guide.read_text(encoding="utf-8")) if guide else None
     counts = {"parameters": last["parameters"], "photographs": last["images"]}
@@ -51,7 +51,7 @@ def training_figures(runs: list[Path], guide: Path | None) -> dict[str, Any]:
 
 
 def sample_figures(name: str, measured: Path) -> dict[str, Any]:
-    """What the card quotes of the samples, from the results of the two benchmarks in a folder."""
+    """Figures of the card about samples, from the results of the two benchmarks in a folder."""
     results = run_figures.benchmark_results(measured, ("sample_quality", "class_recognition"), required=True)
     quality, recognition = results["sample_quality"], results["class_recognition"]
     rows = []
@@ -78,8 +78,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--runs", nargs="+", type=Path, default=[])
     parser.add_argument("--guide", type=Path, help="saved pipeline whose network becomes the guidance_unet")
     parser.add_argument("--guide_share", type=float, default=0.2, help="its guidance_unet_share, from 0 to 1")
-    parser.add_argument("--guidance_scale", type=float, help="saved with the model in place of the run's own")
-    parser.add_argument("--float16", action="store_true", help="store both networks so")
+    parser.add_argument("--guidance_scale", type=float, help="saved with the model instead of that of the run")
+    parser.add_argument("--float16", action="store_true", help="store both networks as float16")
     parser.add_argument("--guide_results", type=Path, help="results file of the card of --guide")
     parser.add_argument("--cards", type=Path, default=run_figures.CARDS, help="folder of the cards")
     parser.add_argument(

@@ -1,11 +1,11 @@
-"""Figures of finished runs and of benchmarks, in the form that `hf_kexue.hub.cards` renders. For the publish_*.py.
+"""Figures of finished runs and of benchmarks for model cards (`hf_kexue.hub.cards`), used by publish_*.py.
 
     results = run_results(Path("outputs/reader"))
     stage_figures(run, results, "real questions", counted="questions")    # command, steps, minutes of one run
     training_rows({"questions": 60}, results, minutes=3, library="transformers")
     write_card(CARDS, "dgcnn-qa-zh", figures)                             # results/<name>.json, then all cards
 
-`data/NAME` in a command stands for a folder with a data set, wherever the run found it.
+In a command `data/NAME` replaces the path of a data set.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ DATA_OPTIONS = ("dataset", "train", "validation", "texts", "triples", "word_vect
 
 
 def run_results(run: Path, counted: str | None = None) -> dict[str, Any]:
-    """What a finished run left in results.json.
+    """Read results.json of a finished run.
 
     Args:
         run: its output folder.
-        counted: what it counts, such as "images"; None: not checked.
+        counted: expected unit, such as "images"; None: not checked.
 
     Raises:
-        ValueError: if the run has not come to its end, or counts something else.
+        ValueError: if the run has not finished, or counts another unit.
     """
     path = run / "results.json"
     if not path.is_file():
-        raise ValueError(f"{run} holds no results.json: it is the folder of no finished run.")
+        raise ValueError(f"{run} has no results.json: the run has not finished.")
     results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if counted and f"{counted}_seen" not in results:
-        raise ValueError(f"{run} is no run of a script that learns from {counted}.")
+        raise ValueError(f"{run} has no {counted}_seen: it is not a run on {counted}.")
     return results
 
 
 def model_place(folder: Path) -> str:
-    """Where a checkout has a model that a run started from or learned from: in the folder of a run, or published."""
-    of_a_run = folder.name in ("model", "pipeline")
-    return f"outputs/{folder.parent.name}/{folder.name}" if of_a_run else f"model_cards/{folder.name}"
+    """The path of a donor or teacher in a checkout: in the folder of a run, or published."""
+    is_run = folder.name in ("model", "pipeline")
+    return f"outputs/{folder.parent.name}/{folder.name}" if is_run else f"model_cards/{folder.name}"
 
 
 def command(run: Path, results: dict[str, Any]) -> str:
-    """The command line of a run, its paths as they are in a checkout."""
+    """The command line of a run, with paths relative to a checkout."""
     arguments = results["arguments"]
     processes = results.get("processes", 1)
     launcher = ["accelerate", "launch"] if processes == 1 else ["torchrun", "--nproc_per_node", str(processes)]
@@ -67,8 +67,8 @@ def command(run: Path, results: dict[str, Any]) -> str:
         elif option in ("init_from", "teacher"):
             word = model_place(Path(arguments[option]))
         elif option in DATA_OPTIONS:
-            given = arguments[option] if isinstance(arguments[option], list) else [arguments[option]]
-            places = [Path(place) for place in given if place.startswith((".", "/"))]  # a Hub id stays as it is
+            sources = arguments[option] if isinstance(arguments[option], list) else [arguments[option]]
+            places = [Path(place) for place in sources if place.startswith((".", "/"))]  # Hub ids are unchanged
             if place := next((place for place in places if place.name == Path(word).name), None):
                 word = f"data/{place.parent.name}/{place.name}" if place.suffix else f"data/{place.name}"
         line.append(word)
@@ -76,7 +76,7 @@ def command(run: Path, results: dict[str, Any]) -> str:
 
 
 def stage_figures(run: Path, results: dict[str, Any], what: str, counted: str) -> dict[str, Any]:
-    """One run as a stage of the training: what it learned from, its command, samples seen, steps, minutes."""
+    """One run as a stage of the training: data, command, samples seen, steps, minutes."""
     return {
         "what": what,
         "command": command(run, results),
@@ -92,8 +92,8 @@ def training_rows(counts: dict[str, Any], results: dict[str, Any], minutes: int,
     Args:
         counts: first rows.
         results: of the last run.
-        minutes: of all runs together.
-        library: whose version stands beside those of torch and accelerate, "diffusers" or "transformers".
+        minutes: of all runs.
+        library: listed with its version beside torch and accelerate, "diffusers" or "transformers".
     """
     environment = results["environment"]
     threads = f", threads: {environment['threads']}" if environment["threads"] else ""
@@ -116,10 +116,10 @@ def evaluation_rows(scores: dict[str, float], dataset: str) -> list[dict[str, An
 
 
 def benchmark_results(folder: Path, names: Iterable[str], required: bool = False) -> dict[str, dict[str, Any]]:
-    """What benchmarks left in a folder, by name; those that have not been run are left out.
+    """Benchmark results of a folder by name; missing ones are skipped.
 
     Raises:
-        ValueError: if one of them is `required` and has not been run.
+        ValueError: if one is missing and `required`.
     """
     paths = {name: folder / f"{name}.json" for name in names}
     if required and (missing := [name for name, path in paths.items() if not path.is_file()]):
@@ -134,13 +134,13 @@ def table(columns: list[str], rows: list[list[Any]], results: dict[str, Any] | N
 
 
 def benchmark_table(results: dict[str, Any], keys: Iterable[str], columns: list[str]) -> dict[str, Any]:
-    """A table with a row for each row of a benchmark's results, and a column for each of some keys."""
+    """A table of benchmark results with one column for each key."""
     return table(columns, [[row[key] for key in keys] for row in results["rows"]], results)
 
 
 def recognition_table(results: dict[str, Any], model: str) -> dict[str, Any]:
-    """Of benchmarks/class_recognition.py: for each class the training photographs, and which share of those held out
-    and of a model's samples a classifier recognises."""
+    """The table of benchmarks/class_recognition.py: number of training photographs by class, and the share of held-out
+    photographs and of samples that a classifier recognises."""
     keys = ("photographs held out", model, f"{model}, among three guesses")
     mean = [results["means"][key]["as_photographs_are_distributed"] for key in keys]
     columns = [
@@ -151,7 +151,7 @@ def recognition_table(results: dict[str, Any], model: str) -> dict[str, Any]:
 
 
 def loss_tables(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of benchmarks/gan_losses.py: for each task the losses, and the means over seeds of what was measured."""
+    """The tables of benchmarks/gan_losses.py: means over seeds by loss, one table a task."""
     tables = []
     for task, part in results.items():
         if task == "environment":
@@ -171,14 +171,14 @@ def loss_tables(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def load_model(model_class: Any, folder: Path, half: bool = False) -> tuple[Any, bool]:
-    """The model of a run in float32, and whether its weights are to be stored as float16, because `half` says so or
-    to stay below 25 MB; then they are rounded to it already.
+    """Load the model of a run in float32, and decide whether to store it as float16: if `half`, or to stay below
+    25 MB. The weights are then already rounded.
 
     Raises:
-        ValueError: for a folder without weights, or with more than the project's own repository should hold.
+        ValueError: for a folder without weights, or with more than 25 MB of them.
     """
     if not list(folder.glob("*.safetensors")):
-        raise ValueError(f"{folder} holds no weights; the run has to come to its end before it is published.")
+        raise ValueError(f"{folder} has no weights: the run has not finished.")
     model = model_class.from_pretrained(folder, dtype=torch.float32)
     numbers = sum(tensor.numel() for tensor in model.state_dict().values())
     if 2 * numbers > LARGEST:
@@ -191,9 +191,9 @@ def load_model(model_class: Any, folder: Path, half: bool = False) -> tuple[Any,
 
 
 def require_text(cards: Path, name: str) -> None:
-    """Raises: ValueError if nobody has written yet what the card of a model says."""
+    """Raise a `ValueError` if the text of a card is missing."""
     if not (text := cards / "texts" / f"{name}.yaml").is_file():
-        raise ValueError(f"There is no {text}: write what the card of {name} says first.")
+        raise ValueError(f"There is no {text}: write the text of the card of {name} first.")
 
 
 def published_figures(cards: Path, name: str) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def published_figures(cards: Path, name: str) -> dict[str, Any]:
 
 
 def write_figures(cards: Path, name: str, figures: dict[str, Any]) -> None:
-    """Write the figures of a card, not yet the card."""
+    """Write the figures of a card without rendering it."""
     text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
     (cards / "results" / f"{name}.json").write_text(text, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Train a DGCNN reader: start and end of the answer to a Chinese question in one or many passages.
+"""Train a DGCNN reader for extractive question answering over one or many Chinese passages.
 
 Articles  kexue.fm archives/5409 (2018) and archives/6906 (2019); presets `reader-2018`, `reader-2019`, and with
           attention to the question and a softmax over the window `reader`, `reader-fast`, the published one, and
@@ -6,9 +6,9 @@ Articles  kexue.fm archives/5409 (2018) and archives/6906 (2019); presets `reade
 Data      SQuAD form or {question, passages: [{passage, answer}]}: files, a folder or a Hub id
 Command   accelerate launch training/train_dgcnn_qa.py --train DATA --validation DATA
           (again resumes; training/README.md has the commands, hours and scores of the published model)
-Traps     From scratch the tagging loss (2018, 2019) answers nothing for the first epochs: all scores fall to zero
-          before they rise. Start from synthetic questions of plain text (--cloze_share 1, then --init_from). EMA
-          weights are what is evaluated and saved.
+Traps     From scratch the tagging loss (2018, 2019) predicts no answers in the first epochs: all scores fall to zero
+          before they rise. Pre-train on synthetic (cloze) questions (--cloze_share 1, then --init_from). EMA
+          weights are evaluated and saved.
 """
 
 from __future__ import annotations
@@ -50,23 +50,23 @@ logger = logging.getLogger("train_dgcnn_qa")
 
 @dataclass
 class Arguments(PublishingArguments, QuestionArguments, TextArguments):
-    output_dir: str = option("outputs/dgcnn-qa", "Everything the run leaves: checkpoints, figures, the model.")
+    output_dir: str = option("outputs/dgcnn-qa", "Folder for checkpoints, figures and the model.")
     preset: str = option("reader", "Name in training/presets or path of a YAML file.")
     # tokenizer
     segmenter: str = option("rjieba", "'rjieba', 'jieba' or 'none'.")
-    min_count: int = option(2, "Rarer characters are unknown.")
-    max_words: int = option(20_000, "Words with a vector of their own.")
-    word_vectors: str | None = option(None, "word2vec file, text or binary: words and vectors from there, frozen.")
+    min_count: int = option(2, "Rarer characters become [UNK].")
+    max_words: int = option(20_000, "Size of the word vocabulary.")
+    word_vectors: str | None = option(None, "word2vec file, text or binary, for words and frozen vectors.")
     # network
     hidden_size: int = option(128, "Width.")
-    dilations: list[int] = option([1, 2, 4, 8, 16, 1], "Of the blocks that read the passage with the question.")
-    patch_dilations: list[int] = option([], "Of blocks before those, which read several characters as one.")
-    patch_size: int = option(4, "Characters that they read as one.")
-    patch_hidden_size: int = option(0, "Their width; 0: --hidden_size.")
+    dilations: list[int] = option([1, 2, 4, 8, 16, 1], "Of the blocks on the passage with the question.")
+    patch_dilations: list[int] = option([], "Of blocks before those, on patches of characters.")
+    patch_size: int = option(4, "Characters of a patch.")
+    patch_hidden_size: int = option(0, "Width of the patch blocks; 0: --hidden_size.")
     question_dilations: list[int] = option([1, 2, 1], "Of the question encoder.")
-    context_dilations: list[int] = option([], "Of the blocks that read the passage before, shared with the question.")
+    context_dilations: list[int] = option([], "Of the blocks before, shared by passage and question.")
     question_attention: bool = option(False, "Attention from passage to question.")
-    mixed_embedding: bool = option(True, "Words beside characters.")
+    mixed_embedding: bool = option(True, "Word embeddings besides characters.")
     match_features: bool = option(False, "The eight features of 2018.")
     position_embedding: str = option("none", "'none' or 'sinusoidal'.")
     second_dilations: list[int] = option(
@@ -79,14 +79,14 @@ class Arguments(PublishingArguments, QuestionArguments, TextArguments):
     gate_noise: float = option(0.0, "On the gates, as in 2018.")
     hidden_dropout: float = option(0.1, "On the embeddings.")
     feature_dropout: float = option(0.0, "Share of questions whose match features are set to zero.")
-    max_answer_len: float = option(30.0, "Longest answer of the saved reader; an ASCII letter or digit is 0.5.")
+    max_answer_len: float = option(30.0, "Longest answer of the saved reader; an ASCII letter or digit counts 0.5.")
     output: str = option("tagging", "'tagging' or 'span'.")
     loss: str = option("focal", "'focal' or 'bce', of 'tagging'.")
     initializer_range: float = option(0.02, "Standard deviation of embeddings at the start.")
-    r_drop: float = option(0.0, "Weight of the divergence between two passes with other dropout (2106.14448).")
-    init_from: str | None = option(None, "Folder of a saved model (reader or masked LM); brings its tokenizer along.")
-    teacher: str | None = option(None, "Folder of a reader to learn from; brings its tokenizer and embeddings along.")
-    distillation: float = option(0.0, "Weight of the teacher's scores as labels; those of the data have the rest.")
+    r_drop: float = option(0.0, "Weight of R-Drop, the divergence between two dropout masks (2106.14448).")
+    init_from: str | None = option(None, "Folder of a saved model (reader or masked LM); its tokenizer is used.")
+    teacher: str | None = option(None, "Folder of a teacher reader; its tokenizer and embeddings are used.")
+    distillation: float = option(0.0, "Weight of the teacher's soft labels against those of the data.")
 
 
 SHAPE = (
@@ -95,11 +95,11 @@ SHAPE = (
     "position_embedding", "pointer_hidden_size", "gate_dropout", "gate_noise", "hidden_dropout", "feature_dropout",
     "max_answer_len", "output", "loss", "initializer_range",
 )  # fmt: skip
-FOLLOWED = (*SHAPE[: SHAPE.index("gate_dropout")], "output")  # what decides which weights there are
+FOLLOWED = (*SHAPE[: SHAPE.index("gate_dropout")], "output")  # determine the shapes of the weights
 
 
 def build_tokenizer(args: Arguments, texts: list[str]) -> DGCNNTokenizer:
-    """That of --init_from or --teacher, or a new one over the texts."""
+    """The tokenizer of --init_from or --teacher, or a new one built from the texts."""
     if donor := args.init_from or args.teacher:
         return DGCNNTokenizer.from_pretrained(donor, match_features=args.match_features)
     words: dict[str, Any] = {"segmenter": args.segmenter if args.mixed_embedding else "none"}
@@ -111,7 +111,7 @@ def build_tokenizer(args: Arguments, texts: list[str]) -> DGCNNTokenizer:
 
 
 def build_model(args: Arguments, tokenizer: DGCNNTokenizer) -> DGCNNForQuestionAnswering:
-    """The network of the arguments; with --init_from its weights where names and shapes agree, the others afresh."""
+    """The network; with --init_from the weights whose names and shapes agree are loaded, others newly initialised."""
     config = DGCNNConfig(
         vocab_size=len(tokenizer), word_vocab_size=len(tokenizer.word_vocab or []),
         num_match_features=8 if args.match_features else 0, **{key: getattr(args, key) for key in SHAPE},
@@ -136,27 +136,27 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer) -> DGCNNForQuestionA
 
 
 def build_teacher(args: Arguments, tokenizer: DGCNNTokenizer, model: DGCNNForQuestionAnswering) -> Any:
-    """The reader of --teacher in float32, None without; a model without --init_from gets its embeddings."""
+    """The reader of --teacher in float32, or None; without --init_from the model gets its embeddings."""
     if not 0 <= args.distillation <= 1 or (args.distillation and not args.teacher):
-        raise ValueError("--distillation is a share in [0, 1] and needs the --teacher to learn from.")
+        raise ValueError(f"--distillation must be in [0, 1] and needs --teacher, got {args.distillation}.")
     if not args.teacher:
         return None
     teacher = DGCNNForQuestionAnswering.from_pretrained(args.teacher, dtype=torch.float32).eval().requires_grad_(False)
     its_tokenizer = DGCNNTokenizer.from_pretrained(args.teacher)
     if (its_tokenizer.get_vocab(), its_tokenizer.word_vocab) != (tokenizer.get_vocab(), tokenizer.word_vocab):
-        raise ValueError(
-            f"--teacher {args.teacher} reads other characters or words than --init_from {args.init_from}."
-        )
+        raise ValueError(f"--teacher {args.teacher} and --init_from {args.init_from} have different vocabularies.")
     if {teacher.config.output, args.output} != {"span"}:
-        raise ValueError("a teacher and its student need --output span: soft labels are softmaxes over the window.")
+        raise ValueError(
+            "--teacher needs --output span for teacher and student: soft labels are softmaxes over the window."
+        )
     if not args.init_from:
         share = project_embeddings(model, teacher)
-        logger.info("embeddings of %s: %.1f%% of their squared length kept", args.teacher, 100 * share)
+        logger.info("embeddings of %s: %.1f%% of their squared norm kept", args.teacher, 100 * share)
     return teacher
 
 
-def twice(batch: dict[str, Any]) -> dict[str, Any]:
-    """A batch and itself once more."""
+def repeated(batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch concatenated with itself."""
     return {key: torch.cat([value, value]) if torch.is_tensor(value) else value for key, value in batch.items()}
 
 
@@ -170,9 +170,11 @@ def consistency(output: Any) -> torch.Tensor:
     return sum(divergences[1:], divergences[0])
 
 
-def score(pipeline: ReadingComprehensionPipeline, examples: list[QAExample]) -> dict[str, float]:
-    """Exact match and F1 of CMRC 2018 in percent, over all references of all passages."""
-    return evaluate_reader(pipeline, examples, "cmrc2018")
+def score(pipeline: ReadingComprehensionPipeline, examples: list[QAExample]) -> dict[str, Any]:
+    """Exact match and F1 of CMRC 2018 in percent, over all references of all passages; "total" counts the questions,
+    also those that share an id."""
+    scores = evaluate_reader(pipeline, examples, "cmrc2018")
+    return scores | {"total": scores["questions"]}
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -180,9 +182,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="reader*")
     output_dir, accelerator = Path(args.output_dir), start(args)
     if args.word_vectors and (args.init_from or args.teacher or not args.mixed_embedding):
-        raise ValueError(
-            "--word_vectors need --mixed_embedding True, and no --init_from or --teacher, which bring their own."
-        )
+        raise ValueError("--word_vectors needs --mixed_embedding True, and excludes --init_from and --teacher.")
     examples = training_questions(args, simplified)
     held_out = validation_questions(args)
     few = held_out[:: max(1, len(held_out) // max(args.validation_questions, 1))]
@@ -211,8 +211,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     fit_steps_to_data(args, loader, accelerator.num_processes, fine_tuning=continues)
     if continues and all(any(example.answers) for example in examples):
         logger.warning(
-            "All questions have an answer: the reader forgets to say that there is none. Add questions without one "
-            "and --keep_unanswerable True where that matters."
+            "All questions have an answer, so the reader will forget to predict none. If that matters, add "
+            "unanswerable questions and --keep_unanswerable True."
         )
     manifest = run_manifest(
         args, accelerator, model, questions=len(examples), texts=len(texts), validation_questions=len(held_out)
@@ -227,7 +227,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         figures = validate(few)
         return figures, sum(figures.values()) / 2
 
-    # 3. Prepare and resume; optimizer, schedule and EMA are made there
+    # 3. Prepare and resume, with optimizer, schedule and EMA
     run = TrainingRun(
         args, accelerator, model, loader, manifest, "dgcnn_qa", "questions", validate_few if few else None,
         first_score=donor is not None,
@@ -239,13 +239,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     for batch in run.batches():
         with accelerator.accumulate(run.model):
             with accelerator.autocast():
-                inputs = twice(batch) if args.r_drop else batch
+                inputs = repeated(batch) if args.r_drop else batch
                 output = run.model(**inputs)
                 loss = output.loss
                 if teacher is not None:
                     with torch.no_grad():
-                        soft = teacher(**batch)
-                    loss = (1 - args.distillation) * loss + args.distillation * distillation_loss(output, soft)
+                        teacher_output = teacher(**batch)
+                    loss = (1 - args.distillation) * loss + args.distillation * distillation_loss(
+                        output, teacher_output
+                    )
                 if args.r_drop:
                     loss = loss + args.r_drop * consistency(output)
             run.descend(loss)
@@ -253,7 +255,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if args.dry_run:
         return run.estimate()
 
-    # 5. Save, then the final evaluation: whoever runs out of time in it keeps the model
+    # 5. Save before the final evaluation, so that an interruption keeps the model
     if accelerator.is_main_process:
         with run.averaged():
             run.network.save_pretrained(output_dir / "model")

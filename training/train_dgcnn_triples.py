@@ -1,14 +1,14 @@
-"""Train a DGCNN for triple extraction: (subject, predicate, object) from Chinese sentences, overlaps included.
+"""Train a DGCNN for triple extraction: overlapping (subject, predicate, object) triples of Chinese sentences.
 
 Articles  kexue.fm archives/6671 (2019) and archives/7161 (powers of sigmoids); presets `triples-2019`, `triples-fast`
           (its author's faster variant), `triples`, and `triples-wide`, the published one
 Data      DuIE form {text, spo_list: [{subject, predicate, object, subject_type, object_type}]}: files, a folder or a
-          Hub id; look at it first with `hf-kexue check-data triples DATA`
+          Hub id; check it first with `hf-kexue check-data triples DATA`
 Command   accelerate launch training/train_dgcnn_triples.py --train DATA --validation DATA
           (again resumes; training/README.md has the commands, hours and scores of the published model)
-Traps     An F1 of 0 at first is no fault: below 0.1 nothing counts, and scores fall before they rise. An EMA of 0.9999
-          needs 5,000 steps and more. Thresholds are searched on the validation sentences; `f1_of_crossed_thresholds`
-          is what they are worth on sentences that they were not searched on.
+Traps     An F1 of 0 at first is normal: scores below 0.1 are ignored, and they fall before they rise. An EMA of 0.9999
+          needs 5,000 steps or more. Thresholds are tuned on the validation sentences; `f1_of_crossed_thresholds`
+          is the F1 with thresholds tuned on the other half.
 """
 
 from __future__ import annotations
@@ -57,46 +57,49 @@ logger = logging.getLogger("train_dgcnn_triples")
 
 @dataclass
 class Arguments(PublishingArguments, TextArguments):
-    output_dir: str = option("outputs/dgcnn-triples", "Everything the run leaves: checkpoints, figures, the model.")
+    output_dir: str = option("outputs/dgcnn-triples", "Folder for checkpoints, figures and the model.")
     preset: str = option("triples", "Name in training/presets or path of a YAML file.")
     # data
     train: list[str] = option([], "Files, folders or Hub ids with training sentences; their split is 'train'.")
-    train_share: float = option(1.0, "Share of them, drawn once, that is used.")
+    train_share: float = option(1.0, "Random share of them to use.")
     validation: str | None = option(None, "File, folder or Hub id with validation sentences.")
     validation_split: str = option("validation", "Its split.")
     validation_sentences: int = option(500, "Sentences scored while it trains; at the end all are.")
     schema: str | None = option(None, "JSON file with predicates and types; default: those of the training sentences.")
     inverse: list[str] = option([], "Pairs such as 丈夫=妻子: each triple says the other one the other way round.")
     symmetric: list[str] = option([], "Predicates that hold the other way round too.")
+    skip_broken: bool = option(False, "Leave broken records of --train out, with a warning, in place of an error.")
     swap_mentions: float = option(0.0, "Chance of a sentence to get mentions of another triple of its predicate.")
     sampling: Literal["one", "all"] = option("all", "Subjects of a sentence that a step learns the objects of.")
     negatives: bool = option(True, "Subjects with a wrong end among them, which have no objects.")
     all_occurrences: bool = option(True, "Label every occurrence of a mention; the article labels the first.")
-    max_characters: int = option(256, "Sentences are cut to this many.")
+    max_characters: int = option(256, "Sentences are cropped to this length.")
     zero_ids: float = option(0.05, "Share of ids set to zero.")
-    prior: bool = option(False, "Tell the network which training triples have both mentions in the sentence.")
-    find_known: bool = option(False, "Find such triples of reliable predicates too, whatever the network says.")
+    prior: bool = option(False, "Condition on memorised triples with both mentions in the sentence.")
+    find_known: bool = option(False, "Also return memorised triples of reliable predicates.")
     # tokenizer
     segmenter: str = option("rjieba", "'rjieba', 'jieba' or 'none'.")
-    mixed_embedding: bool = option(True, "Words beside characters.")
-    min_count: int = option(2, "Rarer characters are unknown.")
-    max_words: int = option(20_000, "Words with a vector of their own.")
+    mixed_embedding: bool = option(True, "Word embeddings besides characters.")
+    min_count: int = option(2, "Rarer characters become [UNK].")
+    max_words: int = option(20_000, "Size of the word vocabulary.")
     # network
     hidden_size: int = option(128, "Width.")
     dilations: list[int] = option([1, 2, 5, 1, 2, 5], "Of the blocks of the trunk.")
-    object_dilations: list[int] = option([], "Of blocks between the subject's code and the object scores.")
+    object_dilations: list[int] = option([], "Of blocks between the subject encoding and the object scores.")
     position_embedding: str = option("none", "'none' or 'learned'.")
-    num_attention_heads: int = option(0, "Of the self-attention beside the convolutions; 0: none.")
+    num_attention_heads: int = option(0, "Of the self-attention besides the convolutions; 0: none.")
     subject_encoder: str = option("ends", "'ends' or 'gru'.")
-    typed_subjects: bool = option(False, "Tag the subjects of each type apart.")
+    typed_subjects: bool = option(False, "Tag the subjects of each type separately.")
     predicate_gate: bool = option(False, "Multiply by the probability that the sentence has the predicate.")
-    character_gate: bool = option(False, "Multiply by probabilities of a character to belong to any triple.")
+    character_gate: bool = option(False, "Multiply by the probability that a character belongs to any triple.")
     subject_power: int = option(1, "n of sigmoid(x) ** n for subjects.")
     object_power: int = option(1, "The same for objects.")
     gate_dropout: float = option(0.1, "On the gates of the convolutions.")
     hidden_dropout: float = option(0.1, "On the embeddings.")
     initializer_range: float = option(0.02, "Standard deviation of embeddings at the start.")
-    init_from: str | None = option(None, "Folder of a saved model (reader, masked LM, triples); brings its tokenizer.")
+    init_from: str | None = option(
+        None, "Folder of a saved model (reader, masked LM, triples); its tokenizer is used."
+    )
 
 
 SHAPE = (
@@ -104,14 +107,14 @@ SHAPE = (
     "subject_encoder", "typed_subjects", "predicate_gate", "character_gate", "subject_power", "object_power",
     "gate_dropout", "hidden_dropout", "initializer_range",
 )  # fmt: skip
-FOLLOWED = SHAPE[: SHAPE.index("subject_power")]  # what decides which weights there are
+FOLLOWED = SHAPE[: SHAPE.index("subject_power")]  # determine the shapes of the weights
 
 
 def training_examples(args: Arguments) -> list[TripleExample]:
     """All files of --train, or a share of them, with what their triples say the other way round."""
     examples = [example for source in args.train for example in read_triples(source, "train", on_error=on_error(args))]
     if not examples:
-        raise ValueError("--train names no sentence: give files, folders or Hub ids.")
+        raise ValueError("--train has no sentences: give files, folders or Hub ids.")
     if not 0 < args.train_share <= 1:
         raise ValueError(f"--train_share must be above 0 and at most 1, got {args.train_share}.")
     kept = np.random.default_rng(args.seed).permutation(len(examples))[: round(args.train_share * len(examples))]
@@ -119,39 +122,40 @@ def training_examples(args: Arguments) -> list[TripleExample]:
 
 
 def with_inverses(args: Arguments, examples: list[TripleExample]) -> list[TripleExample]:
-    """The examples with what --inverse and --symmetric add."""
+    """Add the triples of --inverse and --symmetric."""
     pairs = dict(pair.split("=", 1) for pair in args.inverse if "=" in pair)
     if len(pairs) < len(args.inverse):
-        raise ValueError(f"--inverse takes pairs of predicates such as 丈夫=妻子, got {' '.join(args.inverse)}.")
+        raise ValueError(f"--inverse must be pairs of predicates such as 丈夫=妻子, got {' '.join(args.inverse)}.")
     return add_inverses(examples, pairs, args.symmetric) if pairs or args.symmetric else examples
 
 
 def build_tokenizer(
     args: Arguments, examples: Sequence[TripleExample], schema: list[dict[str, Any]]
 ) -> DGCNNTokenizer:
-    """That of --init_from, or a new one over the sentences; it keeps their triples for --prior and --find_known.
+    """The tokenizer of --init_from, or a new one built from the sentences; stores their triples for --prior and
+    --find_known.
 
-    Known triples of a donor are left out: they number the predicates of its schema.
+    Memorised triples of a donor are dropped, since they refer to its schema.
     """
-    known: dict[str, Any] = {"triple_prior": []}
+    memorised: dict[str, Any] = {"triple_prior": []}
     if args.prior or args.find_known:
-        known["triple_prior"] = memorised_triples(examples, schema)
+        memorised["triple_prior"] = memorised_triples(examples, schema)
     if args.init_from:
-        if donated := DGCNNTokenizer.from_pretrained(args.init_from).triple_prior_size:
+        if donor_size := DGCNNTokenizer.from_pretrained(args.init_from).triple_prior_size:
             use = (
-                "those of --train take their place" if known["triple_prior"] else "--prior True takes those of --train"
+                "those of --train replace them" if memorised["triple_prior"] else "--prior True uses those of --train"
             )
-            logger.info("The %d known triples of %s belong to its schema: %s.", donated, args.init_from, use)
-        return DGCNNTokenizer.from_pretrained(args.init_from, match_features=False, **known)
+            logger.info("The %d memorised triples of %s belong to its schema: %s.", donor_size, args.init_from, use)
+        return DGCNNTokenizer.from_pretrained(args.init_from, match_features=False, **memorised)
     return DGCNNTokenizer.from_texts(
         [example.text for example in examples], min_count=args.min_count,
         segmenter=args.segmenter if args.mixed_embedding else "none",
-        max_words=args.max_words if args.mixed_embedding else 0, **known,
+        max_words=args.max_words if args.mixed_embedding else 0, **memorised,
     )  # fmt: skip
 
 
 def build_model(args: Arguments, tokenizer: DGCNNTokenizer, schema: list[dict[str, Any]]) -> DGCNNForTripleExtraction:
-    """The network of the arguments; with --init_from its weights where names and shapes agree, the others afresh."""
+    """The network; with --init_from the weights whose names and shapes agree are loaded, others newly initialised."""
     config = DGCNNConfig(
         vocab_size=len(tokenizer), word_vocab_size=len(tokenizer.word_vocab or []), triple_schema=schema,
         triple_prior=args.prior, **{key: getattr(args, key) for key in SHAPE},
@@ -172,12 +176,12 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer, schema: list[dict[st
 
 
 def gold(examples: Sequence[TripleExample]) -> list[list[Triple]]:
-    """Their triples as strings."""
+    """Triples as tuples of strings."""
     return [[(t.subject, t.predicate, t.object) for t in example.triples] for example in examples]
 
 
 def final_figures(pipeline: Any, examples: Sequence[TripleExample], batch_size: int = 32) -> dict[str, Any]:
-    """Scores of DuIE 1.0 in [0, 1] of what the pipeline extracts, and the same by predicate."""
+    """Scores of DuIE 1.0 in [0, 1], overall and by predicate."""
     scores = evaluate_triples(pipeline, examples, batch_size)
     return {f"validation/{key}": scores[key] for key in ("precision", "recall", "f1", "per_predicate")}
 
@@ -229,7 +233,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         scores = search.scores(search.best(DGCNNConfig().triple_thresholds))
         return {f"validation/{key}": value for key, value in scores.items()}, scores["f1"]
 
-    # 3. Prepare and resume; optimizer, schedule and EMA are made there
+    # 3. Prepare and resume, with optimizer, schedule and EMA
     run = TrainingRun(
         args, accelerator, model, loader, manifest, "dgcnn_triples", "sentences", validate if few else None,
         first_score=continues,
@@ -245,7 +249,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if args.dry_run:
         return run.estimate()
 
-    # 5. Save, then the final evaluation: whoever runs out of time in it keeps the model
+    # 5. Save before the final evaluation, so that an interruption keeps the model
     def save() -> None:
         with run.averaged():
             run.network.save_pretrained(output_dir / "model")
@@ -260,7 +264,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             scored, begin = candidates(held_out), list(DGCNNConfig().triple_thresholds)
             search = ThresholdSearch(scored, gold(held_out))
             run.network.config.triple_thresholds = search.best(begin)
-            longest = args.max_characters  # sentences are read as they were learned
+            longest = args.max_characters  # same truncation as in training
             pipeline = TripleExtractionPipeline(
                 model=run.network, tokenizer=tokenizer, max_seq_len=longest, split_above=longest
             )
@@ -278,7 +282,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         figures["thresholds"] = run.network.config.triple_thresholds
     results = manifest | {"sentences_seen": run.state.samples, **run.costs(), **figures}
 
-    # 6. Once more, with the thresholds
+    # 6. Save again, with the thresholds
     if accelerator.is_main_process:
         (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
         save()

@@ -1,12 +1,12 @@
-"""Train a relativistic GAN: generator and discriminator, with the paired loss of the article or today's recipe.
+"""Train a relativistic GAN, with the paired loss of the article or a modern recipe.
 
 Article   kexue.fm archives/6110 (preset `sn-dcgan`); arXiv 2501.05441 (preset `r3`: paired logistic, R1 and R2)
 Data      a Hub data set id, a local folder (parquet or pictures in class folders), or the embedded photographs
 Command   accelerate launch training/train_rsgan.py --preset r3
           (again resumes; training/README.md has the commands, hours and scores of the published models)
-Traps     A step is one of the discriminator. The losses say little: look at samples/, or give --distance_steps. EMA
-          weights are what is saved and sampled: they trail by --ema_half_life thousand images. Schedules run over
-          --annealing_steps, by default over --max_train_steps: a resumed run keeps its curve only if those stay.
+Traps     A step is a discriminator step. The losses are not informative: look at samples/, or use --distance_steps.
+          EMA weights are saved and sampled, with a half-life of --ema_half_life thousand images. Schedules run over
+          --annealing_steps, by default --max_train_steps: a resumed run keeps its curve only if those stay.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ logger = logging.getLogger("train_rsgan")
 
 @dataclass
 class Arguments(PublishingArguments, ImageArguments, AdversarialArguments):
-    output_dir: str = option("outputs/rsgan", "Everything the run leaves: checkpoints, samples, both networks.")
+    output_dir: str = option("outputs/rsgan", "Folder for checkpoints, samples and both networks.")
     preset: str = option("r3", "Name in training/presets or path of a YAML file.")
     resolution: int = option(64, "Side of the images in pixels, a power of two from 32 to 256.")
     # networks
-    block_type: Literal["r3", "dcgan"] = option("r3", "Kind of the stages.")
+    block_type: Literal["r3", "dcgan"] = option("r3", "Type of the blocks.")
     block_out_channels: list[int] = option([], "Channels from the 4 x 4 stage upwards; default: those of the model.")
     layers_per_block: int = option(1, "Residual blocks of a stage.")
-    expansion: int = option(2, "Inner channels of a residual block over its outer ones.")
+    expansion: int = option(2, "Inner over outer channels of a residual block.")
     group_size: int = option(16, "Channels of a group of its 3 x 3 convolution.")
     latent_dim: int = option(64, "Width of the latent vector.")
     spectral_norm: bool = option(False, "On the discriminator's weights.")
@@ -73,20 +73,20 @@ class Arguments(PublishingArguments, ImageArguments, AdversarialArguments):
     )
     gamma: float = option(1.0, "Weight of the penalty at the start: gamma / 2 times R1 and R2, gamma times WGAN-GP.")
     gamma_end: float = option(0.1, "The same after annealing.")
-    penalty_interval: int = option(1, "Steps between penalties, which are multiplied by it.")
-    discriminator_steps: int = option(1, "Discriminator steps, each with images of its own, per turn.")
+    penalty_interval: int = option(1, "Steps between penalties, which are multiplied by this number.")
+    discriminator_steps: int = option(1, "Discriminator steps per turn, each with its own batch.")
     generator_steps: int = option(1, "Generator steps per turn.")
-    augment: str = option("color,translation,cutout", "Changes of real and generated images alike, or ''.")
-    augment_probability: float = option(0.3, "Chance of each change at the start.")
+    augment: str = option("color,translation,cutout", "Augmentations of real and generated images, or ''.")
+    augment_probability: float = option(0.3, "Probability of each augmentation at the start.")
     augment_probability_end: float = option(0.55, "The same after annealing.")
-    # once in a while
+    # periodic actions
     sample_steps: int = option(1000, "Steps between sample pictures; 0 for none, not even at the end.")
     distance_steps: int = option(0, "Steps between kernel distances (extra hf-kexue[metrics]); 0 for none.")
     distance_images: int = option(400, "Samples, and validation images at most, of a kernel distance.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.penalty == "finite_difference":  # scores of bf16 are too coarse to be subtracted
+        if self.penalty == "finite_difference":  # bf16 is too coarse for differences of scores
             if self.mixed_precision == "bf16":
                 raise ValueError("--penalty finite_difference needs --mixed_precision no (or auto), got bf16.")
             self.mixed_precision = "no"
@@ -95,7 +95,7 @@ class Arguments(PublishingArguments, ImageArguments, AdversarialArguments):
 
 
 def build_models(args: Arguments, num_classes: int | None) -> tuple[RSGANGenerator, RSGANDiscriminator]:
-    """Both networks of the arguments."""
+    """Build generator and discriminator."""
     options: dict[str, Any] = {"sample_size": args.resolution, "num_class_embeds": num_classes}
     options["block_out_channels"] = tuple(args.block_out_channels) or None
     options |= {key: getattr(args, key) for key in ("block_type", "layers_per_block", "expansion", "group_size")}
@@ -109,24 +109,24 @@ def discriminator_loss(
     args: Arguments, network: Callable[..., Any], images: Tensor, labels: Tensor | None,
     generator: torch.Generator, penalise: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Scores (2B,), loss and penalty R, so that R / 2 is to be weighted by gamma; all float32.
+    """Scores (2B,), loss, and penalty R, to be weighted by gamma / 2; all float32.
 
     Args:
         args: pairing, kind and penalty.
-        network: the discriminator; one pass over all images, since it scores each by itself.
-        images: (2B, C, H, W), real ones and then generated ones, as the discriminator is to see them.
-        labels: (2B,) of these.
-        generator: for the penalties that draw.
+        network: the discriminator; one pass over all images, since they are independent.
+        images: (2B, C, H, W), augmented, real ones first.
+        labels: (2B,).
+        generator: for penalties with random draws.
         penalise: whether this step has a penalty.
     """
 
-    twice = penalise and args.penalty in ("r1r2", "r1", "wgan_gp")
+    needs_double_backward = penalise and args.penalty in ("r1r2", "r1", "wgan_gp")
 
-    def score(x: Tensor, of: Tensor | None = labels) -> Tensor:
-        with double_backward_convolutions() if twice else nullcontext():
-            return network(x, of).logits.float()
+    def score(x: Tensor, classes: Tensor | None = labels) -> Tensor:
+        with double_backward_convolutions() if needs_double_backward else nullcontext():
+            return network(x, classes).logits.float()
 
-    logits = score(images.requires_grad_(twice))
+    logits = score(images.requires_grad_(needs_double_backward))
     (real_logits, fake_logits), (real, fake) = logits.chunk(2), images.chunk(2)
     loss = relativistic_loss(real_logits, fake_logits, pairing=args.pairing, kind=args.kind, side="discriminator")
     penalty = torch.zeros_like(loss)
@@ -143,17 +143,17 @@ def discriminator_loss(
 
 
 def held_out_features(args: Arguments, source: ImageSource, seed: int | None = None) -> Tensor:
-    """Features of the validation images that samples are compared with: the first ones, or by `seed` of all."""
-    found = photographs(source, args.resolution, args.distance_images, seed)
-    if found.broken:
-        logger.warning("%d validation image(s) cannot be decoded: %s", len(found.broken), ", ".join(found.broken))
-    return picture_features(found.images)
+    """Features of the validation images for the kernel distance: the first ones, or a random subset by `seed`."""
+    images = photographs(source, args.resolution, args.distance_images, seed)
+    if images.broken:
+        logger.warning("%d validation image(s) cannot be decoded: %s", len(images.broken), ", ".join(images.broken))
+    return picture_features(images.images)
 
 
 def distance(
     args: Arguments, pipeline: RSGANPipeline, source: ImageSource, held_out: Tensor, truncation: float | None = None
 ) -> dict[str, float]:
-    """KID-EffLite0 of samples, classes as frequent as among the training images; the same latents at each call."""
+    """KID-EffLite0 of samples with the class proportions of the training images; the same latents at each call."""
     labels = class_mix(source, args.distance_images) if source.label_column else [None] * args.distance_images
     samples = draw_in_batches(
         pipeline, labels, 50, generator=torch.Generator().manual_seed(args.seed), truncation=truncation,
@@ -164,16 +164,16 @@ def distance(
 
 
 def save_pictures(pipeline: RSGANPipeline, seed: int, folder: Path, name: str, columns: int = 8) -> Image.Image:
-    """Rows of samples, one per class, or of some of many (or four), and rows that lead from one latent to another;
-    from a fixed seed. The first sheet is returned too."""
+    """Save a sheet with a row of samples per class (a subset of many classes, or four rows) and a sheet of
+    interpolations, from a fixed seed. Returns the first sheet."""
     folder.mkdir(exist_ok=True)
     generator, images, strips = torch.Generator().manual_seed(seed), [], []
     num_classes = pipeline.generator.config.num_class_embeds or 0
     for labels in sheet_labels(num_classes, columns):
         classes = None if labels[0] is None else labels
         images += pipeline(len(labels), class_labels=classes, generator=generator).images
-    some: list[Any] = list(range(num_classes))[:8] or [None] * 4
-    for label in some:
+    interpolated: list[Any] = list(range(num_classes))[:8] or [None] * 4
+    for label in interpolated:
         first, last = torch.randn(2, pipeline.generator.config.latent_dim, generator=generator)
         strips += pipeline.interpolate(first, last, columns, class_labels=label).images
     image_grid(strips, columns).save(folder / f"interpolation-{name}.png")
@@ -196,20 +196,20 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         classes=source.label_names, images=len(source.rows),
     )  # fmt: skip
 
-    # 2. Batches, guard and what is looked at
+    # 2. Batches, guard and held-out features
     loader = training_images(args, source, accelerator)
     held_out = (
         held_out_features(args, validation, args.seed) if validation is not None and args.distance_steps else None
     )
     guard = CollapseGuard(args.collapse_margin, args.collapse_steps)
 
-    # 3. Prepare and resume; optimizers, rates and EMA are made there
+    # 3. Prepare and resume, with optimizers, rates and EMA
     run = AdversarialRun(args, accelerator, *models, loader, manifest, "rsgan", annealed, guard)
     pipeline = RSGANPipeline(run.generator_network, dict(enumerate(source.label_names)) or None)
-    run.generator_network.train()  # the pipeline has put it into evaluation mode
+    run.generator_network.train()  # the pipeline sets evaluation mode
 
-    def look(name: str, draw: bool, measure: bool) -> dict[str, float]:
-        """Pictures and distance with the averaged weights."""
+    def evaluate(name: str, draw: bool, measure: bool) -> dict[str, float]:
+        """Sample pictures and kernel distance with the EMA weights."""
         figures: dict[str, float] = {}
         if accelerator.is_main_process and (draw or measure):
             with run.averaged():
@@ -234,12 +234,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         def latents(count: int = len(real)) -> Tensor:
             return run.latents(count, args.latent_dim)
 
-        def changed(images: Tensor, probability: float = probability) -> Tensor:
+        def augmented(images: Tensor, probability: float = probability) -> Tensor:
             return diff_augment(images, args.augment, run.shared_generator, probability, rank)
 
         # ---- discriminator
         with torch.no_grad():
-            images = torch.cat([changed(real), changed(run.generator_network(latents(), labels).sample)])
+            images = torch.cat([augmented(real), augmented(run.generator_network(latents(), labels).sample)])
         penalise = run.state.step % args.penalty_interval == 0
         logits, loss, penalty = discriminator_loss(
             args, run.discriminator, images, both, run.local_generator, penalise
@@ -254,10 +254,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         if (run.state.step + 1) % args.discriminator_steps == 0:
             run.discriminator_network.requires_grad_(False)
             for _ in range(args.generator_steps):
-                if args.pairing != "none":  # else the real scores are not looked at
+                if args.pairing != "none":  # else the real scores are not needed
                     with torch.no_grad():
-                        real_logits = run.discriminator_network(changed(real), labels).logits.float()
-                fake = changed(run.generator(latents(), labels).sample)
+                        real_logits = run.discriminator_network(augmented(real), labels).logits.float()
+                fake = augmented(run.generator(latents(), labels).sample)
                 fake_logits = run.discriminator_network(fake, labels).logits.float()
                 loss = relativistic_loss(
                     real_logits, fake_logits, pairing=args.pairing, kind=args.kind, side="generator",
@@ -269,13 +269,13 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         # ----
 
         run.after_step(len(real), figures)
-        look(f"step-{run.state.step}", run.due(args.sample_steps), run.due(args.distance_steps))
+        evaluate(f"step-{run.state.step}", run.due(args.sample_steps), run.due(args.distance_steps))
 
     if args.dry_run:
         return run.estimate()
 
     # 5. Final evaluation
-    final = look("final", bool(args.sample_steps), bool(args.distance_steps))
+    final = evaluate("final", bool(args.sample_steps), bool(args.distance_steps))
     results = manifest | run.costs() | final
 
     # 6. Save

@@ -1,10 +1,10 @@
-"""Train a simple-diffusion U-ViT on images of any size, straight in pixel space, with Accelerate.
+"""Train a simple-diffusion U-ViT in pixel space, with Accelerate.
 
 Article   kexue.fm archives/10047; arXiv 2301.11093 (schedule, U-ViT, losses); arXiv 2410.19324 (sigmoid weighting)
 Data      a Hub data set id, a local folder (parquet or pictures in class folders), or the embedded photographs
 Command   accelerate launch training/train_simple_diffusion.py --resolution 64
           (again resumes; training/README.md has the commands, hours and scores of the published models)
-Traps     EMA weights are what is saved and sampled: below some thousand steps lower --ema_decay. A resumed run keeps
+Traps     EMA weights are saved and sampled: for less than some thousand steps lower --ema_decay. A resumed run keeps
           its learning-rate curve only if --max_train_steps stays the same. bf16 is slower than float32 on CPUs without
           bf16 units; --mixed_precision auto measures it.
 """
@@ -29,7 +29,7 @@ from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPip
 from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, simple_diffusion_loss
 from hf_kexue.training.adapters import Adapters, check_adapter_arguments
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
-from hf_kexue.training.fine_tuning import fit_steps_to_data, take_over_image_weights
+from hf_kexue.training.fine_tuning import copy_image_weights, fit_steps_to_data
 from hf_kexue.training.image_data import ImageArguments, open_images, sheet_labels, training_images
 from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun
@@ -45,12 +45,10 @@ logger = logging.getLogger("train_simple_diffusion")
 
 @dataclass
 class Arguments(PublishingArguments, ImageArguments, RunArguments):
-    output_dir: str = option(
-        "outputs/simple-diffusion", "Everything the run leaves: checkpoints, samples, the pipeline."
-    )
+    output_dir: str = option("outputs/simple-diffusion", "Folder for checkpoints, samples and the pipeline.")
     preset: str = option("", "Name in training/presets or path of a YAML file; default: the one of --resolution.")
     resolution: int = option(64, "Side of the training images in pixels; chooses preset, shift and sigmoid bias.")
-    streaming: bool = option(False, "Read the data front to back: for sets larger than memory and disk.")
+    streaming: bool = option(False, "Stream the data, for sets larger than memory and disk.")
     # network
     patch_size: int = option(2, "Pixels folded into channels at the input.")
     input_transform: str = option("patch", "'patch' or 'dwt'.")
@@ -79,9 +77,9 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
     adam_beta2: float = option(0.99, "Of AdamW.")
     adam_epsilon: float = option(1e-8, "Of AdamW.")
     ema_decay: float = option(0.9995, "Final decay; it ramps up as (1 + step) / (10 + step).")
-    gradient_checkpointing: bool = option(False, "Trade a third more arithmetic for memory.")
-    compile: bool = option(False, "torch.compile the blocks of the network: a minute at first, then faster on GPUs.")
-    # once in a while
+    gradient_checkpointing: bool = option(False, "Save memory for a third more compute.")
+    compile: bool = option(False, "torch.compile the blocks: takes a minute, then faster on GPUs.")
+    # periodic actions
     checkpointing_steps: int = option(1000, "Optimizer steps between checkpoints.")
     validation_steps: int = option(1000, "Optimizer steps between validation losses.")
     sample_steps: int = option(2000, "Optimizer steps between sample grids; 0 for none, not even at the end.")
@@ -93,7 +91,7 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
 
 def build_scheduler(args: Arguments) -> ShiftedCosineScheduler:
     base_size = args.base_size[0] if len(args.base_size) == 1 else tuple(args.base_size)
-    kind: Any = args.prediction_type  # a string here, and checked by the scheduler
+    kind: Any = args.prediction_type  # checked by the scheduler
     return ShiftedCosineScheduler(sample_size=args.resolution, base_size=base_size, prediction_type=kind)
 
 
@@ -115,17 +113,17 @@ def diffusion_loss(
     null_class: int = 0,
     rows: tuple[int, int] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Loss and logSNR of each image of a batch, (B,) and (B,); all noise comes from the generator, on its device.
+    """Loss and logSNR of each image of a batch, (B,) and (B,); all noise is drawn from the generator, on its device.
 
-    Every rank draws the noise of the global batch and keeps its slice, so that several do what one would. `rows` is
-    the place of the first image of this process in the global batch, and the size of that.
+    Every rank draws the noise of the global batch and keeps its slice. `rows` is the index of the first image of this
+    process in the global batch, and its size.
     """
     sample, labels = batch["pixel_values"], batch.get("class_labels")
     size, device = len(sample), sample.device
     first, total = rows or (0, size)
     local = slice(first, first + size)
     draw: dict[str, Any] = {"generator": generator, "device": generator.device}
-    # Times spread evenly over [0, 1) from one random start vary less from batch to batch than independent ones.
+    # Evenly spaced times from one random offset have less variance than independent ones.
     start = torch.rand((), dtype=torch.float64, **draw)
     places = torch.arange(total, dtype=torch.float64, device=start.device)[local] / total
     u = ((start + places) % 1).clamp(min=1e-5)
@@ -152,8 +150,8 @@ def validation_loss(
     args: Arguments,
     accelerator: Any,
 ) -> dict[str, float]:
-    """Loss over the validation images, in all and by logSNR bin; the same noise and times at each call. Each process
-    takes a part of each batch."""
+    """Validation loss, overall and by logSNR bin; the same noise and times at each call. Each process evaluates a
+    slice of each batch."""
     rank, processes = accelerator.process_index, accelerator.num_processes
     generator, results = torch.Generator().manual_seed(args.seed), [(torch.empty(0, device=model.device),) * 2]
     for batch in loader:
@@ -168,7 +166,7 @@ def validation_loss(
 
 
 def sample_grid(pipeline: SimpleDiffusionPipeline, args: Arguments, columns: int = 8) -> Image.Image:
-    """A row of pictures per class, or of some of many (or four rows without classes), from a fixed seed."""
+    """A grid with a row of samples per class (a subset of many classes, or four rows), from a fixed seed."""
     pipeline.set_progress_bar_config(desc="sampling", leave=False)
     generator, images = torch.Generator().manual_seed(args.seed), []
     for labels in sheet_labels(pipeline.unet.config.num_class_embeds or 0, columns):
@@ -190,7 +188,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     loader = training_images(args, source, accelerator)
     fit_steps_to_data(args, loader, accelerator.num_processes)
     model = build_model(args, num_classes or None)
-    fresh = take_over_image_weights(model, args.init_from, source.label_names) if args.init_from else []
+    fresh = copy_image_weights(model, args.init_from, source.label_names) if args.init_from else []
     scheduler = build_scheduler(args)
     manifest = run_manifest(
         args, accelerator, model, classes=source.label_names, images=None if args.streaming else len(source.rows)
@@ -204,11 +202,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 2. Validation and optimizer
     validation: Any = None
     if held_out is not None:
-        together = args.train_batch_size * accelerator.num_processes
-        validation = image_loader(held_out, args.resolution, together, train=False)
+        global_batch_size = args.train_batch_size * accelerator.num_processes
+        validation = image_loader(held_out, args.resolution, global_batch_size, train=False)
 
     def validate() -> tuple[dict[str, float], float]:
-        with torch.compiler.set_stance("force_eager"):  # compiled for the training step alone
+        with torch.compiler.set_stance("force_eager"):  # compiled for training only
             figures = validation_loss(run.network, validation, scheduler, args, accelerator)
         return figures, 1 / (1 + figures["validation_loss"])
 
@@ -218,10 +216,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         trainable(model), args.learning_rate, fused=True, betas=(args.adam_beta1, args.adam_beta2),
         eps=args.adam_epsilon, weight_decay=args.weight_decay,
     )  # fmt: skip
-    if accelerator.distributed_type in ("FSDP", "DEEPSPEED"):  # which split no other weights
+    if accelerator.distributed_type in ("FSDP", "DEEPSPEED"):  # they cannot shard channels-last weights
         model.to(memory_format=torch.contiguous_format)
 
-    # 3. Prepare and resume; schedule and EMA are made there
+    # 3. Prepare and resume, with schedule and EMA
     run = TrainingRun(
         args, accelerator, model, loader, manifest, "simple_diffusion", "images", validate if held_out else None,
         optimizer, first_score=bool(args.init_from),
@@ -229,7 +227,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     guidance_scale = args.sample_guidance_scale if num_classes else 1.0
     names = dict(enumerate(source.label_names)) or None
     pipeline = SimpleDiffusionPipeline(run.network, scheduler, names, guidance_scale=guidance_scale)
-    run.trained.train()  # the pipeline has put it into evaluation mode
+    run.trained.train()  # the pipeline sets evaluation mode
     if args.compile:
         run.trained.compile_repeated_blocks(dynamic=False)
 
@@ -244,13 +242,13 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 4. The loop
     for batch in run.batches():
         images = len(batch["pixel_values"])
-        if not images:  # all are broken: a grey picture of no weight, so that no other process waits in vain
+        if not images:  # all are broken: a grey picture of weight 0, so that the other processes do not hang
             batch = {"pixel_values": torch.zeros(1, 3, args.resolution, args.resolution)}
         tensors = {key: value.to(accelerator.device) for key, value in batch.items() if isinstance(value, Tensor)}
         size = len(tensors["pixel_values"])
         rows = (size * accelerator.process_index, size * accelerator.num_processes)
 
-        # ---- one training step: what is drawn depends on the place in the run alone, so that resuming repeats it
+        # ---- one training step: random draws depend only on (epoch, batch), so that resuming repeats them
         with accelerator.accumulate(run.model):
             with accelerator.autocast():
                 loss, _ = diffusion_loss(

@@ -336,7 +336,7 @@ def questions(tmp_path_factory):
 @pytest.mark.parametrize("command", CHECKS)
 def test_help_of_each_check(command):
     assert command in invoke("check-data", "--help").output
-    assert "Ends with 0" in invoke("check-data", command, "--help").output
+    assert "Exit code 0" in invoke("check-data", command, "--help").output
 
 
 def test_check_of_questions(questions):

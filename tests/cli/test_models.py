@@ -171,11 +171,11 @@ def test_broken_records_are_left_out_where_that_is_asked_for(models, kind, tmp_p
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    folder, chance = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
+    folder, generator = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
     for index in range(6):
         place = folder / "validation" / NAMES[index % 2]
         place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(chance.integers(0, 256, (40, 32, 3), dtype=np.uint8)).save(place / f"{index}.png")
+        Image.fromarray(generator.integers(0, 256, (40, 32, 3), dtype=np.uint8)).save(place / f"{index}.png")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""The configuration of DGCNN: defaults of 2019, JSON there and back, and a sentence for everything that is wrong."""
+"""The configuration of DGCNN: defaults of 2019, JSON round trip, and errors for wrong values."""
 
 import json
 
@@ -57,7 +57,7 @@ OWN = {
     "tie_word_embeddings": False,
 }
 
-# What is wrong -> a word of the sentence that names what is allowed.
+# Wrong values -> what the message says is allowed.
 WRONG_VALUES = {
     "vocab_size": [(0, "at least 1"), (-5, "at least 1")],
     "hidden_size": [(0, "at least 1")],

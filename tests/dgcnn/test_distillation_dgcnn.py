@@ -50,9 +50,9 @@ def test_at_equal_width_they_are_the_teachers():
 @pytest.mark.parametrize(
     ("student", "message"),
     [
-        ({"size": 13}, "13 wide gets no embeddings from a teacher 12 wide"),
-        ({"size": 8, "word_vocab_size": 0}, "one of student and teacher embeds words"),
-        ({"size": 8, "vocab_size": 31}, r"different embeddings: \[31\] here, \[30\] there"),
+        ({"size": 13}, "13 .*12"),
+        ({"size": 8, "word_vocab_size": 0}, "words"),
+        ({"size": 8, "vocab_size": 31}, r"\[31\] here, \[30\] there"),
         ({"size": 8, "word_vocab_size": 21}, r"\[21, 6\] here, \[20, 6\] there"),
         ({"size": 8, "word_embedding_size": 5}, r"\[20, 5\] here, \[20, 6\] there"),
     ],

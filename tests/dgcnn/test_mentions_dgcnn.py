@@ -51,7 +51,7 @@ def test_both_ways_of_knowing_find_the_same_places(mentions, text):
 
 @pytest.mark.parametrize("mention", ["", "a" * 256])
 def test_a_mention_without_a_fingerprint_raises(mention):
-    with pytest.raises(ValueError, match=rf"has 1 to 255 characters; this one has {len(mention)}"):
+    with pytest.raises(ValueError, match=f"255 .*{len(mention)}"):
         fingerprint(mention)
 
 

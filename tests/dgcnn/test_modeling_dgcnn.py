@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from reader_shapes import READER_SHAPES
 from torch.testing import assert_close
 
 from hf_kexue.dgcnn.configuration_dgcnn import DGCNNConfig
@@ -11,34 +12,13 @@ from hf_kexue.dgcnn.layers_dgcnn import DGCNNBlock
 from hf_kexue.dgcnn.modeling_dgcnn import DGCNNForMaskedLM, DGCNNForQuestionAnswering, DGCNNModel
 
 TINY = {"vocab_size": 60, "hidden_size": 16, "dilations": (1, 2), "word_embedding_size": 12}
-SHAPES = {
-    "2019": {},
-    "2018": {
-        "position_embedding": "sinusoidal",
-        "num_match_features": 8,
-        "pointer_hidden_size": 12,
-        "loss": "bce",
-        "gate_noise": 0.1,
-    },
-    "patches": {"patch_dilations": (1, 2), "patch_size": 3, "patch_hidden_size": 12, "output": "span"},
-    "attentive": {
-        "context_dilations": (1, 2),
-        "question_attention": True,
-        "second_dilations": (2,),
-        "num_attention_heads": 4,
-        "conditional_end": True,
-        "output": "span",
-        "word_vocab_size": 20,
-        "num_match_features": 8,
-    },
-}
 CLASSES = [DGCNNModel, DGCNNForMaskedLM, DGCNNForQuestionAnswering]
 FLOAT32 = {"rtol": 1e-5, "atol": 1e-6}  # sums of some hundred products in another order
 
 
-@pytest.fixture(params=SHAPES)
+@pytest.fixture(params=READER_SHAPES)
 def shape(request):
-    return SHAPES[request.param]
+    return READER_SHAPES[request.param]
 
 
 @pytest.fixture(params=CLASSES, ids=lambda model_class: model_class.__name__)
@@ -223,7 +203,7 @@ def test_token_embeddings_grow(model_class, shape, tmp_path):
 
 
 def test_frozen_word_vectors_stay(model_class, tmp_path):
-    shape = SHAPES["attentive"]
+    shape = READER_SHAPES["attentive"]
     saved = make_model(model_class, shape, freeze_word_embeddings=True)
     saved.save_pretrained(tmp_path)
     model = model_class.from_pretrained(tmp_path).train()

@@ -4,34 +4,14 @@ import math
 
 import pytest
 import torch
+from reader_shapes import READER_SHAPES
 from torch.testing import assert_close
 
 from hf_kexue.dgcnn.configuration_dgcnn import DGCNNConfig
 from hf_kexue.dgcnn.losses_dgcnn import MASKED_LOGIT
 from hf_kexue.dgcnn.modeling_dgcnn import DGCNNForQuestionAnswering
 
-SHAPES = {
-    "2019": {},
-    "2018": {
-        "position_embedding": "sinusoidal",
-        "num_match_features": 8,
-        "pointer_hidden_size": 12,
-        "loss": "bce",
-        "gate_noise": 0.1,
-    },
-    "patches": {"patch_dilations": (1, 2), "patch_size": 3, "patch_hidden_size": 12, "output": "span"},
-    "attentive": {
-        "context_dilations": (1, 2),
-        "question_attention": True,
-        "second_dilations": (2,),
-        "num_attention_heads": 4,
-        "conditional_end": True,
-        "output": "span",
-        "word_vocab_size": 20,
-        "word_embedding_size": 12,
-        "num_match_features": 8,
-    },
-}
+SHAPES = READER_SHAPES | {"attentive": READER_SHAPES["attentive"] | {"word_embedding_size": 12}}
 QUESTIONS, PASSAGES = (6, 4), (8, 11)  # characters in each row
 FLOAT32 = {"rtol": 1e-5, "atol": 2e-6}  # sums of some hundred products in another order
 
@@ -233,14 +213,14 @@ def test_the_loss_of_windows_without_an_answer_is_small_where_the_model_knows(sh
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"token_type_ids": None}, "the question is missing: pass token_type_ids"),
-        ({"question_states": torch.zeros(2, 3, 16)}, "question_states come with question_mask"),
-        ({"question_mask": torch.ones(2, 3)}, "question_states come with question_mask"),
-        ({"start_positions": torch.tensor([7, 8])}, "labels come in pairs"),
-        ({"end_positions": torch.tensor([7, 8])}, "labels come in pairs"),
-        ({"start_labels": torch.zeros(2, 15)}, "labels come in pairs"),
-        ({"match_features": None}, "wants match_features"),
-        ({"word_input_ids": None}, "pass word_input_ids"),
+        ({"token_type_ids": None}, "token_type_ids"),
+        ({"question_states": torch.zeros(2, 3, 16)}, "question_mask"),
+        ({"question_mask": torch.ones(2, 3)}, "question_mask"),
+        ({"start_positions": torch.tensor([7, 8])}, "pairs"),
+        ({"end_positions": torch.tensor([7, 8])}, "pairs"),
+        ({"start_labels": torch.zeros(2, 15)}, "pairs"),
+        ({"match_features": None}, "match_features"),
+        ({"word_input_ids": None}, "word_input_ids"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -250,5 +230,5 @@ def test_what_is_missing_is_named(change, message):
 
 
 def test_positions_of_another_head_are_refused():
-    with pytest.raises(ValueError, match='the reader takes "none" or "sinusoidal"'):
+    with pytest.raises(ValueError, match='"none" or "sinusoidal"'):
         make_model({"position_embedding": "learned"})

@@ -308,13 +308,13 @@ def test_it_learns_eight_texts():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"subject_encoder": "mean"}, "subject_encoder must be one of ends, gru"),
+        ({"subject_encoder": "mean"}, "subject_encoder"),
         ({"num_attention_heads": 3}, "multiple of num_attention_heads"),
-        ({"object_power": 0}, "object_power must be at least 1"),
+        ({"object_power": 0}, "object_power"),
         ({"triple_thresholds": [0.5]}, "four numbers"),
-        ({"known_triple_scores": [0.5]}, "a number in .0, 1. for each of the 3 predicates, got .0.5."),
-        ({"known_triple_scores": [0.5, 0.5, 1.5]}, "a number in .0, 1. for each"),
-        ({"triple_schema": [{"predicate": ""}]}, "entry 0 of triple_schema has no predicate"),
+        ({"known_triple_scores": [0.5]}, r"known_triple_scores .*\[0\.5\]"),
+        ({"known_triple_scores": [0.5, 0.5, 1.5]}, "known_triple_scores"),
+        ({"triple_schema": [{"predicate": ""}]}, "entry 0 of triple_schema"),
         ({"triple_schema": SCHEMA + SCHEMA[:1]}, "'作者' twice"),
         ({"triple_schema": [{"predicate": "a", "subject_types": "b"}]}, "subject_types of the predicate 'a'"),
     ],

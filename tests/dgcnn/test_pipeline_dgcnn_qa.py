@@ -320,7 +320,7 @@ def test_any_text(qa_for_any_text, question, contexts, data):
     """What has a character is answered with a piece of it and a finite score; what has none is refused."""
     options = {"max_seq_len": data.draw(st.integers(2, 20)), "doc_stride": 1, "top_k": data.draw(st.integers(2, 5))}
     if is_blank(question) or all(map(is_blank, contexts)):
-        with pytest.raises(ValueError, match="empty or only white space"):
+        with pytest.raises(ValueError, match="empty"):
             qa_for_any_text(question=question, passages=contexts, **options)
         return
     answers = qa_for_any_text(question=question, passages=contexts, **options)
@@ -346,27 +346,27 @@ MANY = {"question": "谁？", "passages": ["镭。", "居里"]}
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"question": "", "context": "镭"}, ValueError, "The question is empty or only white space: ''."),
-        ({"question": "谁", "context": " \u200b\t"}, ValueError, "The context is empty or only white space"),
+        ({"question": "", "context": "镭"}, ValueError, "question .*''"),
+        ({"question": "谁", "context": " \u200b\t"}, ValueError, "context"),
         ({"question": "谁", "passages": ["\u200b", "\n"]}, ValueError, "passages"),
-        ({"question": "谁", "passages": []}, ValueError, "at least one passage, the list is empty"),
-        ({"question": 3, "context": "镭"}, TypeError, "The question must be a string, got int"),
-        ({"question": "谁", "context": b"x"}, TypeError, "The context must be a string, got bytes"),
-        ({"question": "谁", "context": ["镭"]}, TypeError, "a list of texts goes into passages"),
-        ({"question": "谁", "passages": "镭"}, TypeError, "the passages must be a list of strings, got str"),
-        ({"question": "谁", "passages": ["镭", None]}, TypeError, r"Passage 1 \(from 0\) must be a string, got None"),
-        ({"question": "谁\ud800", "context": "镭"}, ValueError, r"The question holds U\+D800 at character 1"),
-        ({"question": "谁", "context": "\udfff"}, ValueError, r"The context holds U\+DFFF at character 0"),
-        ({"question": ["谁", "谁"], "context": ["镭"]}, ValueError, "as many context as questions, got 1 for 2"),
-        ({"question": ["谁"], "passages": ["镭", "居"]}, ValueError, "as many passages as questions, got 2 for 1"),
-        ({"question": ["谁"], "passages": ["镭"]}, TypeError, r"Record 0 \(from 0\): the passages must be a list"),
-        ({"question": ["谁"], "passages": "镭"}, TypeError, "need a list of as many in passages, got str"),
-        ({"question": ["谁", ""], "context": "镭"}, ValueError, r"Record 1 \(from 0\): the question is empty"),
-        ({**GOOD, "passages": ["镭"]}, ValueError, "one context or a list of passages, got both"),
-        ({"question": "谁"}, ValueError, "one context or a list of passages, got neither"),
-        ({"context": "镭"}, ValueError, "the question is missing; got context"),
-        ({}, ValueError, "the question is missing; got nothing"),
-        ({"inputs": "谁"}, TypeError, "A record must be a dictionary .*; got str"),
+        ({"question": "谁", "passages": []}, ValueError, "passage.*empty"),
+        ({"question": 3, "context": "镭"}, TypeError, "question .*int"),
+        ({"question": "谁", "context": b"x"}, TypeError, "context .*bytes"),
+        ({"question": "谁", "context": ["镭"]}, TypeError, "passages"),
+        ({"question": "谁", "passages": "镭"}, TypeError, "passages .*str"),
+        ({"question": "谁", "passages": ["镭", None]}, TypeError, "Passage 1 .*None"),
+        ({"question": "谁\ud800", "context": "镭"}, ValueError, r"question .*U\+D800 at character 1"),
+        ({"question": "谁", "context": "\udfff"}, ValueError, r"context .*U\+DFFF at character 0"),
+        ({"question": ["谁", "谁"], "context": ["镭"]}, ValueError, "context.*1 for 2"),
+        ({"question": ["谁"], "passages": ["镭", "居"]}, ValueError, "passages.*2 for 1"),
+        ({"question": ["谁"], "passages": ["镭"]}, TypeError, "Record 0 .*passages"),
+        ({"question": ["谁"], "passages": "镭"}, TypeError, "passages.*str"),
+        ({"question": ["谁", ""], "context": "镭"}, ValueError, "Record 1 .*question"),
+        ({**GOOD, "passages": ["镭"]}, ValueError, "both"),
+        ({"question": "谁"}, ValueError, "neither"),
+        ({"context": "镭"}, ValueError, "question.*context"),
+        ({}, ValueError, "question"),
+        ({"inputs": "谁"}, TypeError, "dictionary .*str"),
         ({"inputs": 5}, TypeError, "A record must be a dictionary .*; got int"),
         ({"inputs": GOOD, "question": "谁"}, ValueError, "Pass either records or question="),
         ({"inputs": [GOOD, "谁"]}, TypeError, r"Record 1 \(from 0\): a record must be a dictionary, got str"),
@@ -400,14 +400,14 @@ def test_mistakes(plain, arguments, error, message):
 def test_mistakes_of_the_constructor(plain):
     model, tokenizer = plain.model, plain.tokenizer
     bare = DGCNNTokenizer(vocab={**tokenizer.get_vocab()}, segmenter="none")
-    with pytest.raises(TypeError, match="The tokenizer must be a DGCNNTokenizer, got NoneType"):
+    with pytest.raises(TypeError, match="NoneType"):
         ReadingComprehensionPipeline(model=model)
-    with pytest.raises(TypeError, match="The model must be a DGCNNForQuestionAnswering, got DGCNNModel"):
+    with pytest.raises(TypeError, match="DGCNNModel"):
         ReadingComprehensionPipeline(model=model.dgcnn, tokenizer=tokenizer)
-    with pytest.raises(ValueError, match="The tokenizer knows 0 words, the model"):
+    with pytest.raises(ValueError, match="0 words"):
         ReadingComprehensionPipeline(model=model, tokenizer=bare)
     small = DGCNNForQuestionAnswering(DGCNNConfig(vocab_size=9, hidden_size=4))
-    with pytest.raises(ValueError, match=f"The tokenizer knows {len(bare)} characters, the model 9"):
+    with pytest.raises(ValueError, match=f"{len(bare)} characters, the model 9"):
         ReadingComprehensionPipeline(model=small, tokenizer=bare)
     wants = DGCNNForQuestionAnswering(DGCNNConfig(vocab_size=len(bare), hidden_size=4, num_match_features=8))
     with pytest.raises(ValueError, match="make the tokenizer with match_features=True"):

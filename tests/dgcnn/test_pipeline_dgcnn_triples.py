@@ -518,19 +518,19 @@ def test_what_is_refused(plain, inputs, options, error, message):
 def test_what_does_not_fit_is_refused_at_once(plain):
     model, tokenizer = plain.model, plain.tokenizer
     reader = DGCNNForQuestionAnswering(DGCNNConfig(vocab_size=len(tokenizer), hidden_size=8))
-    with pytest.raises(TypeError, match="must be a DGCNNForTripleExtraction, got DGCNNForQuestionAnswering"):
+    with pytest.raises(TypeError, match="DGCNNForQuestionAnswering"):
         TripleExtractionPipeline(model=reader, tokenizer=tokenizer)
     other = DGCNNTokenizer.from_texts([LONG, *TEXTS, "更多的字"], min_count=1, segmenter="none")
-    with pytest.raises(ValueError, match=r"characters, the model .*do not belong together"):
+    with pytest.raises(ValueError, match="characters"):
         TripleExtractionPipeline(model=model, tokenizer=other)
     config = DGCNNConfig(vocab_size=len(tokenizer), hidden_size=8, triple_schema=SCHEMA, triple_prior=True)
     hears = DGCNNForTripleExtraction(config)
-    with pytest.raises(ValueError, match="The model wants a prior, and the tokenizer has none"):
+    with pytest.raises(ValueError, match="prior"):
         TripleExtractionPipeline(model=hears, tokenizer=tokenizer)
     config = DGCNNConfig(vocab_size=len(tokenizer), hidden_size=8, triple_schema=SCHEMA, known_triple_scores=[0.5] * 3)
-    with pytest.raises(ValueError, match="The model wants a prior, and the tokenizer has none"):
+    with pytest.raises(ValueError, match="prior"):
         TripleExtractionPipeline(model=DGCNNForTripleExtraction(config), tokenizer=tokenizer)
-    with pytest.raises(ValueError, match="does not know the predicate '作家'"):
+    with pytest.raises(ValueError, match="'作家'"):
         TripleExtractionPipeline(model=model, tokenizer=tokenizer, predicates=["作家"])
     with pytest.raises(ValueError, match="max_seq_len must be at least 1"):
         TripleExtractionPipeline(model=model, tokenizer=tokenizer, max_seq_len=0)

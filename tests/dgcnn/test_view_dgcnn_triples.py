@@ -153,9 +153,7 @@ def test_whatever_the_text_holds_is_text(data):
 
 
 def test_page_of_another_text_is_refused():
-    with pytest.raises(
-        ValueError, match=r"Triple 0 \(from 0\) does not belong .*'周杰伦' is not at characters 0 to 3"
-    ):
+    with pytest.raises(ValueError, match=r"Triple 0 .*'周杰伦' .*0 to 3"):
         to_html("另" + TEXT, [triple(TEXT, (0, 3), "别名", (0, 3))])
     with pytest.raises(ValueError, match="got 1 for 2 texts"):
         to_html([TEXT, TEXT], [TRIPLES])
@@ -204,5 +202,5 @@ def test_the_pipeline_offers_both():
 
 def test_no_networkx_raises(monkeypatch):
     monkeypatch.setitem(sys.modules, "networkx", None)
-    with pytest.raises(ImportError, match="which is not installed: `pip install networkx`"):
+    with pytest.raises(ImportError, match="pip install networkx"):
         to_networkx(TRIPLES)

@@ -122,9 +122,9 @@ class TestEffLite0:
     @pytest.mark.parametrize(
         ("images", "error", "message"),
         [
-            (torch.zeros(3, 8, 8), ValueError, r"RGB with the shape \(B, 3, H, W\), got \(3, 8, 8\)"),
+            (torch.zeros(3, 8, 8), ValueError, r"got \(3, 8, 8\)"),
             (torch.zeros(1, 1, 8, 8), ValueError, r"got \(1, 1, 8, 8\)"),
-            (torch.zeros(1, 3, 8, 8) - 1, ValueError, r"must lie in \[0, 1\], got values from -1 to -1"),
+            (torch.zeros(1, 3, 8, 8) - 1, ValueError, r"-1 to -1"),
             (torch.full((1, 3, 8, 8), math.nan), ValueError, "nan"),
             (torch.zeros(1, 3, 8, 8, dtype=torch.int64), TypeError, "uint8 in 0..255 or floats"),
             (np.zeros((1, 3, 8, 8)), TypeError, "must be a torch tensor"),
@@ -232,7 +232,7 @@ class TestInception:
     def test_refuses_other_weights(self, weights, tmp_path):
         with pytest.raises(FileNotFoundError, match="no InceptionV3 weights file"):
             FIDInceptionV3Features(tmp_path / "missing.pth")
-        with pytest.raises(ValueError, match="1000 classes, as torchvision has them"):
+        with pytest.raises(ValueError, match="1000 classes"):
             FIDInceptionV3Features({**weights, "fc.weight": torch.zeros(1000, 2048)})
         missing = {name: value for name, value in weights.items() if name != "Mixed_7c.branch1x1.conv.weight"}
         with pytest.raises(ValueError, match=r"'Mixed_7c\.branch1x1\.conv\.weight'"):
@@ -300,7 +300,7 @@ class TestExtractFeatures:
             extract_features(Channels(), images, progress=False)
 
     def test_refuses_a_module_that_gives_no_rows(self):
-        with pytest.raises(ValueError, match=r"must return \(B, D\) for B = 2 images, got \(2, 3, 4, 4\)"):
+        with pytest.raises(ValueError, match=r"\(B, D\) .*\(2, 3, 4, 4\)"):
             extract_features(nn.Identity(), torch.zeros(2, 3, 4, 4), progress=False)
-        with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        with pytest.raises(ValueError, match="batch_size"):
             extract_features(Channels(), torch.zeros(2, 3, 4, 4), batch_size=0, progress=False)

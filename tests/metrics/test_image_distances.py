@@ -282,28 +282,26 @@ class TestFrechetDistance:
 @pytest.mark.parametrize("distance", [kernel_distance, frechet_distance])
 class TestArguments:
     def test_shape(self, distance):
-        with pytest.raises(
-            ValueError, match=r"features_fake must have the shape \(samples, features\), got \(10, 4, 2\)"
-        ):
+        with pytest.raises(ValueError, match=r"features_fake .*\(10, 4, 2\)"):
             distance(normal(10, 4, 0), torch.zeros(10, 4, 2))
 
     def test_width(self, distance):
-        with pytest.raises(ValueError, match="features_real is 4 wide, features_fake 5"):
+        with pytest.raises(ValueError, match=r"features_real .*4 .*features_fake 5"):
             distance(normal(10, 4, 0), normal(10, 5, 0))
 
     @pytest.mark.parametrize("value", [math.nan, math.inf])
     def test_not_finite(self, distance, value):
         x = normal(10, 4, 0)
         x[3, 2] = value
-        with pytest.raises(ValueError, match="features_real must be finite, but 1 of 40 entries"):
+        with pytest.raises(ValueError, match=r"features_real .*1 of 40"):
             distance(x, normal(10, 4, 0))
 
     def test_too_few(self, distance):
-        with pytest.raises(ValueError, match=r"features_fake must hold at least \d samples, got 1"):
+        with pytest.raises(ValueError, match=r"features_fake .*got 1"):
             distance(normal(10, 4, 0), normal(1, 4, 0))
 
     def test_type(self, distance):
-        with pytest.raises(TypeError, match="features_real must be a torch tensor or a numpy array, got list"):
+        with pytest.raises(TypeError, match=r"features_real .*list"):
             distance([[0.0, 1.0]] * 5, normal(5, 2, 0))
         with pytest.raises(TypeError, match="must hold real numbers"):
             distance(torch.zeros(5, 2, dtype=torch.complex64), normal(5, 2, 0))

@@ -177,14 +177,14 @@ def test_spans():
     ("predictions", "kwargs", "error", "message"),
     [
         ([], {"references": []}, ValueError, "references is empty"),
-        ([], {"match": "token"}, ValueError, "match must be 'text' or 'span'; got 'token'"),
-        ([], {"match": "span", "aliases": {"甲": ["乙"]}}, ValueError, "with match='span' there are none to compare"),
-        (["一"], {}, TypeError, r"predictions\[0\] must be a text and its triples, got '一'"),
-        ([(3, [])], {}, TypeError, r"predictions\[0\] must have a string as its text, got int"),
+        ([], {"match": "token"}, ValueError, "match .*'token'"),
+        ([], {"match": "span", "aliases": {"甲": ["乙"]}}, ValueError, "match='span'"),
+        (["一"], {}, TypeError, r"predictions\[0\] .*'一'"),
+        ([(3, [])], {}, TypeError, r"predictions\[0\] .*int"),
         ([("一", ["甲乙丙"])], {}, TypeError, "'甲乙丙'; a triple is"),
         ([("一", [("甲", "乙")])], {}, TypeError, "a triple is"),
-        ([("一", [("甲", 1, "乙")])], {}, TypeError, "the predicate 1, which must be a string"),
-        ([("一", [((0, 1), "p", "乙")])], {}, TypeError, r"the mention \(0, 1\), which must be a string"),
+        ([("一", [("甲", 1, "乙")])], {}, TypeError, "predicate 1"),
+        ([("一", [((0, 1), "p", "乙")])], {}, TypeError, r"mention \(0, 1\)"),
         ([("一", [((0, 1), "p", "乙")])], {"match": "span", "references": [("一", [])]}, TypeError, "the span '乙'"),
         (
             [("一", [((0, 1.5), "p", (0, 1))])],
@@ -194,7 +194,7 @@ def test_spans():
         ),
     ],
 )
-def test_mistakes(predictions, kwargs, error, message):
+def test_bad_arguments_raise(predictions, kwargs, error, message):
     with pytest.raises(error, match=message):
         scores(predictions, **kwargs)
 

@@ -176,11 +176,11 @@ def test_transformers_model_with_the_registered_activation():
 
 
 def test_bad_input_raises():
-    with pytest.raises(ValueError, match=r"x must not be NaN; got x = nan at index \(1,\)"):
+    with pytest.raises(ValueError, match=r"x = nan at index \(1,\)"):
         erf_feynman(torch.tensor([0.0, math.nan]))
-    with pytest.raises(ValueError, match="num_nodes must be a whole number between 1 and 64; got 0"):
+    with pytest.raises(ValueError, match=r"num_nodes .*0"):
         erf_feynman(1.0, 0)
-    with pytest.raises(TypeError, match=r"x must be a float32 or float64 tensor; got torch\.int64"):
+    with pytest.raises(TypeError, match=r"x .*torch\.int64"):
         feynman_remainder(torch.tensor([1]))
-    with pytest.raises(ValueError, match=r"x_max must be positive; got -1\.0"):
+    with pytest.raises(ValueError, match=r"x_max .*-1\.0"):
         erf_feynman_error_bound(3, -1.0)

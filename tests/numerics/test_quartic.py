@@ -197,15 +197,15 @@ def test_float32_and_broadcasting():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((1.0, -1.0), r"eps must be > 0 \(0 is allowed where a > 0\); got a = 1, eps = -1"),
+        ((1.0, -1.0), r"eps .*eps = -1"),
         ((0.0, 0.0), "eps must be > 0"),
         ((math.nan, 1.0), "a must not be NaN"),
-        ((math.inf, 1.0), "a and eps must be finite; got a = inf, eps = 1"),
+        ((math.inf, 1.0), "a = inf, eps = 1"),
         ((torch.ones(2), torch.ones(3)), r"shapes must broadcast .* got a \(2,\), eps \(3,\)"),
-        ((1.0, 1.0, "laplace"), "method must be one of 'exact', .* got 'laplace'"),
-        ((1.0, 1.0, "exact", 2), "method 'exact' takes no order; got 2"),
-        ((1.0, 1.0, "exponent", 4), "order of 'exponent' must be a whole number between 0 and 3; got 4"),
-        ((1.0, 1.0, "exponent", 2), "no positive radicand here; got a = 1, eps = 1"),
+        ((1.0, 1.0, "laplace"), "method .*'laplace'"),
+        ((1.0, 1.0, "exact", 2), "'exact' .*2"),
+        ((1.0, 1.0, "exponent", 4), "order .*'exponent' .*4"),
+        ((1.0, 1.0, "exponent", 2), "radicand.*a = 1, eps = 1"),
         ((1.0, 1.0, "renormalized", 2), "order of 'renormalized' must be"),
         ((1.0, 1.0, "combined", 0), "order of 'combined' must be"),
         ((-2.0, 1.0, "combined"), r"needs a > -sqrt\(9 eps / 7\); got a = -2, eps = 1"),
@@ -220,5 +220,5 @@ def test_bad_input_raises(arguments, message):
 def test_the_first_offender_is_named():
     with pytest.raises(ValueError, match=r"eps = -2 at index \(0, 1\)"):
         quartic_gaussian_integral(torch.ones(1, 3), torch.tensor([1.0, -2.0, 3.0]))
-    with pytest.raises(TypeError, match=r"a must be a float32 or float64 tensor; got torch\.int64"):
+    with pytest.raises(TypeError, match=r"a .*torch\.int64"):
         quartic_gaussian_integral(torch.ones(2, dtype=torch.int64), 1.0)

@@ -238,8 +238,8 @@ def test_batches_chunks_and_single_points_agree():
     ("metric", "message"),
     [
         (lambda p: torch.ones(2, 3, dtype=F64), r"matrix \(2, 2\); got \(2, 3\)"),
-        (lambda p: torch.stack([p, p]), "metric must be symmetric; got largest_asymmetry = 1"),
-        (lambda p: -torch.eye(2, dtype=F64), "metric must be positive definite; got smallest_eigenvalue = -1"),
+        (lambda p: torch.stack([p, p]), "largest_asymmetry = 1"),
+        (lambda p: -torch.eye(2, dtype=F64), "smallest_eigenvalue = -1"),
         (lambda p: torch.eye(2, dtype=F64) * torch.log(-p[0]), "metric must be finite"),
     ],
 )
@@ -250,17 +250,17 @@ def test_bad_metric_raises(metric, message):
 
 def test_other_bad_input_raises():
     point = torch.ones(2, dtype=F64)
-    with pytest.raises(ValueError, match=r"coordinates must be finite; got value = nan at index \(0,\)"):
+    with pytest.raises(ValueError, match=r"coordinates .*nan at index \(0,\)"):
         christoffel(sphere, torch.tensor([math.nan, 1.0], dtype=F64))
     with pytest.raises(ValueError, match="its determinant is 0"):
         christoffel(lambda p: torch.ones(2, 2, dtype=F64), point)
     with pytest.raises(ValueError, match="dimension 2; got dimension 3"):
         gaussian_curvature(sphere, torch.ones(3, dtype=F64))
-    with pytest.raises(TypeError, match="points must be a float32 or float64 tensor; got list"):
+    with pytest.raises(TypeError, match=r"points .*list"):
         christoffel(sphere, [1.0, 2.0])
     with pytest.raises(ValueError, match=r"must have shape \(\.\.\., n\); got a scalar"):
         christoffel(sphere, torch.tensor(1.0))
-    with pytest.raises(ValueError, match="x, u and v must have one shape"):
+    with pytest.raises(ValueError, match="x, u and v"):
         pullback_inner(torus, point, point, torch.ones(3, dtype=F64))
 
 

@@ -127,7 +127,7 @@ def test_no_geodesic_raises():
     def two_halves(x):  # undefined between the points
         return torch.eye(2, dtype=x.dtype) * torch.sqrt(x[0] ** 2 - 0.25)
 
-    with pytest.raises(RuntimeError, match="no geodesic between the points was found"):
+    with pytest.raises(RuntimeError, match="no geodesic"):
         geodesic(two_halves, point(-1.0, 0.0), end=point(1.0, 0.0), num_steps=8)
 
 
@@ -278,25 +278,25 @@ def test_gauss_bonnet_of_closed_surfaces():
 
 def test_bad_input_raises():
     a, b = point(1.0, 0.0), point(1.2, 0.5)
-    with pytest.raises(ValueError, match="give either velocity or end; got neither"):
+    with pytest.raises(ValueError, match=r"velocity or end.*neither"):
         geodesic(sphere, a)
-    with pytest.raises(ValueError, match="give either velocity or end; got both"):
+    with pytest.raises(ValueError, match=r"velocity or end.*both"):
         geodesic(sphere, a, b, b)
-    with pytest.raises(ValueError, match=r"start and end must agree .* got \(2,\) torch\.float64 and \(3,\)"):
+    with pytest.raises(ValueError, match=r"start and end .*\(2,\) torch\.float64 and \(3,\)"):
         geodesic(sphere, a, end=point(1.0, 2.0, 3.0))
-    with pytest.raises(ValueError, match="num_steps must be a whole number at least 2; got 1"):
+    with pytest.raises(ValueError, match=r"num_steps .*1"):
         geodesic(sphere, a, b, num_steps=1)
     with pytest.raises(ValueError, match="duration must not be 0"):
         geodesic(sphere, a, b, duration=0.0)
     with pytest.raises(ValueError, match="coordinates must be finite"):
         geodesic(sphere, a, end=point(1.0, math.inf))
-    with pytest.raises(ValueError, match="loop must be closed: the metric differs between its ends"):
+    with pytest.raises(ValueError, match="closed"):
         holonomy(sphere, lambda t: torch.stack([0.5 + t, t]))
-    with pytest.raises(ValueError, match="curve has 2 coordinates and vector 3 components"):
+    with pytest.raises(ValueError, match=r"curve .*2 .*vector 3"):
         parallel_transport(sphere, latitude(0.7), point(1.0, 0.0, 0.0))
-    with pytest.raises(ValueError, match="the curve must not stand still"):
+    with pytest.raises(ValueError, match="stand still"):
         geodesic_curvature(sphere, lambda t: torch.stack([1.0 + 0 * t, 0 * t]), torch.zeros(1, dtype=F64))
-    with pytest.raises(ValueError, match="one exterior angle per curve; got 1 for 0"):
+    with pytest.raises(ValueError, match="1 for 0"):
         gauss_bonnet(sphere, ((0, 1), (0, 1)), exterior_angles=(0.0,))
-    with pytest.raises(ValueError, match="the curves of the boundary must meet"):
+    with pytest.raises(ValueError, match="meet"):
         gauss_bonnet(sphere, ((0.5, 1), (0, 1)), [lambda t: torch.stack([0.5 + 0.5 * t, 0 * t])])

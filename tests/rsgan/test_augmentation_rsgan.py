@@ -1,4 +1,4 @@
-"""Differentiable augmentation: what it leaves, its statistics, its gradients, and the sentences about wrong input."""
+"""Differentiable augmentation: what it leaves, its statistics, its gradients, and errors for wrong input."""
 
 import pytest
 import torch
@@ -8,18 +8,18 @@ from hf_kexue.rsgan.augmentation_rsgan import CUTOUT, TRANSLATION, diff_augment
 POLICIES = ["color", "translation", "cutout", "color,translation,cutout"]
 
 
-def chance(seed=0):
+def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
 def photographs(count=4, size=16, dtype=torch.float32):
-    return torch.rand(count, 3, size, size, generator=chance(1), dtype=dtype) * 2 - 1
+    return torch.rand(count, 3, size, size, generator=generator(1), dtype=dtype) * 2 - 1
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_it_is_decided_by_the_generator(policy):
     images = photographs()
-    first, again, other = (diff_augment(images, policy, chance(seed)) for seed in (0, 0, 1))
+    first, again, other = (diff_augment(images, policy, generator(seed)) for seed in (0, 0, 1))
     torch.testing.assert_close(first, again, rtol=0, atol=0)
     assert first.shape == images.shape
     assert not torch.equal(first, other)
@@ -30,12 +30,12 @@ def test_it_is_decided_by_the_generator(policy):
 def test_probability_zero_and_no_policy_leave_the_images(policy):
     images = photographs()
     probability = 0.0 if policy else 1.0
-    torch.testing.assert_close(diff_augment(images, policy, chance(), probability), images, rtol=0, atol=1e-6)
+    torch.testing.assert_close(diff_augment(images, policy, generator(), probability), images, rtol=0, atol=1e-6)
 
 
 def test_probability_is_the_share_of_changed_images():
     images = photographs(2000, size=4)
-    changed = (diff_augment(images, "color", chance(), probability=0.3) - images).abs().amax(dim=(1, 2, 3)) > 1e-5
+    changed = (diff_augment(images, "color", generator(), probability=0.3) - images).abs().amax(dim=(1, 2, 3)) > 1e-5
     # four standard deviations of a share of 2000
     assert changed.float().mean().item() == pytest.approx(0.3, abs=4 * (0.21 / 2000) ** 0.5)
 
@@ -43,7 +43,7 @@ def test_probability_is_the_share_of_changed_images():
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_format_and_dtype_stay(memory_format):
     images = photographs().to(torch.bfloat16).contiguous(memory_format=memory_format)
-    changed = diff_augment(images, POLICIES[-1], chance())
+    changed = diff_augment(images, POLICIES[-1], generator())
     assert changed.dtype == torch.bfloat16
     assert changed.is_contiguous(memory_format=memory_format)
 
@@ -52,14 +52,14 @@ def test_format_and_dtype_stay(memory_format):
 def test_gradients_reach_the_images(policy):
     """Every operation is affine in the pixels, so that finite differences are exact."""
     images = photographs(1, size=4, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: diff_augment(x, policy, chance()), images)
-    assert torch.autograd.gradgradcheck(lambda x: diff_augment(x, policy, chance()).square(), images)
+    assert torch.autograd.gradcheck(lambda x: diff_augment(x, policy, generator()), images)
+    assert torch.autograd.gradgradcheck(lambda x: diff_augment(x, policy, generator()).square(), images)
 
 
 def test_colors_by_hand():
     """Brightness moves the mean by at most 1/2; saturation and contrast keep it and scale the rest."""
     images = photographs(4000, size=4)
-    changed = diff_augment(images, "color", chance())
+    changed = diff_augment(images, "color", generator())
     shift = (changed - images).mean(dim=(1, 2, 3))
     assert shift.abs().max() <= 0.5 + 1e-6
     assert shift.mean().abs() < 0.02  # 4 standard errors of a uniform draw
@@ -81,7 +81,7 @@ def test_translations_by_hand():
     images = photographs(1, size).expand(1000, -1, -1, -1)
     padded = torch.nn.functional.pad(images[:1], [reach] * 4)[0]
     windows = padded.unfold(1, size, 1).unfold(2, size, 1).flatten(1, 2).transpose(0, 1)  # (25, 3, H, W)
-    changed = diff_augment(images, "translation", chance())
+    changed = diff_augment(images, "translation", generator())
     same = (changed[:, None] == windows[None]).flatten(2).all(dim=2)  # (1000, 25)
     assert same.sum(dim=1).eq(1).all()
     counts = same.sum(dim=0)
@@ -93,7 +93,7 @@ def test_translations_by_hand():
 def test_cutouts_by_hand():
     """One rectangle of zeros, half as wide and high as the image unless the border cuts it, anywhere."""
     size, images = 16, torch.ones(3000, 3, 16, 16)
-    changed = diff_augment(images, "cutout", chance())
+    changed = diff_augment(images, "cutout", generator())
     hidden = changed == 0
     assert ((changed == 1) | hidden).all()
     assert hidden.eq(hidden[:, :1]).all()  # the same in all channels
@@ -116,9 +116,9 @@ def test_cutouts_by_hand():
             ValueError,
             r"unknown names \['colour'\]; there are \['color', 'cutout'",
         ),
-        (photographs(), {"probability": 1.5}, ValueError, r"must lie in \[0, 1\], got 1.5"),
-        (photographs()[0], {}, ValueError, r"shape \(B, C, H, W\), got \(3, 16, 16\)"),
-        (photographs().to(torch.uint8), {}, TypeError, r"floats in \[-1, 1\], got torch.uint8"),
+        (photographs(), {"probability": 1.5}, ValueError, r"probability .*1\.5"),
+        (photographs()[0], {}, ValueError, r"got \(3, 16, 16\)"),
+        (photographs().to(torch.uint8), {}, TypeError, r"got torch\.uint8"),
     ],
     ids=["policy", "probability", "shape", "dtype"],
 )

@@ -9,7 +9,7 @@ def test_a_discriminator_that_is_certain_for_long_has_won():
     guard = CollapseGuard(margin=20.0, patience=3)
     for step in (1, 2):
         guard.update(25.0, 1.0, step)
-    with pytest.raises(RuntimeError, match=r"for 3 steps, up to step 3, .* more than 20 above .*now 25"):
+    with pytest.raises(RuntimeError, match=r"3 steps, up to step 3, .*20 .*25"):
         guard.update(25.0, 1.0, 3)
 
 
@@ -23,7 +23,7 @@ def test_one_step_below_the_bound_starts_the_count_again():
 def test_a_generator_without_gradient_learns_nothing():
     guard = CollapseGuard(patience=2, gradient=1e-7)
     guard.update(0.0, 1e-9, 1)
-    with pytest.raises(RuntimeError, match=r"no gradient \(now 1e-09, bound 1e-07\)"):
+    with pytest.raises(RuntimeError, match=r"1e-09, bound 1e-07"):
         guard.update(0.0, 1e-9, 2)
 
 

@@ -52,8 +52,8 @@ def test_other_package():
 def test_finite_differences_in_the_mean():
     """Of a linear discriminator: |w|^2 in the mean over the directions, with any epsilon; the variance is 2 |w|^4."""
     samples = IMAGES[:1].expand(40_000, -1, -1, -1)
-    chance = torch.Generator().manual_seed(0)
-    found = gradient_penalty_finite_difference(linear, samples, epsilon=0.5, generator=chance).double()
+    generator = torch.Generator().manual_seed(0)
+    found = gradient_penalty_finite_difference(linear, samples, epsilon=0.5, generator=generator).double()
     square = float(SLOPE.square().sum())
     assert float(found.mean()) == pytest.approx(square, abs=4 * math.sqrt(2) * square / 200)  # four standard errors
     assert float(found.var()) == pytest.approx(2 * square**2, rel=0.1)
@@ -66,8 +66,10 @@ def test_finite_differences_converge():
     samples = IMAGES[:1].expand(20_000, -1, -1, -1)
 
     def mean(epsilon):
-        chance = torch.Generator().manual_seed(3)
-        return float(gradient_penalty_finite_difference(quadratic, samples, epsilon=epsilon, generator=chance).mean())
+        generator = torch.Generator().manual_seed(3)
+        return float(
+            gradient_penalty_finite_difference(quadratic, samples, epsilon=epsilon, generator=generator).mean()
+        )
 
     limit = mean(1e-4)
     assert limit == pytest.approx(float((IMAGES[0] * SLOPE).square().sum()), rel=0.05)  # five standard errors
@@ -77,9 +79,9 @@ def test_finite_differences_converge():
 def test_finite_differences_reach_the_weights():
     """d/dw of the mean of (w n)^2 is 2 w in expectation; each entry has a variance of 4 (|w|^2 + w_i^2) a sample."""
     weight, samples = SLOPE.clone().requires_grad_(), torch.zeros(40_000, 2, 3, 3, dtype=torch.float64)
-    chance = torch.Generator().manual_seed(4)
+    generator = torch.Generator().manual_seed(4)
     gradient_penalty_finite_difference(
-        lambda x: (x * weight).flatten(1).sum(1), samples, epsilon=1.0, generator=chance
+        lambda x: (x * weight).flatten(1).sum(1), samples, epsilon=1.0, generator=generator
     ).mean().backward()
     errors = 2 * (SLOPE.square().sum() + SLOPE.square()).sqrt() / 200
     assert float(((weight.grad - 2 * SLOPE) / errors).abs().max()) < 4  # standard errors
@@ -158,11 +160,11 @@ def test_flat_discriminator_has_gradients():
     assert torch.isfinite(weight.grad).all()
 
 
-# ---- mistakes
+# ---- errors
 
 
-def test_mistakes_of_the_zero_centered_penalty():
-    message = r"scores have no gradient with respect to the samples, which need requires_grad_\(True\) before"
+def test_zero_centered_penalty_bad_arguments_raise():
+    message = r"requires_grad_\(True\)"
     with pytest.raises(ValueError, match=message):
         zero_centered_gradient_penalty(linear(IMAGES), IMAGES)
     samples, weight = IMAGES.clone(), SLOPE.clone().requires_grad_()
@@ -175,18 +177,16 @@ def test_mistakes_of_the_zero_centered_penalty():
         zero_centered_gradient_penalty(logits, samples)
 
 
-def test_mistakes_of_the_others():
-    with pytest.raises(ValueError, match="epsilon must be above 0, got 0"):
+def test_other_penalties_bad_arguments_raise():
+    with pytest.raises(ValueError, match=r"epsilon .*0"):
         gradient_penalty_finite_difference(linear, IMAGES, epsilon=0)
-    with pytest.raises(
-        ValueError, match=r"one score for each of the 6 samples, got scores of the shapes \(2,\) and \(6,\)"
-    ):
+    with pytest.raises(ValueError, match=r"6 samples.*\(2,\) and \(6,\)"):
         gradient_penalty_finite_difference(linear, IMAGES, linear(IMAGES[:2]))
     for penalty in (wgan_gradient_penalty, wgan_divergence):
-        with pytest.raises(ValueError, match=r"one shape, got \(6, 2, 3, 3\) and \(2, 2, 3, 3\)"):
+        with pytest.raises(ValueError, match=r"\(6, 2, 3, 3\) and \(2, 2, 3, 3\)"):
             penalty(linear, IMAGES, IMAGES[:2])
         with torch.no_grad(), pytest.raises(ValueError, match="outside of torch"):
             penalty(linear, IMAGES, IMAGES)
     for options in ({"k": -1.0}, {"p": 0.0}):
-        with pytest.raises(ValueError, match="k that is not below 0 and a power p above 0"):
+        with pytest.raises(ValueError, match="power p"):
             wgan_divergence(linear, IMAGES, IMAGES, **options)

@@ -158,20 +158,20 @@ def test_annealed():
     assert annealed(0, 0, 2.0, 0.2) == 0.2
 
 
-# ---- mistakes
+# ---- errors
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pairing": "pairs"}, "pairing must be one of paired, average, none, got 'pairs'"),
-        ({"kind": "wasserstein"}, "kind must be one of logistic"),
-        ({"side": "critic"}, "side must be one of discriminator, generator"),
-        ({"fake_logits": FAKE[:3]}, "as many fake as real scores, got 3 and 5"),
-        ({"real_logits": REAL[:0], "fake_logits": FAKE[:0]}, "needs scores, got 0 real and 0 fake"),
+        ({"pairing": "pairs"}, "pairing .*'pairs'"),
+        ({"kind": "wasserstein"}, "kind"),
+        ({"side": "critic"}, "side"),
+        ({"fake_logits": FAKE[:3]}, "3 and 5"),
+        ({"real_logits": REAL[:0], "fake_logits": FAKE[:0]}, "0 real and 0 fake"),
     ],
 )
-def test_mistakes(options, message):
+def test_bad_arguments_raise(options, message):
     with pytest.raises(ValueError, match=message):
         relativistic_loss(**{"real_logits": REAL, "fake_logits": FAKE, **options})
 
@@ -179,15 +179,15 @@ def test_mistakes(options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"side": "both"}, "side is 'discriminator' or 'generator'.* got 'both'"),
+        ({"side": "both"}, "side .*'both'"),
         ({"norm": "l3"}, "norm 'l1' or 'l2'.* and 'l3'"),
         ({"strength": 0}, "strength above 0.* got 0"),
         ({"fake": IMAGES[:2]}, "images of one shape"),
-        ({"fake_logits": torch.zeros(1)}, "one score for each image, got 6 real and 1 fake scores for 6 images"),
-        ({"real_logits": torch.zeros(6, 4), "side": "generator"}, "got 24 real and 6 fake"),
+        ({"fake_logits": torch.zeros(1)}, "6 real and 1 fake"),
+        ({"real_logits": torch.zeros(6, 4), "side": "generator"}, "24 real and 6 fake"),
     ],
 )
-def test_mistakes_of_gan_qp(options, message):
+def test_bad_arguments_of_gan_qp_raise(options, message):
     arguments = {"real_logits": torch.zeros(6), "fake_logits": torch.zeros(6), "real": IMAGES, "fake": IMAGES}
     with pytest.raises(ValueError, match=message):
         gan_qp_loss(**{**arguments, **options})

@@ -293,15 +293,15 @@ def test_a_class_is_a_direction_of_the_features(block_type):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sample_size": 48}, r"sample_size must be one of 32, 64, 128, 256, got 48\."),
+        ({"sample_size": 48}, r"sample_size .*48"),
         ({"sample_size": 512}, "got 512"),
-        ({"block_type": "resnet"}, 'block_type must be "r3" or "dcgan", got \'resnet\''),
-        ({"sample_size": 64}, r"64 x 64 pixels take 5 stages.*must be 5 positive numbers, got \(16, 16, 8, 8\)"),
-        ({"block_out_channels": (16, 16, 8, 0)}, r"4 positive numbers, got \(16, 16, 8, 0\)"),
-        ({"block_out_channels": (16, 12, 8, 9)}, r"multiple of group_size 8, and 2 x 9 is not"),
-        ({"block_out_channels": None, "group_size": 48}, "multiple of group_size 48, and 2 x 256 is not"),
-        ({"layers_per_block": 0}, "layers_per_block must be positive, got 0"),
-        ({"num_class_embeds": 0}, "num_class_embeds must be positive, got 0"),
+        ({"block_type": "resnet"}, "block_type .*'resnet'"),
+        ({"sample_size": 64}, r"5 .*got \(16, 16, 8, 8\)"),
+        ({"block_out_channels": (16, 16, 8, 0)}, r"got \(16, 16, 8, 0\)"),
+        ({"block_out_channels": (16, 12, 8, 9)}, r"group_size 8, .*2 x 9"),
+        ({"block_out_channels": None, "group_size": 48}, "group_size 48, .*2 x 256"),
+        ({"layers_per_block": 0}, "layers_per_block .*0"),
+        ({"num_class_embeds": 0}, "num_class_embeds .*0"),
     ],
 )
 def test_configurations_that_cannot_be_built(network_class, options, message):
@@ -314,7 +314,7 @@ def test_dcgan_does_not_ask_for_groups():
 
 
 def test_spectral_norm_of_zero_weights():
-    with pytest.raises(ValueError, match="residual blocks start with weights of zero; use it with block_type 'dcgan'"):
+    with pytest.raises(ValueError, match="'dcgan'"):
         RSGANDiscriminator(**TINY, spectral_norm=True)
 
 
@@ -323,11 +323,11 @@ def test_spectral_norm_of_zero_weights():
     [
         ((torch.zeros(2, WIDTH + 1), torch.tensor([0, 1])), r"shape \(B, 6\), got \(2, 7\)"),
         ((torch.zeros(WIDTH), torch.tensor([0])), r"shape \(B, 6\), got \(6,\)"),
-        ((torch.zeros(2, WIDTH), None), "This model has 3 classes: class_labels must name"),
-        ((torch.zeros(2, WIDTH), torch.tensor([0])), r"must be 2 integers, got tensor\(\[0\]\)"),
+        ((torch.zeros(2, WIDTH), None), "class_labels"),
+        ((torch.zeros(2, WIDTH), torch.tensor([0])), r"2 integers, got tensor\(\[0\]\)"),
         ((torch.zeros(2, WIDTH), torch.tensor([0.0, 1.0])), "must be 2 integers"),
-        ((torch.zeros(2, WIDTH), torch.tensor([0, 3])), r"must lie in 0 to 2, got \[0, 3\]"),
-        ((torch.zeros(2, WIDTH), torch.tensor([-1, 0])), r"must lie in 0 to 2, got \[-1, 0\]"),
+        ((torch.zeros(2, WIDTH), torch.tensor([0, 3])), r"0 to 2, got \[0, 3\]"),
+        ((torch.zeros(2, WIDTH), torch.tensor([-1, 0])), r"0 to 2, got \[-1, 0\]"),
     ],
 )
 def test_inputs_that_a_generator_refuses(inputs, message):
@@ -342,7 +342,7 @@ def test_inputs_that_a_generator_refuses(inputs, message):
         ((2, 1, 32, 32), torch.tensor([0, 1]), r"got \(2, 1, 32, 32\)"),
         ((3, 32, 32), torch.tensor([0]), r"got \(3, 32, 32\)"),
         ((2, 3, 32, 32), None, "This model has 3 classes"),
-        ((2, 3, 32, 32), torch.tensor([0, 7]), r"must lie in 0 to 2, got \[0, 7\]"),
+        ((2, 3, 32, 32), torch.tensor([0, 7]), r"0 to 2, got \[0, 7\]"),
     ],
 )
 def test_inputs_that_a_discriminator_refuses(shape, labels, message):

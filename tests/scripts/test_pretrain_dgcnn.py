@@ -187,20 +187,20 @@ def test_word_vectors(script, texts, tmp_path, binary):
     assert not model.dgcnn.embeddings.words.weight.requires_grad
 
 
-# ---- what goes wrong
+# ---- errors
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--texts", "nowhere.txt"], r"There is no file nowhere\.txt"),
-        (["--validation_share", "1"], "share of texts to hold out must be at least 0 and below 1, got 1.0"),
-        (["--validation_share", "0.99"], "Holding out 0.99 of 36 .* leaves none to train on"),
-        (["--train_batch_size", "65"], "64 pieces of text are not one whole batch: lower --train_batch_size"),
-        (["--max_characters", "1"], "max_characters must be at least 2"),
-        (["--mask_share", "0"], "share must be between 0 and 1"),
-        (["--word_vectors", "nowhere.bin"], r"There is no file nowhere\.bin"),
-        (["--word_vectors", "nowhere.bin", "--mixed_embedding", "False"], "--word_vectors are of words"),
+        (["--texts", "nowhere.txt"], r"nowhere\.txt"),
+        (["--validation_share", "1"], r"share .*1\.0"),
+        (["--validation_share", "0.99"], r"0\.99 of 36"),
+        (["--train_batch_size", "65"], "64 .*--train_batch_size"),
+        (["--max_characters", "1"], "max_characters .*1"),
+        (["--mask_share", "0"], "share .*0"),
+        (["--word_vectors", "nowhere.bin"], r"nowhere\.bin"),
+        (["--word_vectors", "nowhere.bin", "--mixed_embedding", "False"], "--word_vectors .*--mixed_embedding"),
     ],
 )  # fmt: skip
 def test_bad_arguments_raise(script, texts, tmp_path, options, message):
@@ -210,7 +210,7 @@ def test_bad_arguments_raise(script, texts, tmp_path, options, message):
 
 
 def test_no_texts(script, tmp_path):
-    with pytest.raises(ValueError, match="--texts names no text: give files"):
+    with pytest.raises(ValueError, match="--texts"):
         script.main(["--output_dir", str(tmp_path / "run"), "--tracker", "none", "--mixed_precision", "no"])
     assert not (tmp_path / "run").exists()
 

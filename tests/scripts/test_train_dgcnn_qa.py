@@ -1,5 +1,5 @@
 """The reader's training, run whole on a dozen questions: where its loss starts, that it learns them, resumes exactly,
-returns to the best weights, starts from other models, and what it says about mistakes.
+returns to the best weights, starts from other models, and raises errors.
 
 Everything happens in this process, through `main(argv)`.
 """
@@ -180,7 +180,7 @@ def test_without_validation(script, data, tmp_path):
 
 
 def test_the_scores_are_those_of_the_saved_model(script, data, finished, learned):
-    """Read from the folder, asked one by one, with the context in place of passages."""
+    """Read from the folder, run one by one, with the context in place of passages."""
     for output, results in (finished, learned["reader"]):
         qa = ReadingComprehensionPipeline(
             model=DGCNNForQuestionAnswering.from_pretrained(output / "model"),
@@ -268,7 +268,7 @@ def test_a_stopped_run_resumes_exactly(script, data, finished, tmp_path, stop):
     assert results["questions_seen"] == 21
 
 
-def test_a_resumed_run_takes_the_learning_rate_asked_for(script, data, tmp_path):
+def test_a_resumed_run_uses_the_new_learning_rate(script, data, tmp_path):
     """The message about a loss that is not finite says: lower --learning_rate and run again."""
     options = ["--lr_scheduler", "constant", "--validation_steps", "999"]
     train(script, data, tmp_path, *options, "--max_train_steps", "2")
@@ -405,13 +405,13 @@ def test_the_scores_of_the_teacher_are_the_labels(script, data, learned, tmp_pat
 def test_a_teacher_that_cannot_teach_raises(script, data, learned, finished, tmp_path):
     teacher, tagging = learned["reader"][0] / "model", learned["reader-2019"][0] / "model"
     cases = [
-        (["--distillation", "0.5"], "needs the --teacher"),
-        (["--teacher", teacher, "--distillation", "1.5"], r"a share in \[0, 1\]"),
-        (["--teacher", tagging], "need --output span"),
-        (["--preset", "reader-2019", "--teacher", teacher], "need --output span"),
-        (["--teacher", teacher, "--hidden_size", "64"], "64 wide gets no embeddings from a teacher 32 wide"),
-        (["--teacher", teacher, "--init_from", finished[0] / "model"], "reads other characters or words"),
-        (["--teacher", teacher, "--word_vectors", "v.txt"], "no --init_from or --teacher"),
+        (["--distillation", "0.5"], r"--distillation .*0\.5"),
+        (["--teacher", teacher, "--distillation", "1.5"], r"--distillation .*1\.5"),
+        (["--teacher", tagging], "--output span"),
+        (["--preset", "reader-2019", "--teacher", teacher], "--output span"),
+        (["--teacher", teacher, "--hidden_size", "64"], "64 .*32"),
+        (["--teacher", teacher, "--init_from", finished[0] / "model"], "--teacher .*--init_from"),
+        (["--teacher", teacher, "--word_vectors", "v.txt"], "--word_vectors"),
     ]
     for options, message in cases:
         with pytest.raises(ValueError, match=message):
@@ -420,7 +420,7 @@ def test_a_teacher_that_cannot_teach_raises(script, data, learned, finished, tmp
 
 
 def test_a_run_from_triples_and_clauses(script, data, tmp_path):
-    """The tokenizer knows the sentences of the triples; all made-up questions may come from them."""
+    """The tokenizer knows the sentences of the triples; all synthetic questions may come from them."""
     triple = {"subject": "尼罗河", "predicate": "长度", "object": "六千多公里"}
     write(tmp_path / "triples.jsonl", [{"text": "尼罗河全长六千多公里。", "spo_list": [triple]}])
     options = ["--cloze_share", "1", "--clauses", "0.5", "--triples", tmp_path / "triples.jsonl", *LEAN]
@@ -445,8 +445,7 @@ def test_r_drop_is_nothing_between_equal_halves(script):
 
 @pytest.mark.parametrize("wide", ["8", "32"])
 def test_a_model_of_another_width_raises(script, data, finished, tmp_path, wide):
-    message = rf"model is 16 wide, and this run {wide}: hardly .* Use --hidden_size 16, or the preset"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=rf"16, .*{wide}.*--hidden_size 16"):
         train(script, data, tmp_path, "--init_from", finished[0] / "model", "--hidden_size", wide)
 
 
@@ -455,7 +454,7 @@ def messages(caplog):
 
 
 def test_a_reader_that_goes_on_is_scored_before_it_learns(script, data, learned, tmp_path, caplog):
-    """And is told that it forgets to say that there is no answer, where all questions have one."""
+    """With a warning if all questions have an answer."""
     caplog.set_level("INFO")
     output, results = learned["reader"]
     options = [*FROZEN, "--init_from", output / "model", "--preset", "reader", "--hidden_size", "32"]
@@ -536,7 +535,7 @@ def test_options(script, data, tmp_path, options):
 
 
 def test_questions_without_an_answer(script, data, tmp_path):
-    """Left out of training unless asked for, and never scored."""
+    """Dropped from training unless requested, and never scored."""
     rows = list(records())
     nothing = {
         "id": "x",
@@ -551,27 +550,27 @@ def test_questions_without_an_answer(script, data, tmp_path):
     assert (results["questions"], results["validation_questions"]) == (13, 12)
 
     only = write(tmp_path / "only.jsonl", [nothing])
-    for name, message in (("--train", "--keep_unanswerable True"), ("--validation", "no question of --validation")):
+    for name, message in (("--train", "--keep_unanswerable True"), ("--validation", "--validation")):
         with pytest.raises(ValueError, match=message):
             train(script, data, tmp_path / "none", name, only)
     assert not (tmp_path / "none").exists()
 
 
-# ---- what goes wrong
+# ---- errors
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--train_batch_size", "13"], "12 questions are not one whole batch: lower --train_batch_size"),
+        (["--train_batch_size", "13"], "12 questions .*--train_batch_size"),
         (["--train", "nowhere.jsonl"], r"nowhere\.jsonl"),
         (["--validation", "nowhere.jsonl"], r"nowhere\.jsonl"),
-        (["--cloze_share", "1.5"], "from_source is a share"),
-        (["--zero_ids", "-1"], "zero_ids is a share"),
-        (["--max_characters", "0"], "max_characters must be at least 1"),
-        (["--output", "tags"], "output must be one of tagging, span"),
+        (["--cloze_share", "1.5"], r"from_source .*1\.5"),
+        (["--zero_ids", "-1"], "zero_ids .*-1"),
+        (["--max_characters", "0"], "max_characters .*0"),
+        (["--output", "tags"], "output"),
         (["--lr_scheduler", "steep"], "steep"),
-        (["--init_from", "nowhere", "--word_vectors", "v.txt"], "no --init_from"),
+        (["--init_from", "nowhere", "--word_vectors", "v.txt"], "--word_vectors"),
     ],
 )
 def test_bad_arguments_raise(script, data, tmp_path, options, message):
@@ -581,7 +580,7 @@ def test_bad_arguments_raise(script, data, tmp_path, options, message):
 
 
 def test_no_questions(script, tmp_path):
-    with pytest.raises(ValueError, match="--train names no question: give files, folders or Hub ids"):
+    with pytest.raises(ValueError, match="--train"):
         script.main(["--output_dir", str(tmp_path / "run"), *RUN])
     assert not (tmp_path / "run").exists()
 
@@ -589,8 +588,8 @@ def test_no_questions(script, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--preset", "reader-2020"], "there is no preset 'reader-2020'; the presets are reader, reader-2018, reader"),
-        (["--preset", "64"], "64.yaml has unknown keys"),
+        (["--preset", "reader-2020"], "'reader-2020'"),
+        (["--preset", "64"], "64.yaml"),
     ],
     ids=["preset", "preset of another script"],
 )

@@ -1,5 +1,5 @@
 """The training of triple extraction, run whole on nine sentences: where its loss starts, that it learns them, resumes
-exactly, starts from other models, and what it says about mistakes.
+exactly, starts from other models, and raises errors.
 
 Everything happens in this process, through `main(argv)`.
 """
@@ -51,13 +51,13 @@ def records():
     """Nine sentences with twelve triples of three predicates."""
     for river, (source, sea) in RIVERS.items():
         both = [("发源于", source, "山脉"), ("注入", sea, "海洋")]
-        for text, said in (
+        for text, rows in (
             (f"{river}发源于{source}，最后注入{sea}。", both),
             (f"有名的{river}一路向东流去，注入{sea}，沿岸有许多城市。", both[1:]),
         ):
             triples = [
                 {"subject": river, "predicate": p, "object": o, "subject_type": "河流", "object_type": kind}
-                for p, o, kind in said
+                for p, o, kind in rows
             ]
             yield {"text": text, "spo_list": triples}
     for husband, wife in COUPLES.items():
@@ -223,7 +223,7 @@ def test_the_sentences_are_learned_by_heart(learned, preset):
 
 
 def test_the_scores_are_those_of_the_saved_model(data, finished, learned):
-    """Read from the folder, asked one by one, with the thresholds of its configuration."""
+    """Read from the folder, run one by one, with the thresholds of its configuration."""
     for output, results in (finished, *learned.values()):
         pipe = TripleExtractionPipeline(
             model=saved(output), tokenizer=DGCNNTokenizer.from_pretrained(output / "model")
@@ -371,7 +371,7 @@ def test_memorised_triples_keep_their_schema(script, own, learned, tmp_path, opt
     else:
         assert known is None
         assert "validation/known_share" not in results
-    assert any("12 known triples" in record.getMessage() for record in caplog.records)
+    assert any("12 memorised triples" in record.getMessage() for record in caplog.records)
 
 
 @pytest.mark.parametrize("prior", ["True", "False"])
@@ -438,7 +438,7 @@ def test_inverses_and_shares_of_the_data(script, data, tmp_path):
 
 
 def test_a_schema_of_a_file(script, data, tmp_path, caplog):
-    """Triples of other predicates are told and left out; scores count them."""
+    """Triples of other predicates are logged and dropped; scores count them."""
     entry = {"predicate": "妻子", "subject_type": "人物", "object_type": "人物"}
     schema = write(tmp_path / "schema.json", [entry])
     results = train(script, data, tmp_path / "run", *LEARN, "--max_train_steps", 80, "--schema", schema)
@@ -553,42 +553,42 @@ def test_the_reader_that_a_run_began_with_is_checked(script, publisher, data, fi
     shutil.copy(tmp_path / "run" / "model" / "model.safetensors", cards / "donor")
     last = load_file(cards / "donor" / "model.safetensors")
     save_file({key: value + 1 for key, value in last.items()}, cards / "donor" / "model.safetensors")
-    with pytest.raises(ValueError, match="whose weights are not those of"):
+    with pytest.raises(ValueError, match=r"cards.donor"):
         publisher.publish("dgcnn-triples-zh", [tmp_path / "run"], reader="donor", measured=tmp_path, cards=cards)
     assert not folder.exists()
 
 
 def test_what_is_not_published(publisher, finished, cards, tmp_path):
-    with pytest.raises(ValueError, match=r"There is no .*other\.yaml: write what the card of other says first"):
+    with pytest.raises(ValueError, match=r"other\.yaml"):
         publisher.publish("other", [finished[0]], cards=cards)
     run = shutil.copytree(finished[0], tmp_path / "run")
     results = json.loads((run / "results.json").read_text())
-    for name, message in (("validation/f1", "has no scores"), ("sentences_seen", "is no run of")):
+    for name, message in (("validation/f1", "--validation"), ("sentences_seen", "sentences_seen")):
         (run / "results.json").write_text(json.dumps({k: v for k, v in results.items() if k != name}))
         with pytest.raises(ValueError, match=message):
             publisher.publish("dgcnn-triples-zh", [run], cards=cards)
     shutil.rmtree(run / "model")
-    with pytest.raises(ValueError, match="holds no weights"):
+    with pytest.raises(ValueError, match="no weights"):
         publisher.publish("dgcnn-triples-zh", [run], cards=cards)
     assert not (cards / "dgcnn-triples-zh").exists()
 
 
-# ---- what goes wrong
+# ---- errors
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--train_batch_size", "13"], "9 sentences are not one whole batch: lower --train_batch_size"),
+        (["--train_batch_size", "13"], "9 sentences .*--train_batch_size"),
         (["--train", "nowhere.jsonl"], r"nowhere\.jsonl"),
         (["--validation", "nowhere.jsonl"], r"nowhere\.jsonl"),
         (["--schema", "nowhere.json"], r"nowhere\.json"),
-        (["--swap_mentions", "1.5"], "swap_mentions is a share"),
-        (["--train_share", "0"], "--train_share must be above 0 and at most 1, got 0"),
-        (["--inverse", "丈夫"], "--inverse takes pairs of predicates such as 丈夫=妻子, got 丈夫"),
-        (["--symmetric", "朋友"], "No triple has the predicate '朋友'"),
-        (["--subject_encoder", "lstm"], "subject_encoder must be one of ends, gru"),
-        (["--num_attention_heads", "3"], "must be a multiple of num_attention_heads"),
+        (["--swap_mentions", "1.5"], r"swap_mentions .*1\.5"),
+        (["--train_share", "0"], "--train_share .*0"),
+        (["--inverse", "丈夫"], "--inverse .*got 丈夫"),
+        (["--symmetric", "朋友"], "'朋友'"),
+        (["--subject_encoder", "lstm"], "subject_encoder"),
+        (["--num_attention_heads", "3"], "num_attention_heads"),
     ],
 )
 def test_bad_arguments_raise(script, data, tmp_path, options, message):
@@ -598,7 +598,7 @@ def test_bad_arguments_raise(script, data, tmp_path, options, message):
 
 
 def test_no_sentences(script, tmp_path):
-    with pytest.raises(ValueError, match="--train names no sentence: give files, folders or Hub ids"):
+    with pytest.raises(ValueError, match="--train"):
         script.main(["--output_dir", str(tmp_path / "run"), *RUN])
     assert not (tmp_path / "run").exists()
 
@@ -608,10 +608,10 @@ def test_no_sentences(script, tmp_path):
     [
         (
             ["--preset", "triples-2020"],
-            "there is no preset 'triples-2020'; the presets are triples, triples-2019, tri",
+            "'triples-2020'",
         ),
-        (["--preset", "reader"], "reader.yaml has unknown keys"),
-        (["--sampling", "two"], "invalid choice: 'two'"),
+        (["--preset", "reader"], "reader.yaml"),
+        (["--sampling", "two"], "'two'"),
     ],
     ids=["preset", "preset of another script", "choice"],
 )

@@ -20,6 +20,7 @@ pytest.importorskip("datasets", reason="the extra hf-kexue[train] is not install
 from whole_runs import TRAINING, history, load_script, reset
 
 from hf_kexue import RSGANDiscriminator, RSGANPipeline
+from hf_kexue.rsgan import estimate_batch_statistics
 
 if not (TRAINING / "train_rsgan.py").is_file():
     pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)
@@ -39,12 +40,12 @@ QUIET = ["--sample_steps", "0"]
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
     """Two classes of eight pictures, and of four for validation."""
-    root, chance = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    root, generator = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     for split, count in (("train", 8), ("validation", 4)):
         for name in CLASSES:
             (root / split / name).mkdir(parents=True)
             for n in range(count):
-                pixels = chance.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(root / split / name / f"{n}.png")
     return root
 
@@ -60,7 +61,7 @@ def averaged(output):
 
 
 def saved_state(output, step):
-    """Generator, discriminator, both optimizers, averaged weights, place, guard and chance of a checkpoint."""
+    """Generator, discriminator, both optimizers, averaged weights, place, guard and generators of a checkpoint."""
     folder = output / "checkpoints" / f"checkpoint-{step}"
     state = {name: torch.load(folder / name, weights_only=True) for name in ("optimizer.bin", "optimizer_1.bin")}
     state |= {name: load_file(folder / f"{name}.safetensors") for name in ("model", "model_1", "run")}
@@ -240,6 +241,19 @@ def test_the_kernel_distance_is_measured(script, photographs, tmp_path):
 # ---- stops
 
 
+def test_batch_statistics_are_those_of_the_averaged_weights(script, photographs, tmp_path):
+    """What is saved is what the saved weights give, and not what the trained ones gathered."""
+    train(script, photographs, tmp_path, *QUIET, "--max_train_steps", "2", "--block_type", "dcgan")
+    generator = RSGANPipeline.from_pretrained(tmp_path / "pipeline").generator
+    saved = {key: value.clone() for key, value in generator.named_buffers() if "running" in key}
+    gathered = load_file(tmp_path / "checkpoints" / "checkpoint-2" / "model.safetensors")
+    assert estimate_batch_statistics(generator, seed=0) == len(saved) / 2 > 0
+    for key, value in generator.named_buffers():
+        if key in saved:
+            torch.testing.assert_close(saved[key], value, rtol=1e-3, atol=1e-5)  # channels last adds up otherwise
+            assert not torch.allclose(saved[key], gathered[key], rtol=1e-2)
+
+
 @pytest.mark.parametrize("missing", [-1, None], ids=["-1", "null"])
 def test_pictures_without_a_label_are_left_out(script, tmp_path, missing):
     """The generator has no picture of no class: the run is that of the pictures that have one."""
@@ -265,7 +279,7 @@ def test_a_collapse_stops_the_run(script, photographs, tmp_path):
     """Without penalty and with a rate that lets the discriminator run away."""
     options = ["--penalty", "none", "--augment", "", "--learning_rate", "0.1", "--max_train_steps", "60"]
     bounds = ["--collapse_margin", "5", "--collapse_steps", "3"]
-    with pytest.raises(RuntimeError, match="The discriminator has collapsed: for 3 steps, up to step"):
+    with pytest.raises(RuntimeError, match="collapsed: for 3 steps"):
         train(script, photographs, tmp_path, *QUIET, *options, *bounds)
     assert not (tmp_path / "pipeline").exists()
 
@@ -273,14 +287,14 @@ def test_a_collapse_stops_the_run(script, photographs, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--resolution", "48"], r"sample_size must be one of 32, 64, 128, 256, got 48"),
-        (["--block_out_channels", "8", "8"], r"block_out_channels must be 4 positive numbers"),
-        (["--mixed_precision", "fp16"], r"'no', 'bf16' or 'auto' for GANs, got 'fp16'"),
-        (["--penalty", "finite_difference", "--mixed_precision", "bf16"], r"finite_difference needs"),
-        (["--penalty_interval", "0"], r"--penalty_interval must be at least 1, got 0"),
-        (["--train_batch_size", "17"], r"16 images are not one whole batch"),
-        (["--augment", "colour"], r"unknown names \['colour'\]"),
-        (["--split", "test"], r"has no split 'test'"),
+        (["--resolution", "48"], r"sample_size .*48"),
+        (["--block_out_channels", "8", "8"], r"block_out_channels"),
+        (["--mixed_precision", "fp16"], r"--mixed_precision .*'fp16'"),
+        (["--penalty", "finite_difference", "--mixed_precision", "bf16"], r"--penalty finite_difference .*bf16"),
+        (["--penalty_interval", "0"], r"--penalty_interval .*0"),
+        (["--train_batch_size", "17"], r"16 images .*--train_batch_size"),
+        (["--augment", "colour"], r"'colour'"),
+        (["--split", "test"], r"'test'"),
     ],
     ids=["resolution", "channels", "fp16", "bf16 differences", "interval", "batch", "augment", "split"],
 )  # fmt: skip
@@ -330,15 +344,15 @@ def test_publishing(script, tmp_path):
         ("gan_losses", toys), ("gan_losses_r3", photographed), ("class_recognition", recognition),
     ):  # fmt: skip
         (tmp_path / f"{benchmark}.json").write_text(json.dumps(figures))
-    told = ["--name", "rsgan-clothing-64", "--cards", str(cards), "--measured", str(tmp_path)]
-    with pytest.raises(ValueError, match="is not published yet: give its --run"):
-        publish_rsgan.main(told)
-    publish_rsgan.main([*told, "--run", str(tmp_path / "run"), "--samples", "8", "--truncation", "0.5"])
-    publish_rsgan.main(told)
+    options = ["--name", "rsgan-clothing-64", "--cards", str(cards), "--measured", str(tmp_path)]
+    with pytest.raises(ValueError, match="--run"):
+        publish_rsgan.main(options)
+    publish_rsgan.main([*options, "--run", str(tmp_path / "run"), "--samples", "8", "--truncation", "0.5"])
+    publish_rsgan.main(options)
     folder = cards / "rsgan-clothing-64"
     card = (folder / "README.md").read_text(encoding="utf-8")
     found = json.loads((cards / "results" / "rsgan-clothing-64.json").read_text())
-    for told in (
+    for expected in (
         "4711",
         "gaussians, 1 seeds: loss",
         "cifar10, network r3-8-8, 37 steps of 16, 1 seeds: loss | kid efflite0 |",
@@ -352,7 +366,7 @@ def test_publishing(script, tmp_path):
         "truncation 0.5",
         f"{found['evaluation'][0]['value']}",
     ):
-        assert told in card, told
+        assert expected in card, expected
     pipeline = RSGANPipeline.from_pretrained(folder)
     assert pipeline.class_names == found["classes"]
     with Image.open(folder / "samples.png") as sheet:

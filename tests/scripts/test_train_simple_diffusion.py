@@ -25,7 +25,7 @@ from whole_runs import TRAINING, InForward, history, load_script, reset
 from hf_kexue.data.images import image_loader, load_images
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.training.arguments import parse_arguments
-from hf_kexue.training.fine_tuning import take_over_image_weights
+from hf_kexue.training.fine_tuning import copy_image_weights
 from hf_kexue.training.state import step_seed
 
 if not (TRAINING / "train_simple_diffusion.py").is_file():
@@ -48,12 +48,12 @@ QUIET = ["--validation_split", "none", "--sample_steps", "0"]
 
 
 def save_pictures(root):
-    chance = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     for split, count in (("train", 8), ("validation", 3)):
         for name in CLASSES:
             (root / split / name).mkdir(parents=True)
             for n in range(count):
-                pixels = chance.integers(0, 256, (20, 16, 3), dtype=np.uint8)
+                pixels = generator.integers(0, 256, (20, 16, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(root / split / name / f"{n}.png")
     return root
 
@@ -222,7 +222,7 @@ def test_a_run_that_dies_within_a_step_resumes_exactly(script, pictures, tmp_pat
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
-def test_a_resumed_run_takes_the_learning_rate_asked_for(script, pictures, tmp_path):
+def test_a_resumed_run_uses_the_new_learning_rate(script, pictures, tmp_path):
     """The message about a loss that is not finite says: lower --learning_rate and run again."""
     options = [*QUIET, "--lr_scheduler", "constant", "--lr_warmup_steps", "0"]
     train(script, pictures, tmp_path, *options, "--max_train_steps", "2")
@@ -309,12 +309,12 @@ def test_a_short_last_group_of_an_epoch_is_a_mean_too(script, pictures, tmp_path
 
 
 def plain(folder, classes=("blue", "red"), count=8):
-    """Class folders with pictures of chance, and nothing else."""
-    chance = np.random.default_rng(1)
+    """Class folders with random pictures, and nothing else."""
+    generator = np.random.default_rng(1)
     for name in classes:
         (folder / name).mkdir(parents=True)
         for number in range(count):
-            pixels = chance.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            pixels = generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
     return folder
 
@@ -343,6 +343,16 @@ def test_a_share_of_a_plain_folder_is_held_out(script, tmp_path):
     assert parts[:2] == parts[2:]
     assert [len(part) for part in parts[:2]] == [12, 4]
     assert not set(parts[0]) & set(parts[1])
+
+
+@pytest.mark.parametrize(("options", "level"), [([], 255), (["--background", "black"], 0)], ids=str)
+def test_transparent_pictures_lie_on_a_background(script, tmp_path, options, level):
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGBA", (16, 16), (200, 100, 50, 0)).save(tmp_path / "pictures" / "1.png")
+    argv = arguments(tmp_path / "pictures", tmp_path, *options)
+    source, _ = script.open_images(parse_arguments(script.Arguments, TRAINING / "presets", argv), script.EMBEDDED)
+    (batch,) = image_loader(source, 16, 1, train=False)
+    assert ((batch["pixel_values"] + 1) * 127.5).round().unique().tolist() == [level]
 
 
 def test_the_sample_grid_of_many_classes_is_drawn_in_parts(script, tmp_path):
@@ -432,7 +442,7 @@ def build(script, *options):
     args = parse_arguments(script.Arguments, TRAINING / "presets", arguments("none", "none", *options))
     model = script.build_model(args, len(CLASSES))
     if args.init_from:
-        take_over_image_weights(model, args.init_from, [])
+        copy_image_weights(model, args.init_from, [])
     return model
 
 
@@ -481,7 +491,7 @@ def test_init_from_with_other_classes(script, finished, names, kept):
     )
     torch.manual_seed(1)
     model = script.build_model(args, len(names) or None)
-    assert take_over_image_weights(model, args.init_from, names) == (["class_embedding"] if names else [])
+    assert copy_image_weights(model, args.init_from, names) == (["class_embedding"] if names else [])
     state = model.state_dict()
     rows = state.pop("class_embedding.weight", torch.empty(0))
     table = donor.pop("class_embedding.weight")
@@ -505,15 +515,15 @@ def test_init_from_with_other_classes(script, finished, names, kept):
     ids=["width", "more blocks", "more levels", "other skips"],
 )
 def test_init_from_another_network_raises(script, finished, options):
-    with pytest.raises(ValueError, match="is another network; these weights do not fit"):
+    with pytest.raises(ValueError, match="--init_from"):
         build(script, *options, "--init_from", finished[0] / "pipeline")
 
 
 def test_init_from_a_larger_network_raises(script, tmp_path):
-    """All of ours is in it; what is left over shows that it is another network."""
+    """It holds all of our weights, and more."""
     larger = build(script, "--num_transformer_layers", "2")
     larger.save_pretrained(tmp_path / "unet")
-    with pytest.raises(ValueError, match=r"is another network.*transformer_blocks\.1"):
+    with pytest.raises(ValueError, match=r"transformer_blocks\.1"):
         build(script, "--init_from", tmp_path)
 
 
@@ -750,10 +760,10 @@ def test_fewer_pictures_than_a_batch(script, pictures, tmp_path, streaming):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--split", "test"], r"has no split 'test'; it has \['train', 'validation'\]"),
-        (["--validation_split", "dev"], r"has no split 'dev'"),
+        (["--split", "test"], r"'test'.*\['train', 'validation'\]"),
+        (["--validation_split", "dev"], r"'dev'"),
         (["--label_column", "kind"], r"'kind'"),
-        (["--resolution", "18"], r"sample_size .*must be a multiple of the total stride 4"),
+        (["--resolution", "18"], r"sample_size .*stride 4"),
         (["--validation_share", "1.5"], r"--validation_share .*1\.5"),
         (["--validation_share", "0.01"], r"--validation_share 0\.01 of 16 images"),
         (["--validation_share", "0.5", "--streaming", "True"], r"--streaming"),
@@ -791,11 +801,11 @@ def test_publishing(script, finished, tmp_path):
     }
     for benchmark, figures in (("sample_quality", quality), ("class_recognition", recognition)):
         (tmp_path / f"{benchmark}.json").write_text(json.dumps(figures))
-    told = ["--name", name, "--cards", str(cards), "--measured", str(tmp_path)]
-    with pytest.raises(ValueError, match="is not published yet: give its --runs"):
-        publish_simple_diffusion.main(told)
+    options = ["--name", name, "--cards", str(cards), "--measured", str(tmp_path)]
+    with pytest.raises(ValueError, match="--runs"):
+        publish_simple_diffusion.main(options)
     publish_simple_diffusion.main([
-        *told, "--runs", str(finished[0]), "--guide", str(finished[0] / "pipeline"), "--float16",
+        *options, "--runs", str(finished[0]), "--guide", str(finished[0] / "pipeline"), "--float16",
         "--guidance_scale", "4", "--guide_results", str(source / "results" / f"{name}.json"),
     ])  # fmt: skip
     pipeline = SimpleDiffusionPipeline.from_pretrained(cards / name)
@@ -804,7 +814,7 @@ def test_publishing(script, finished, tmp_path):
     torch.testing.assert_close(
         pipeline.unet.state_dict(), {key: value.half().float() for key, value in weights(finished[0]).items()}
     )
-    publish_simple_diffusion.main(told)
+    publish_simple_diffusion.main(options)
     card = (cards / name / "README.md").read_text(encoding="utf-8")
     for words in (
         "value: 0.3131", "| samples, dpm, 20 steps, guidance 2.5 | 0.4242 | 0.001 |", "| blurred | 0.0011 | 0.002 |",

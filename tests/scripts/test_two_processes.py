@@ -105,10 +105,10 @@ def runs(tmp_path_factory, own_cache):
     for script in RESUMED:
         cut_off(folder / f"one-{script}", folder / f"one-two-{script}")
         jobs.append({"script": script, "argv": command(script, folder, folder / f"one-two-{script}", 4)})
-    chance = [*command(RESUMED[0], folder, folder / "two-chance", 4), "--dropout", "0.2"]
-    jobs.append({"script": RESUMED[0], "argv": chance})
-    again = [*command(RESUMED[0], folder, folder / "two-two-chance", 4), "--dropout", "0.2"]
-    jobs.append({"script": RESUMED[0], "argv": again, "cut_off": ["two-chance", "two-two-chance", STEPS]})
+    dropout = [*command(RESUMED[0], folder, folder / "two-dropout", 4), "--dropout", "0.2"]
+    jobs.append({"script": RESUMED[0], "argv": dropout})
+    again = [*command(RESUMED[0], folder, folder / "two-two-dropout", 4), "--dropout", "0.2"]
+    jobs.append({"script": RESUMED[0], "argv": again, "cut_off": ["two-dropout", "two-two-dropout", STEPS]})
     for script in SPLIT:
         jobs.append({"script": script, "argv": command(script, folder, folder / f"fsdp-{script}", 4), "fsdp": FSDP})
     argv = command(SPLIT[0], folder, folder / "fsdp-again", 4)
@@ -176,8 +176,8 @@ def test_a_run_of_two_processes_goes_on_on_one(runs, script, tmp_path):
 
 def test_two_processes_resume_to_the_bit(runs):
     """With dropout, which each process draws for itself."""
-    assert tiny.compare_runs(runs / "two-chance", runs / "two-two-chance") == []
-    assert tiny.history(runs / "two-chance") != tiny.history(runs / "two-train_simple_diffusion")
+    assert tiny.compare_runs(runs / "two-dropout", runs / "two-two-dropout") == []
+    assert tiny.history(runs / "two-dropout") != tiny.history(runs / "two-train_simple_diffusion")
 
 
 @pytest.mark.parametrize("script", SPLIT)

@@ -10,7 +10,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from hf_kexue.simple_diffusion.complexity import count_flops, count_parameters
-from hf_kexue.simple_diffusion.modeling_uvit import ResnetBlock, SimpleDiffusionUViT2DModel, UpBlock
+from hf_kexue.simple_diffusion.layers_uvit import ResnetBlock, UpBlock
+from hf_kexue.simple_diffusion.modeling_uvit import SimpleDiffusionUViT2DModel
 from hf_kexue.simple_diffusion.transformer_uvit import Attention, TransformerBlock, apply_rotary, axial_rotary_angles
 
 TINY = {
@@ -181,7 +182,7 @@ def test_logsnr_is_embedded_in_float32_by_a_bf16_net():
     for dtype in (torch.float32, torch.bfloat16):
         embedding = make_model().to(dtype).logsnr_embedding
         embedding.linear_1.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0].float()))
-        embedding(logsnr)
+        embedding(logsnr, dtype)
     assert_close(features[1], features[0], rtol=0, atol=2**-8)  # sines rounded to bf16, and nothing else
 
 

@@ -185,11 +185,11 @@ def test_classes_beyond_ten_keep_their_order():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"class_labels": ["trousers"]}, "Unknown class 'trousers'; this model knows Shirt, Hat, Shoes"),
+        ({"class_labels": ["trousers"]}, "'trousers'.* Shirt, Hat, Shoes"),
         ({"class_labels": [4]}, "Unknown class 4"),
         ({"class_labels": [-1]}, "Unknown class -1"),
-        ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"class_labels": []}, "batch_size must be at least 1"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"class_labels": []}, "batch_size"),
         ({"output_type": "jpeg"}, "output_type must be"),
         ({"guidance_unet_share": 1.5}, "guidance_unet_share"),
         ({"guidance_unet_share": "half"}, "guidance_unet_share"),

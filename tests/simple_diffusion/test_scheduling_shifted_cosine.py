@@ -529,7 +529,7 @@ def test_registration_is_explicit_and_silences_the_warning(caplog):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sample_size": -64}, "sample_size is -64; a positive number"),
+        ({"sample_size": -64}, "sample_size is -64"),
         ({"sample_size": 0}, "sample_size is 0"),
         ({"sample_size": "64"}, "sample_size is '64'"),
         ({"base_size": math.nan}, "base_size is nan"),
@@ -539,16 +539,16 @@ def test_registration_is_explicit_and_silences_the_warning(caplog):
         ({"base_size": (32, -64)}, r"base_size is \(32, -64\)"),
         ({"base_size": "ab"}, "base_size is"),
         ({"base_size": (1, 64)}, "less than 23.1 times the first"),
-        ({"num_train_timesteps": 0}, "num_train_timesteps is 0; a positive whole number"),
+        ({"num_train_timesteps": 0}, "num_train_timesteps is 0"),
         ({"num_train_timesteps": 10.5}, "num_train_timesteps is 10.5"),
         ({"num_train_timesteps": True}, "num_train_timesteps is True"),
-        ({"prediction_type": "flow"}, "prediction_type is 'flow'; it must be one of epsilon, sample, v_prediction"),
-        ({"timestep_spacing": "even"}, "timestep_spacing is 'even'; it must be one of leading"),
+        ({"prediction_type": "flow"}, "prediction_type is 'flow'"),
+        ({"timestep_spacing": "even"}, "timestep_spacing is 'even'"),
         ({"logsnr_min": 15.0}, "logsnr_min is 15.0"),
         ({"logsnr_min": 3.0, "logsnr_max": 2.0}, "min < max"),
         ({"logsnr_max": math.inf}, "max <= 100"),
         ({"logsnr_min": math.nan}, "-100 <= min"),
-        ({"variance_gamma": 1.5}, "variance_gamma is 1.5; it must lie in"),
+        ({"variance_gamma": 1.5}, "variance_gamma is 1.5"),
         ({"clip_sample_range": 0.0}, "clip_sample_range is 0.0"),
         ({"prediction_type": "epsilon", "rescale_betas_zero_snr": True}, "epsilon.*zero terminal SNR"),
         ({"prediction_type": "epsilon", "trained_betas": [0.5, 1.0]}, "epsilon.*zero terminal SNR"),
@@ -569,7 +569,7 @@ def test_wrong_constructor_arguments_raise(arguments, message):
         ({"num_inference_steps": 0}, "num_inference_steps is 0"),
         ({"num_inference_steps": -3}, "num_inference_steps is -3"),
         ({"num_inference_steps": 2.5}, "positive whole number"),
-        ({"num_inference_steps": 1001}, "num_inference_steps is 1001; there are only 1000"),
+        ({"num_inference_steps": 1001}, "num_inference_steps is 1001"),
         ({}, "either num_inference_steps or timesteps"),
         ({"num_inference_steps": 2, "timesteps": [5, 3]}, "not both"),
         ({"timesteps": [3, 5]}, "strictly descending"),
@@ -594,17 +594,17 @@ def test_wrong_calls_raise(sample):
     for eta in (-0.1, 1.1, math.nan):
         with pytest.raises(ValueError, match="eta is"):
             scheduler.step(sample, 999, sample, eta=eta)
-    with pytest.raises(ValueError, match=r"model_output has shape \(2, 6, 8, 8\) and the sample \(2, 3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"\(2, 6, 8, 8\) .*\(2, 3, 8, 8\)"):
         scheduler.step(torch.cat([sample, sample], dim=1), 999, sample)
-    with pytest.raises(ValueError, match=r"must lie in 0\.\.999; 1000 was given"):
+    with pytest.raises(ValueError, match=r"0\.\.999.*1000"):
         scheduler.step(sample, 1000, sample)
     with pytest.raises(ValueError, match="integers are needed"):
         scheduler.step(sample, 99.5, sample)
-    with pytest.raises(ValueError, match="one timestep for the whole batch"):
+    with pytest.raises(ValueError, match="one timestep"):
         scheduler.step(sample, torch.tensor([999, 998]), sample)
     with pytest.raises(ValueError, match="noise has shape"):
         scheduler.add_noise(sample, sample[:1], torch.tensor([1]))
-    with pytest.raises(ValueError, match="3 timesteps for samples of shape"):
+    with pytest.raises(ValueError, match="3 timesteps"):
         scheduler.get_velocity(sample, sample, torch.tensor([1, 2, 3]))
     for u in (1.5, -0.1, math.nan, torch.tensor([0.5, 2.0])):
         with pytest.raises(ValueError, match="u must lie in"):

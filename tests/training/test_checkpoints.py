@@ -1,4 +1,4 @@
-"""Checkpoints that were cut, changed or half removed are set aside, and the one before is used."""
+"""Truncated, changed or incomplete checkpoints are set aside, and the one before is used."""
 
 import json
 import pickle
@@ -10,21 +10,10 @@ from torch import nn
 
 pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
 
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
 from diffusers.training_utils import EMAModel
 
-from hf_kexue.training.checkpoints import Checkpoints, fault_of
+from hf_kexue.training.checkpoints import Checkpoints, checkpoint_fault
 from hf_kexue.training.state import History, TrainingState
-
-
-@pytest.fixture
-def accelerator(tmp_path):
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-    yield Accelerator(cpu=True, project_dir=str(tmp_path))
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
 
 
 @pytest.fixture
@@ -74,13 +63,16 @@ def test_incomplete_checkpoints_are_set_aside(run, caplog, name, how):
         path.write_bytes(written[: len(written) // 2])
     else:
         path.write_bytes(written[:-9] + bytes([written[-9] ^ 1]) + written[-8:])
-    assert name in fault_of(path.parent) or (name, how) == ("files.json", "changed")  # then it blames what it lists
+    assert name in checkpoint_fault(path.parent) or (name, how) == (
+        "files.json",
+        "changed",
+    )  # then it blames what it lists
     assert checkpoints.resume() == checkpoints.folder / "checkpoint-1"
     assert state.step == 1
     assert "checkpoint-2 is not complete" in caplog.text
     assert sorted(found.name for found in checkpoints.folder.iterdir()) == ["broken-2", "checkpoint-1"]
     checkpoints.save(2)
-    assert fault_of(checkpoints.folder / "checkpoint-2") is None
+    assert checkpoint_fault(checkpoints.folder / "checkpoint-2") is None
 
 
 def test_without_a_complete_checkpoint_a_run_starts_anew(run):
@@ -128,13 +120,13 @@ def test_a_pickle_that_runs_something_does_not_run(run, tmp_path, name):
 
 def test_batches_of_another_size_keep_the_place_in_the_epoch():
     state = TrainingState(batch=6)
-    state.count_in(4)  # the first time: nothing to convert
+    state.set_micro_batch(4)  # the first time: nothing to convert
     assert state.batch == 6
-    state.count_in(8)
+    state.set_micro_batch(8)
     assert (state.batch, state.micro_batch) == (3, 8)
-    state.count_in(4)
+    state.set_micro_batch(4)
     assert state.batch == 6
-    state.count_in(5)
+    state.set_micro_batch(5)
     assert state.batch == 4  # 20 of the 24 samples: four are seen again
 
 

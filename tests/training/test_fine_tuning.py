@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from hf_kexue import DGCNNConfig
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
-from hf_kexue.training.checks import check_sources
+from hf_kexue.training.checks import check_sources, fit_batch_to_data
 from hf_kexue.training.fine_tuning import FINE_TUNING_EPOCHS, fit_steps_to_data, follow_donor
 
 
@@ -53,6 +53,24 @@ def test_steps_follow_the_data(parse, argv, fine_tuning, processes, steps, warmu
     assert (args.max_train_steps, args.lr_warmup_steps) == (steps, warmup)
 
 
+@pytest.mark.parametrize(
+    ("argv", "count", "processes", "size"),
+    [
+        ([], 12, 1, 12),
+        ([], 13, 2, 6),
+        ([], 32, 1, 32),
+        ([], 99, 2, 32),
+        ([], 1, 2, 32),
+        (["--train_batch_size", "32"], 12, 1, 32),
+    ],
+)
+def test_the_batch_is_no_larger_than_the_data(parse, argv, count, processes, size):
+    """Unless it was asked for, which then ends the run with a clear error."""
+    args = parse(*argv)
+    fit_batch_to_data(args, count, processes)
+    assert args.train_batch_size == size
+
+
 def test_large_data_are_not_seen_more_often_than_the_steps_say(parse):
     args = parse()
     fit_steps_to_data(args, DataLoader(range(10_000), 8), 1, fine_tuning=True)
@@ -74,9 +92,9 @@ def test_a_preset_of_another_shape_is_refused(parse):
     with pytest.raises(ValueError, match="dilations"):
         follow_donor(args, DGCNNConfig(hidden_size=64, dilations=[1, 5]), ("hidden_size", "dilations"))
     follow_donor(args, DGCNNConfig(hidden_size=64, dilations=[1, 2]), ("hidden_size", "dilations"))
-    given = parse("--preset", "mine", "--dilations", "1", "2", "4")
-    follow_donor(given, DGCNNConfig(hidden_size=64, dilations=[1, 5]), ("hidden_size", "dilations"))
-    assert given.dilations == [1, 2, 4]
+    explicit = parse("--preset", "mine", "--dilations", "1", "2", "4")
+    follow_donor(explicit, DGCNNConfig(hidden_size=64, dilations=[1, 5]), ("hidden_size", "dilations"))
+    assert explicit.dilations == [1, 2, 4]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What stands around a training step: checkpoints that are whole or not there, histories, EMA weights on loan."""
+"""State of a training run: atomic checkpoints, histories, EMA weights."""
 
 import json
 import math
@@ -10,24 +10,12 @@ from torch import nn
 pytest.importorskip("accelerate", reason="the extra hf-kexue[train] is not installed")
 pytest.importorskip("datasets", reason="the extra hf-kexue[train] is not installed")
 
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
 from diffusers.training_utils import EMAModel
 from PIL import Image
 
 from hf_kexue.inference.grids import class_sheet, image_grid
 from hf_kexue.training.environment import PACKAGES, environment, fastest_precision, portable_command
 from hf_kexue.training.state import Checkpoints, History, TrainingState, check_finite, ema_weights
-
-
-@pytest.fixture
-def accelerator(tmp_path):
-    """A fresh one: Accelerate keeps its state in singletons."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-    yield Accelerator(cpu=True, project_dir=str(tmp_path))
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
 
 
 @pytest.fixture
@@ -64,7 +52,7 @@ def test_a_checkpoint_restores_weights_optimizer_state_and_generators(run):
     state.epoch, state.batch, state.seconds, state.samples = 2, 3, 4.5, 6
     saved = checkpoints.save(1)
     assert saved == checkpoints.folder / "checkpoint-1"
-    chance = torch.rand(3)
+    expected = torch.rand(3)
     step(model, optimizer, state)
     weights, went_on = model.weight.detach().clone(), TrainingState(**state.state_dict())
 
@@ -72,7 +60,7 @@ def test_a_checkpoint_restores_weights_optimizer_state_and_generators(run):
     torch.manual_seed(99)
     assert checkpoints.resume() == saved
     assert state == TrainingState(1, 2, 3, 4.5, samples=6)
-    torch.testing.assert_close(torch.rand(3), chance, rtol=0, atol=0)
+    torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
     step(model, optimizer, state)
     torch.testing.assert_close(model.weight.detach(), weights, rtol=0, atol=0)
     assert state == went_on
@@ -141,7 +129,8 @@ def test_check_finite_says_where_and_what_to_do(run, value):
     with pytest.raises(FloatingPointError) as caught:
         check_finite(value, "The loss", 7, checkpoints, "no", 1e-3)
     message = str(caught.value)
-    assert message.startswith("The loss is not finite at step 7. Last good checkpoint: none yet.")
+    assert "step 7" in message
+    assert "checkpoint: none yet" in message
     assert "--learning_rate (now 0.001)" in message
     assert "fp16" not in message
     saved = checkpoints.save(5)
@@ -273,5 +262,5 @@ def test_class_sheet_has_two_blocks():
 
 @pytest.mark.parametrize(("count", "columns"), [(0, 2), (3, 0)])
 def test_a_grid_without_images_raises(count, columns):
-    with pytest.raises(ValueError, match=f"at least one column, got {count} and {columns}"):
+    with pytest.raises(ValueError, match=f"{count} and {columns}"):
         image_grid([Image.new("RGB", (2, 2))] * count, columns)

@@ -96,15 +96,15 @@ def images(
     held_out: Annotated[str | None, typer.Option(help="Split to look for duplicates in, such as validation.")] = None,
     label_column: Annotated[str, typer.Option(help="Column of classes; auto: as in training.")] = "auto",
     resolution: Annotated[int, typer.Option(min=1, help="Training resolution in pixels.")] = 64,
-    batch_size: Annotated[int, typer.Option(min=1, help="Training batch size.")] = 32,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Training batch size; default: no minimum.")] = None,
     background: Annotated[str, typer.Option(help="Below transparent pictures; a name or #rrggbb.")] = "white",
     page: Annotated[Path | None, typer.Option(help="Write thumbnails to this HTML page.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count pictures that are broken, duplicated, tiny, elongated or of one colour; show sizes and thumbnails.
 
-    Exit code 0: usable. 1: more than 1 % of the pictures are broken, or they do not fill one batch. 2: nothing to
-    check.
+    Exit code 0: usable. 1: more than 1 % of the pictures, and more than three, are broken, or they do not fill one
+    batch. 2: nothing to check.
     """
     from ..data.images import load_images
     from ..data.images.check import check_images
@@ -112,7 +112,7 @@ def images(
 
     opened = load_images(source, split=split, label_column=label_column, background=background)
     other = None if held_out is None else load_images(source, split=held_out, background=background)
-    report, thumbnails = check_images(opened, resolution, batch_size, other, held_out or "another split")
+    report, thumbnails = check_images(opened, resolution, batch_size or 1, other, held_out or "another split")
     typer.echo(json.dumps(report.to_dict(), ensure_ascii=False) if as_json else str(report))
     if page is not None:
         page.parent.mkdir(parents=True, exist_ok=True)

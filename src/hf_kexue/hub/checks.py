@@ -102,8 +102,8 @@ def _check_names(folder: Path, path: Path, content: dict[str, Any], added: Conta
     if path.name.endswith(".safetensors.index.json"):
         named = sorted({str(name) for name in content.get("weight_map", {}).values()})
     elif path.name == "model_index.json":
-        parts = {key: value for key, value in content.items() if isinstance(value, list) and not key.startswith("_")}
-        named = [key for key, value in parts.items() if value and value[0] is not None]
+        listed = {key: value for key, value in content.items() if isinstance(value, list) and not key.startswith("_")}
+        named = [key for key, value in listed.items() if value and value[0] is not None]
         classes = [(place, module) for place, module, _ in diffusers_classes(content)]
         code = [
             f"{place}/{module}.py".lstrip("/") for place, module in classes if not place or not _is_library(module)

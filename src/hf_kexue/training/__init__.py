@@ -1,1 +1,1 @@
-"""What the training scripts share around their steps."""
+"""The parts that the training scripts share, except their training steps."""

@@ -1,11 +1,11 @@
-"""A run of two networks against each other: annealed rates, averaged weights of the generator, a guard.
+"""Adversarial training of two networks: annealed learning rates, EMA of the generator, collapse guard.
 
     run = AdversarialRun(args, start(args), generator, discriminator, loader, manifest, "rsgan", ramp, guard)
     for batch in run.batches():
-        ...  # the discriminator's and the generator's step: in the script, in sight, each through run.descend
+        ...  # the steps of discriminator and generator, in the script, each through run.descend
         run.after_step(len(batch["pixel_values"]), figures)
 
-Source: arXiv 2501.05441 (annealed rates, half-life of the averaged weights).
+Source: arXiv 2501.05441 (annealed rates, half-life of the EMA).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .state import check_finite, ema_weights
 
 @dataclass
 class AdversarialArguments(CommonArguments):
-    """What every run of a generator against a discriminator takes; one step is one of the discriminator."""
+    """Common arguments of adversarial runs; a step is a discriminator step."""
 
     # optimisation
     train_batch_size: int = option(32, "Images per process.")
@@ -42,10 +42,10 @@ class AdversarialArguments(CommonArguments):
     ema_half_life: float = option(10.0, "Of the averaged weights, in thousands of images.")
     ema_ramp: float = option(0.05, "The half-life is at most this share of the images seen so far.")
     mixed_precision: str = option("auto", "'no', 'bf16', or 'auto': bf16 where this device is faster with it.")
-    # once in a while
+    # periodic actions
     checkpointing_steps: int = option(1000, "Steps between checkpoints.")
-    collapse_margin: float = option(20.0, "Score of real above generated images that ends a run; 0: never.")
-    collapse_steps: int = option(200, "Steps in a row that it takes, or as many without a generator gradient.")
+    collapse_margin: float = option(20.0, "Margin of real over generated scores that ends a run; 0: never.")
+    collapse_steps: int = option(200, "Consecutive steps beyond it, or without a generator gradient.")
 
     def __post_init__(self) -> None:
         if self.mixed_precision not in ("no", "bf16", "auto"):
@@ -54,22 +54,21 @@ class AdversarialArguments(CommonArguments):
         self.at_least(0, "max_seconds", "annealing_steps", "ema_half_life", "ema_ramp", "collapse_margin")
 
     def at_least(self, bound: int, *names: str) -> None:
-        """Refuse the first argument that is below its bound."""
+        """Raise for the first argument below its bound."""
         for name in names:
             if getattr(self, name) < bound:
                 raise ValueError(f"--{name} must be at least {bound}, got {getattr(self, name)}.")
 
 
 class AdversarialRun(Run):
-    """Everything of a run of two networks but its step.
+    """An adversarial run, except its training step.
 
     Args:
         args, accelerator, loader, manifest, tracker: see `Run`.
-        generator: `run.generator` is the prepared one, `run.generator_network` the one below it.
-        discriminator: the same.
-        ramp: (step, steps, first, last) -> value at that step: how rates go from start to end.
-        guard: its `update(margin, generator_gradient, step)` ends a run that leads nowhere; it is saved with each
-            checkpoint.
+        generator: `run.generator` is the prepared one, `run.generator_network` the unwrapped one.
+        discriminator: likewise.
+        ramp: (step, steps, first, last) -> value at that step: the annealing of the rates.
+        guard: its `update(margin, generator_gradient, step)` stops a collapsed run; saved with each checkpoint.
     """
 
     def __init__(
@@ -86,18 +85,18 @@ class AdversarialRun(Run):
         self.generator, self.discriminator, self.generator_adam, self.discriminator_adam, self.loader = prepared
         self.generator_network, self.discriminator_network = map(accelerator.unwrap_model, prepared[:2])
         self.begin({"ema": self.ema, "guard": self.guard})
-        self.ema.to(accelerator.device)  # comes back from a checkpoint on the CPU
+        self.ema.to(accelerator.device)  # a checkpoint loads it on the CPU
 
     def scheduled(self, first: float, last: float) -> float:
-        """The value of this step on the way from `first` to `last`: as far as steps or time have come to."""
+        """The annealed value of this step between `first` and `last`, by steps or by time, whichever is further."""
         steps = self.args.annealing_steps or self.args.max_train_steps
         return self.ramp(max(self.state.step, round(self.time_spent() * steps)), steps, first, last)
 
     def batches(self) -> Iterator[dict[str, Any]]:
-        """Batches with images (B, C, H, W) on the device, channels last; rates and betas are set.
+        """Set learning rates and betas, and yield batches with images (B, C, H, W) on the device, channels last.
 
         Raises:
-            RunStopped: when too many images, or all of a batch, cannot be decoded.
+            RunStopped: if too many images, or all of a batch, cannot be decoded.
         """
         args = self.args
         for batch in super().batches():
@@ -112,37 +111,37 @@ class AdversarialRun(Run):
             yield batch | {"pixel_values": images}
 
     def descend(self, loss: Tensor, network: nn.Module, adam: Any) -> float:
-        """Backward, one step of Adam, gradients gone; the norm of the gradient over all parameters.
+        """Backward, one Adam step, zero the gradients; return the norm of the gradient over all parameters.
 
         Raises:
-            FloatingPointError: if loss or gradient is not finite; nothing is changed then.
+            FloatingPointError: if loss or gradient is not finite, before the step.
         """
         self.accelerator.backward(loss)
         norm = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
-        good = (self.state.step + 1, self.checkpoints, self.accelerator.mixed_precision, self.args.learning_rate)
-        values = torch.stack([loss.detach().float(), norm.float()]).tolist()  # the device is waited for once
+        context = (self.state.step + 1, self.checkpoints, self.accelerator.mixed_precision, self.args.learning_rate)
+        values = torch.stack([loss.detach().float(), norm.float()]).tolist()  # a single synchronisation
         for value, what in zip(values, ("A loss", "A gradient"), strict=True):
-            check_finite(value, what, *good)
+            check_finite(value, what, *context)
         adam.step()
         adam.zero_grad()
         return values[1]
 
     def after_step(self, images: int, figures: Mapping[str, float | Tensor]) -> None:
-        """Average, count, log, save.
+        """Update the EMA, count, log, save.
 
         Args:
-            images: of this process's batch.
-            figures: of the step, by name, also as tensors of one number; logged as means. Among them `margin` and,
-                where the generator had a step, `generator_gradient`, which the guard looks at.
+            images: number in this process's batch.
+            figures: of the step, by name, floats or scalar tensors; logged as means. They include `margin` and, if
+                the generator had a step, `generator_gradient`, for the guard.
 
         Raises:
-            RunStopped: when the discriminator has collapsed.
+            RunStopped: if the discriminator has collapsed.
         """
-        args, state, together = self.args, self.state, images * self.accelerator.num_processes
+        args, state, batch_size = self.args, self.state, images * self.accelerator.num_processes
         numbers = {key: float(value) for key, value in figures.items()}
         self.count_batch(images)
         half_life = min(args.ema_half_life * 1000, args.ema_ramp * state.samples)
-        self.ema.decay = self.ema.min_decay = 0.5 ** (together / half_life) if half_life else 0.0
+        self.ema.decay = self.ema.min_decay = 0.5 ** (batch_size / half_life) if half_life else 0.0
         self.ema.step(self.generator_network.parameters())
         if "generator_gradient" in numbers:
             (margin,) = mean_over_processes(self.accelerator, [numbers["margin"]])
@@ -157,13 +156,13 @@ class AdversarialRun(Run):
         return {"learning_rate": self.generator_adam.param_groups[0]["lr"]}
 
     def latents(self, images: int, width: int) -> Tensor:
-        """Latent vectors (images, width) of this process, on the device."""
+        """Draw the latents of the global batch and return this process's slice (images, width), on the device."""
         first = images * self.accelerator.process_index
         drawn = torch.randn(images * self.accelerator.num_processes, width, generator=self.shared_generator)
         return drawn[first : first + images].to(self.accelerator.device)
 
     def averaged(self) -> AbstractContextManager[nn.Module]:
-        """The generator in evaluation mode with its averaged weights, as a context."""
+        """The generator in evaluation mode with its EMA weights, as a context manager."""
         return ema_weights(self.ema, self.generator_network)
 
     def costs(self) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""Checkpoints that are complete or are not used, without pickle where Accelerate leaves a choice.
+"""Atomic, verified checkpoints, without pickle where Accelerate allows it.
 
 A folder `checkpoint-<step>` holds what `Accelerator.save_state` writes (weights as safetensors; `optimizer.bin`,
 `scheduler.bin`, `random_states_*.pkl`, which it reads with `weights_only`), what the run adds (`run.json`, and
-tensors in `run.safetensors`), and last of all `files.json`, the size and SHA-256 of every file. It gets its name only
-when all of it is on the disk. Whatever does not agree with its list is set aside, and the checkpoint before it used.
+tensors in `run.safetensors`), and last of all `files.json`, the size and SHA-256 of every file. It is
+renamed to its final name only after all files are on disk. A checkpoint that does not match its list is set aside, and
+the one before it is used.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ LIST, RUN, TENSORS = "files.json", "run.json", "run.safetensors"
 
 
 class Checkpoints:
-    """The folders `checkpoint-<step>` of a run. A folder appears under its name only when all of it has been written.
+    """Saves and loads the folders `checkpoint-<step>` of a run.
 
     Args:
         accelerator: the run's `Accelerator`; every process must call `save` and `resume`.
-        folder: where they lie.
-        total_limit: how many are kept.
-        states: what is saved beside networks, optimizers and schedules, by name: objects with `state_dict()` of plain
-            values, tensors and lists of tensors, the same on every process, and `load_state_dict(state)`.
+        folder: of the checkpoints.
+        total_limit: number of checkpoints to keep.
+        states: further objects to save, by name, with `state_dict()` of plain values, tensors and lists of tensors,
+            the same on every process, and `load_state_dict(state)`.
     """
 
     def __init__(self, accelerator: Any, folder: Path, total_limit: int, states: Mapping[str, Any]) -> None:
@@ -45,22 +46,22 @@ class Checkpoints:
         self.states = states
 
     def all(self) -> list[Path]:
-        """All of them, oldest first."""
-        found = (re.fullmatch(r"checkpoint-(\d+)", path.name) for path in self.folder.glob("checkpoint-*"))
-        steps = sorted(int(match[1]) for match in found if match)
+        """All checkpoints, oldest first."""
+        matches = (re.fullmatch(r"checkpoint-(\d+)", path.name) for path in self.folder.glob("checkpoint-*"))
+        steps = sorted(int(match[1]) for match in matches if match)
         return [self.folder / f"checkpoint-{step}" for step in steps]
 
     def save(self, step: int) -> Path:
-        """Write a checkpoint and delete the ones beyond the limit."""
+        """Write a checkpoint and delete the oldest beyond the limit."""
         target = self.folder / f"checkpoint-{step}"
         unfinished = self.folder / f"unfinished-{step}"
         self.accelerator.save_state(str(unfinished))
-        plain, tensors = _split({name: held.state_dict() for name, held in self.states.items()})
+        plain, tensors = _split({name: state.state_dict() for name, state in self.states.items()})
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             (unfinished / RUN).write_text(json.dumps(plain))
             save_file(tensors, unfinished / TENSORS)
-            seal(unfinished)
+            write_file_list(unfinished)
             shutil.rmtree(target, ignore_errors=True)
             os.replace(unfinished, target)
             _to_disk(self.folder)
@@ -73,7 +74,7 @@ class Checkpoints:
         """Load the newest complete checkpoint, if there is one.
 
         Args:
-            read_only: leave unfinished and broken ones where they are.
+            read_only: do not remove unfinished or set aside broken ones.
         """
         newest = None
         if self.accelerator.is_main_process:
@@ -84,13 +85,13 @@ class Checkpoints:
         if newest is not None:
             self.accelerator.load_state(str(newest))
             plain, tensors = json.loads((newest / RUN).read_text()), load_file(newest / TENSORS)
-            for name, held in self.states.items():
-                held.load_state_dict(_joined(name, plain[name], tensors))
+            for name, state in self.states.items():
+                state.load_state_dict(_joined(name, plain[name], tensors))
         return newest
 
     def _newest_complete(self, read_only: bool) -> Path | None:
         for path in reversed(self.all()):
-            if (fault := fault_of(path)) is None:
+            if (fault := checkpoint_fault(path)) is None:
                 return path
             if read_only:
                 logger.warning("%s is not complete: %s.", path, fault)
@@ -102,8 +103,8 @@ class Checkpoints:
         return None
 
 
-def seal(folder: Path) -> None:
-    """Write the list of the files in a folder and its subfolders, after all of them are on the disk."""
+def write_file_list(folder: Path) -> None:
+    """Write the list of files with their sizes and digests, after all of them are on disk."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     listed = {str(path.relative_to(folder)): [path.stat().st_size, _digest(path)] for path in files}
     for path in files:
@@ -113,14 +114,14 @@ def seal(folder: Path) -> None:
     _to_disk(folder)
 
 
-def fault_of(folder: Path) -> str | None:
-    """What is wrong with a sealed folder; None if it is whole."""
+def checkpoint_fault(folder: Path) -> str | None:
+    """The fault of a checkpoint folder, or None if it matches its list."""
     try:
         listed = json.loads((folder / LIST).read_text())
     except FileNotFoundError:
         return f"it has no {LIST}"
     except ValueError:
-        return f"{LIST} is cut off"
+        return f"{LIST} is truncated"
     for name, (size, digest) in listed.items():
         path = folder / name
         if not path.is_file():
@@ -128,7 +129,7 @@ def fault_of(folder: Path) -> str | None:
         if path.stat().st_size != size:
             return f"{name} has {path.stat().st_size} bytes instead of {size}"
         if _digest(path) != digest:
-            return f"{name} has other contents than were written"
+            return f"{name} has a wrong digest"
     return None
 
 
@@ -146,13 +147,13 @@ def _to_disk(path: Path) -> None:
 
 
 def full_copy(tensor: Tensor) -> Tensor:
-    """On the CPU, with a storage of its own; of a tensor split over processes all parts, for which all must call."""
+    """A full copy on the CPU; for a sharded tensor a collective, which all processes must call."""
     tensor = tensor.detach()
     return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).cpu().clone().contiguous()
 
 
 def _split(states: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Plain values by state and key, with the length in the place of a list of tensors; tensors by path."""
+    """Separate states into JSON values, with the length in place of a list of tensors, and tensors by path."""
     plain: dict[str, Any] = {}
     tensors: dict[str, Tensor] = {}
     for name, state in states.items():
@@ -167,7 +168,7 @@ def _split(states: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], dict[str,
 
 
 def _joined(name: str, plain: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """The state of one object again."""
+    """Inverse of `_split` for one object."""
     return {
         key: [tensors[f"{name}.{key}.{place}"] for place in range(value["tensors"])]
         if isinstance(value, dict) and value.keys() == {"tensors"}

@@ -1,10 +1,13 @@
-"""What would end a run, before it begins: paths that are not there, the folder of another run, too little data."""
+"""Checks before a run starts: missing paths, the folder of another run, too little data."""
 
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 # What a run may go on with otherwise than it began; anything else makes another run.
 CHANGEABLE = {
@@ -20,24 +23,24 @@ SOURCES = ("dataset", "train", "validation", "texts", "triples", "init_from", "t
 
 
 def check_sources(args: Any) -> None:
-    """Refuse paths that do not exist, which would be looked up on the Hub.
+    """Raise for missing local paths, which would be looked up on the Hub.
 
-    `pictures` and `owner/name` may be ids of the Hub, unless a folder `owner` lies here.
+    `pictures` and `owner/name` may be ids of the Hub, unless there is a local folder `owner`.
 
     Raises:
         ValueError: naming argument and path.
     """
     for name in SOURCES:
-        given = getattr(args, name, None) or []
-        for source in [given] if isinstance(given, str) else given:
+        sources = getattr(args, name, None) or []
+        for source in [sources] if isinstance(sources, str) else sources:
             path = Path(source).expanduser()
             local = source.startswith((".", "/", "~")) or source.endswith("/") or source.count("/") > 1
             if not path.exists() and (local or ("/" in source and path.parent.is_dir())):
-                raise ValueError(f"--{name} {source}: there is no such file or folder.")
+                raise ValueError(f"--{name} {source}: no such file or folder.")
 
 
 def different_arguments(manifest: dict[str, Any], folder: Path) -> str | None:
-    """What keeps a run from going on in a folder: checkpoints of a run with other arguments. None if nothing does."""
+    """An error message if the folder has checkpoints of a run with other arguments, else None."""
     path = folder / "manifest.json"
     if not path.is_file() or not any((folder / "checkpoints").glob("checkpoint-*")):
         return None
@@ -49,29 +52,43 @@ def different_arguments(manifest: dict[str, Any], folder: Path) -> str | None:
     if not other:
         return None
     return (
-        f"{folder} holds checkpoints of another run, with {', '.join(other)}. Take another --output_dir, or the same "
-        "arguments to go on there."
+        f"{folder} holds checkpoints of another run, with {', '.join(other)}. Use another --output_dir, or the same "
+        "arguments to resume."
     )
 
 
+def fit_batch_to_data(args: Any, count: int, processes: int = 1) -> None:
+    """Lower --train_batch_size to what there is, unless it stood on the command line.
+
+    Args:
+        args: of the run, from `parse_arguments`; changed.
+        count: of samples.
+        processes: that they are dealt out to.
+    """
+    each = count // processes
+    if "train_batch_size" not in args.explicit and 0 < each < args.train_batch_size:
+        logger.warning("%d samples are fewer than a batch: --train_batch_size %d.", count, each)
+        args.train_batch_size = each
+
+
 def require_full_batch(loader: Any, samples: str, processes: int) -> None:
-    """Refuse data that are smaller than one batch for each process.
+    """Raise if the data are smaller than one batch for each process.
 
     Raises:
         ValueError: naming their number.
     """
     if len(loader) < processes:
         each = f" for each of {processes} processes" if processes > 1 else ""
-        raise ValueError(f"{len(loader.dataset)} {samples} are not one whole batch{each}: lower --train_batch_size.")
+        raise ValueError(f"{len(loader.dataset)} {samples} do not fill one batch{each}: lower --train_batch_size.")
 
 
 def require_single_process(max_seconds: float, processes: int) -> None:
-    """Refuse to end a run by the clocks of several processes, which would not end at the same step.
+    """Raise if --max_seconds is used with several processes, whose clocks would stop at different steps.
 
     Raises:
-        ValueError: if there are several, or a negative time.
+        ValueError: for several processes, or a negative time.
     """
     if max_seconds < 0:
         raise ValueError(f"--max_seconds must be at least 0, got {max_seconds:g}.")
     if max_seconds and processes > 1:
-        raise ValueError(f"--max_seconds is for one process, got {processes}: use --max_train_steps.")
+        raise ValueError(f"--max_seconds needs a single process, got {processes}: use --max_train_steps.")

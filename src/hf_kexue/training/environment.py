@@ -1,4 +1,4 @@
-"""What a run ran on: versions, device, command, and the precision that is fastest there."""
+"""Environment of a run: versions, device, command, and the fastest precision."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    """None for one that is not installed: a checkout runs from its sources, text alone needs no datasets."""
+    """None if not installed: a checkout runs without installing, and text needs no datasets."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -38,8 +38,8 @@ def _version(package: str) -> str | None:
 
 
 def portable_command(arguments: list[str]) -> str:
-    """A command line without the folders of this machine: the script and paths that lead out of the working folder
-    keep their last name."""
+    """A command line without local folders: the script and paths outside the working folder are reduced to their
+    names."""
     script, *rest = arguments
     outside = {word for word in rest if Path(word).is_absolute() or Path(word).parts[:1] == ("..",)}
     return shlex.join([Path(script).name, *(Path(word).name if word in outside else word for word in rest)])
@@ -52,9 +52,9 @@ def _processor_name() -> str:
 
 
 def fastest_precision(device: torch.device | None = None) -> str:
-    """`"bf16"` where a bf16 matrix product on this device takes less time than a float32 one, else `"no"`.
+    """`"bf16"` if a bf16 matrix product on this device is faster than a float32 one, else `"no"`.
 
-    The default device is the one that Accelerate would take.
+    The default device is that of Accelerate.
 
     CPUs without bf16 units compute bf16 convolutions several times slower than float32 ones; with them, several times
     faster.

@@ -1,4 +1,4 @@
-"""A run that begins with a trained model: its shape, what is taken over, and how many steps the run takes."""
+"""Fine-tuning: shape of the donor model, weights to copy, number of steps."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ FINE_TUNING_EPOCHS = 20
 
 
 def follow_donor(args: Any, donor: Any, shape: Sequence[str]) -> None:
-    """Give a run the shape of the model that it begins with, where the command line does not say otherwise.
+    """Set the shape of a run to that of the model it starts from, except for arguments on the command line.
 
     Args:
-        args: of the run, with `init_from`; changed.
+        args: of the run, with `init_from`; modified.
         donor: configuration of the model.
-        shape: names of what decides which weights there are, in both.
+        shape: names of the arguments that determine the shapes of weights.
 
     Raises:
-        ValueError: for a --preset on the command line that says otherwise.
+        ValueError: for a --preset on the command line with another shape.
     """
     other = {
         key: getattr(donor, key) for key in shape
@@ -35,9 +35,9 @@ def follow_donor(args: Any, donor: Any, shape: Sequence[str]) -> None:
     if other and "preset" in args.explicit:
         mine = {key: getattr(args, key) for key in other}
         raise ValueError(
-            f"--preset {args.preset} is of another shape than --init_from {args.init_from}: {mine}, and that model "
-            f"{other}. Leave --preset out to follow the model, or give these arguments themselves: what does not fit "
-            "then starts afresh."
+            f"--preset {args.preset} and --init_from {args.init_from} differ in shape: {mine} and {other}. Omit "
+            "--preset to follow the model, or set these arguments explicitly: weights that do not fit are then newly "
+            "initialised."
         )
     for key, value in other.items():
         setattr(args, key, _plain(value))
@@ -50,24 +50,24 @@ def _plain(value: Any) -> Any:
 
 
 def check_width(args: Any, donor: Any) -> None:
-    """Refuse to begin with a model of another width, of which hardly a weight would fit.
+    """Raise if the donor has another width, since hardly any of its weights would fit.
 
     Args:
         args: of the run, with `init_from` and `hidden_size`.
-        donor: configuration of the model that it should begin with.
+        donor: configuration of the donor.
 
     Raises:
         ValueError: naming both widths.
     """
     if donor.hidden_size != args.hidden_size:
         raise ValueError(
-            f"--init_from {args.init_from} is {donor.hidden_size} wide, and this run {args.hidden_size}: hardly a "
-            f"weight would fit. Use --hidden_size {donor.hidden_size}, or the preset that the model was trained with."
+            f"--init_from {args.init_from} has hidden_size {donor.hidden_size}, and this run {args.hidden_size}. "
+            f"Use --hidden_size {donor.hidden_size}, or the preset that the model was trained with."
         )
 
 
 def log_fresh_weights(args: Any, report: Any) -> None:
-    """Tell which weights a model has not taken over.
+    """Log which weights are newly initialised.
 
     Args:
         args: of the run, with `init_from`.
@@ -76,18 +76,18 @@ def log_fresh_weights(args: Any, report: Any) -> None:
     names = [name[0] if isinstance(name, tuple) else name for key in ("missing_keys", "mismatched_keys")
              for name in report[key]]  # fmt: skip
     fresh = sorted({name.removesuffix(".weight").removesuffix(".bias") for name in names})
-    logger.info("Started from %s%s", args.init_from, f"; these start afresh: {', '.join(fresh)}" if fresh else "")
+    logger.info("Started from %s%s", args.init_from, f"; newly initialised: {', '.join(fresh)}" if fresh else "")
 
 
 def fit_steps_to_data(args: RunArguments, loader: Any, processes: int, fine_tuning: bool = False) -> None:
-    """Set --max_train_steps from --num_train_epochs; where neither is given and a run begins with a trained model, so
-    that it sees the data at most `FINE_TUNING_EPOCHS` times.
+    """Set --max_train_steps from --num_train_epochs; when fine-tuning with neither given, to at most
+    `FINE_TUNING_EPOCHS` epochs.
 
     Args:
-        args: of the run, from `parse_arguments`; changed.
-        loader: batches of one process, before they are dealt out.
-        processes: that they are dealt out to.
-        fine_tuning: whether the run begins with a model trained for the same task.
+        args: of the run, from `parse_arguments`; modified.
+        loader: batches, before sharding.
+        processes: number of processes.
+        fine_tuning: whether the run starts from a model trained for the same task.
     """
     if args.num_train_epochs < 0:
         raise ValueError(f"--num_train_epochs must be at least 0, got {args.num_train_epochs:g}.")
@@ -95,7 +95,7 @@ def fit_steps_to_data(args: RunArguments, loader: Any, processes: int, fine_tuni
     if not epochs and (not fine_tuning or args.max_seconds or "max_train_steps" in args.explicit):
         return
     if not hasattr(loader.dataset, "__len__"):
-        raise ValueError("--num_train_epochs needs data of a known length: use --max_train_steps with --streaming.")
+        raise ValueError("--num_train_epochs needs data of known length: use --max_train_steps with --streaming.")
     steps_per_epoch = math.ceil(len(loader) // processes / args.gradient_accumulation_steps)
     steps = max(1, math.ceil((epochs or FINE_TUNING_EPOCHS) * steps_per_epoch))
     if not epochs and steps >= args.max_train_steps:
@@ -104,19 +104,19 @@ def fit_steps_to_data(args: RunArguments, loader: Any, processes: int, fine_tuni
     if "lr_warmup_steps" not in args.explicit:
         args.lr_warmup_steps = min(args.lr_warmup_steps, steps // 10)
     logger.info(
-        "%d steps, %d of them warm-up: %g epochs of %d. --num_train_epochs or --max_train_steps change that.",
+        "%d steps, %d of them warm-up: %g epochs of %d. Change with --num_train_epochs or --max_train_steps.",
         steps, args.lr_warmup_steps, epochs or FINE_TUNING_EPOCHS, steps_per_epoch,
     )  # fmt: skip
 
 
 @torch.no_grad()
 def init_prior_columns(model: Any, donor: Any) -> None:
-    """Take over the layers that read the prior: the columns of the states as they are, those of the prior by the name
-    of the predicate, zero where the donor has none.
+    """Initialise the layers that read the prior: copy the columns of the hidden states, copy those of the prior by
+    predicate name, and zero the others.
 
     Args:
-        model: a `DGCNNForTripleExtraction`; changed.
-        donor: another, of the same width.
+        model: a `DGCNNForTripleExtraction`; modified.
+        donor: another one of the same width.
     """
     predicates = [[entry["predicate"] for entry in network.schema] for network in (model, donor)]
     shared = [(new, predicates[1].index(name)) for new, name in enumerate(predicates[0]) if name in predicates[1]]
@@ -126,7 +126,7 @@ def init_prior_columns(model: Any, donor: Any) -> None:
     ):
         states = layer.in_channels - hints[0] * model.config.triple_prior
         if layer.out_channels != old.out_channels or states != old.in_channels - hints[1] * donor.config.triple_prior:
-            continue  # of another shape: it starts afresh
+            continue  # of another shape: newly initialised
         layer.weight[:, states:] = 0
         layer.weight[:, :states] = old.weight[:, :states]
         layer.bias.copy_(old.bias)
@@ -143,7 +143,7 @@ def init_prior_columns(model: Any, donor: Any) -> None:
 
 
 @torch.no_grad()
-def take_over_image_weights(model: Any, source: str, names: list[str]) -> list[str]:
+def copy_image_weights(model: Any, source: str, names: list[str]) -> list[str]:
     """Weights of another diffusion network with the same blocks. The first and the last convolution start afresh where
     their shapes differ; of the class table, rows of classes with the same name are taken over, and that of no class.
 
@@ -156,31 +156,30 @@ def take_over_image_weights(model: Any, source: str, names: list[str]) -> list[s
         Names of the modules that start afresh, in part or in full.
 
     Raises:
-        ValueError: for a network of other blocks, naming what does not fit.
+        ValueError: for a network with other blocks, naming the weights.
     """
     donor: dict[str, Tensor] = type(model).from_pretrained(source, subfolder="unet").state_dict()
     labels = (DiffusionPipeline.load_config(source).get("id2label") or {}) if names else {}
     donor_names = [labels[key] for key in sorted(labels, key=int)]
-    own, table = model.state_dict(), "class_embedding.weight"
-    other_classes = table in own and (table not in donor or names != donor_names)
-    if table in donor and table in own and names != donor_names:
+    weights, table = model.state_dict(), "class_embedding.weight"
+    other_classes = table in weights and (table not in donor or names != donor_names)
+    if table in donor and table in weights and names != donor_names:
         places = [(names.index(name), number) for number, name in enumerate(donor_names) if name in names] + [(-1, -1)]
-        rows = own[table].clone()
+        rows = weights[table].clone()
         if rows.shape[1] == donor[table].shape[1]:
             for new, old in places:
                 rows[new] = donor[table][old]
             donor[table] = rows
-        logger.info(
-            "Classes differ from those of %s: %d of %d start afresh.", source, len(names) + 1 - len(places), len(names)
-        )
-    elif (table in donor) != (table in own):
+        count = len(names) + 1 - len(places)
+        logger.info("Classes differ from those of %s: %d of %d are newly initialised.", source, count, len(names))
+    elif (table in donor) != (table in weights):
         has = ("a", "none") if table in donor else ("no", "one")
-        logger.info("%s has %s class table, and this run %s.", source, *has)
+        logger.info("%s has %s class table, this run has %s.", source, *has)
         donor.pop(table, None)
-    fresh = sorted(key for key in own if key not in donor or donor[key].shape != own[key].shape)
+    fresh = sorted(key for key in weights if key not in donor or donor[key].shape != weights[key].shape)
     other = [key for key in fresh if not key.startswith(("conv_in.", "conv_out.")) and (key != table or key in donor)]
-    if other := other + sorted(donor.keys() - own.keys()):
+    if other := other + sorted(donor.keys() - weights.keys()):
         raise ValueError(f"--init_from {source} is another network; these weights do not fit: {other}.")
-    model.load_state_dict(own | {key: value for key, value in donor.items() if key not in fresh})
+    model.load_state_dict(weights | {key: value for key, value in donor.items() if key not in fresh})
     logger.info("Started from %s%s", source, f", but {fresh} start afresh" if fresh else "")
     return sorted({key.rpartition(".")[0] for key in [*fresh, *([table] if other_classes else [])]})

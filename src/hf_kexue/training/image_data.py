@@ -1,4 +1,4 @@
-"""The images of a training script: arguments, the split or share that is held out, batches, and sheets of samples."""
+"""Images of a training script: arguments, held-out data, loaders, and labels of sample sheets."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ import numpy as np
 
 from ..data.images import ImageSource, image_loader, load_images
 from .arguments import option
+from .checks import fit_batch_to_data
 
 logger = logging.getLogger(__name__)
-SHEET_CLASSES, DRAWN_TOGETHER = 16, 32
+SHEET_CLASSES, SHEET_BATCH = 16, 32
 
 
 @dataclass
 class ImageArguments:
-    """What every run on images takes; the arguments of a script inherit from it."""
+    """Common arguments of runs on images."""
 
     resolution: int = option(64, "Side of the training images in pixels.")
     dataset: str = option("embedded", "Hub id, local folder, or 'embedded'.")
-    dataset_config: str | None = option(None, "Configuration of a Hub data set that has several.")
+    dataset_config: str | None = option(None, "Configuration of the Hub data set, if it has several.")
     split: str = option("train", "Split to train on.")
-    validation_split: str = option("validation", "Split that is held out; 'none' for none.")
-    validation_share: float = option(0.0, "Share of --split that is held out, drawn once, in place of a split.")
+    validation_split: str = option("validation", "Held-out split; 'none' for none.")
+    validation_share: float = option(0.0, "Held-out share of --split, instead of a split.")
     image_column: str | None = option(None, "Column of the images; default: the only one.")
     label_column: str = option("auto", "Column of class labels, 'auto', or 'none' for an unconditional model.")
     background: str = option("white", "Colour below transparent pictures, a name or #rrggbb.")
     random_flip: bool = option(True, "Mirror half of the images.")
     dataloader_num_workers: int = option(0, "Processes that decode images.")
-    decoded_megabytes: int = option(1024, "Decoded images are kept in memory if all fit into this; 0: never.")
+    decoded_megabytes: int = option(1024, "Cache decoded images in memory if all fit into this; 0: never.")
 
 
 def open_images(
@@ -41,39 +42,39 @@ def open_images(
     """Training and validation images of the arguments.
 
     Args:
-        args: `ImageArguments`, perhaps with `streaming`.
+        args: `ImageArguments`, optionally with `streaming`.
         embedded: folder of the data set 'embedded'.
         held_out: whether validation images are of use.
         unlabelled: what becomes of pictures without a label, see `load_images`.
 
     Returns:
-        Both sources; None for the second where there are none to hold out, which is told.
+        Both sources; the second is None without held-out images, which is logged.
 
     Raises:
-        ValueError: for splits and columns that are not there, and for a share that is none.
+        ValueError: for missing splits and columns, and for a share out of range.
     """
     folder = str(embedded) if args.dataset == "embedded" else args.dataset
-    find: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
-    find |= {"background": args.background, "unlabelled": unlabelled}
-    find["label_column"] = None if args.label_column == "none" else args.label_column
-    find["streaming"] = streaming = getattr(args, "streaming", False)
-    source = load_images(folder, split=args.split, **find)
+    options: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
+    options |= {"background": args.background, "unlabelled": unlabelled}
+    options["label_column"] = None if args.label_column == "none" else args.label_column
+    options["streaming"] = streaming = getattr(args, "streaming", False)
+    source = load_images(folder, split=args.split, **options)
     if args.validation_share:
         if not 0 <= args.validation_share < 1 or streaming:
             raise ValueError(
-                f"--validation_share must be at least 0 and below 1, and goes without --streaming; got "
+                f"--validation_share must be at least 0 and below 1, without --streaming; got "
                 f"{args.validation_share:g}."
             )
         return _share_out(source, args.validation_share, args.seed)
     if not held_out or args.validation_split == "none":
         return source, None
     try:
-        validation = load_images(folder, split=args.validation_split, **find)
+        validation = load_images(folder, split=args.validation_split, **options)
     except ValueError as error:
         if "has no split" not in str(error) or args.validation_split != "validation":
             raise
         logger.info(
-            "%s has no split 'validation': no validation loss; --validation_share 0.05 holds some out.", folder
+            "%s has no split 'validation': no validation loss; use --validation_share 0.05 to hold some out.", folder
         )
         return source, None
     if validation.label_names != source.label_names:
@@ -85,18 +86,20 @@ def open_images(
 
 
 def _share_out(source: ImageSource, share: float, seed: int) -> tuple[ImageSource, ImageSource]:
-    """Training and held-out images, drawn by the seed; each in its old order."""
+    """Split off held-out images at random by the seed; both parts keep their order."""
     count = len(source.rows)
     held_out = round(share * count)
     if not 0 < held_out < count:
-        raise ValueError(f"--validation_share {share:g} of {count} images is {held_out}: both parts need some.")
+        raise ValueError(f"--validation_share {share:g} of {count} images is {held_out}: both parts must have images.")
     order = np.random.default_rng(seed).permutation(count)
     parts = [source.rows.select(sorted(part.tolist())) for part in (order[held_out:], order[:held_out])]
     return replace(source, rows=parts[0]), replace(source, rows=parts[1])
 
 
 def training_images(args: Any, source: ImageSource, accelerator: Any) -> Any:
-    """Training batches of the arguments."""
+    """Training batches of the arguments; --train_batch_size becomes smaller where the data are."""
+    if not source.streaming:
+        fit_batch_to_data(args, len(source.rows), accelerator.num_processes)
     return image_loader(
         source, args.resolution, args.train_batch_size, train=True, random_flip=args.random_flip, seed=args.seed,
         num_workers=args.dataloader_num_workers, memory=args.decoded_megabytes * 2**20,
@@ -105,10 +108,10 @@ def training_images(args: Any, source: ImageSource, accelerator: Any) -> Any:
 
 
 def sheet_labels(num_classes: int, columns: int) -> Iterator[list[int] | list[None]]:
-    """Labels of a sheet of samples, in parts that may be drawn together: a row of each class, or of some of many, or
-    four rows without classes."""
+    """Labels of a sheet of samples, in batches: one row a class (a subset of many classes), or four rows without
+    classes."""
     step = -(-num_classes // SHEET_CLASSES) or 1
     labels: list[Any] = [label for label in range(0, num_classes, step) for _ in range(columns)]
     labels = labels or [None] * 4 * columns
-    for first in range(0, len(labels), DRAWN_TOGETHER):
-        yield labels[first : first + DRAWN_TOGETHER]
+    for first in range(0, len(labels), SHEET_BATCH):
+        yield labels[first : first + SHEET_BATCH]

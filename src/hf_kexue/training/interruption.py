@@ -1,9 +1,9 @@
-"""How a training script ends: Ctrl-C saves a checkpoint, and a user's mistake is one line.
+"""Ctrl-C in training scripts saves a checkpoint, and user errors end with one line.
 
     if __name__ == "__main__":
         script_main(main)
 
-Whoever imports a script and calls its `main(argv)` gets the exceptions themselves.
+Code that imports a script and calls its `main(argv)` gets the exceptions.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 OUT_OF_MEMORY = (
-    "Out of memory. Try a smaller --train_batch_size with more --gradient_accumulation_steps (the same step in "
-    "parts), --mixed_precision bf16, and for images --gradient_checkpointing True or a smaller --resolution, for "
+    "Out of memory. Try a smaller --train_batch_size with more --gradient_accumulation_steps (the same global "
+    "batch), --mixed_precision bf16, and for images --gradient_checkpointing True or a smaller --resolution, for "
     "texts a smaller --max_characters."
 )
 
 
 class RunStopped(RuntimeError):
-    """A run that cannot go on because of its data or its networks, not because of a fault in the program."""
+    """A run that cannot continue because of its data or its networks, not because of a bug."""
 
 
 class Interruption:
-    """Ctrl-C during the training loop is noted, so that the step can be finished and saved; a second one, or one
-    outside of the loop, is a `KeyboardInterrupt` at once.
+    """SIGINT handler: the first Ctrl-C in the training loop is recorded, so that the step is finished and saved; a
+    second one, or one outside the loop, raises `KeyboardInterrupt`.
 
     Attributes:
-        in_loop: whether a loop is running that looks at `requested` after each step.
-        requested: whether Ctrl-C has been pressed in it.
+        in_loop: whether a loop is running that checks `requested` after each step.
+        requested: whether Ctrl-C was pressed in the loop.
     """
 
     def __init__(self) -> None:
@@ -42,16 +42,16 @@ class Interruption:
         if not self.in_loop or self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        print("\nCtrl-C: this step is finished and saved; press again to end at once.", file=sys.stderr, flush=True)
+        print("\nCtrl-C: finishing and saving this step; press again to stop now.", file=sys.stderr, flush=True)
 
 
 interruption = Interruption()
 
 
 def script_main(main: Callable[[], Any]) -> None:
-    """Call the `main` of a script; mistakes end with one line and exit code 2, Ctrl-C with one line and 130.
+    """Call the `main` of a script; user errors print one line and exit with code 2, Ctrl-C with code 130.
 
-    Other errors are faults of the program and keep their traceback.
+    Other errors are bugs and keep their traceback.
     """
     previous: Any = None
     if threading.current_thread() is threading.main_thread():
@@ -61,7 +61,7 @@ def script_main(main: Callable[[], Any]) -> None:
     except KeyboardInterrupt as stopped:
         _exit(str(stopped) or "Stopped.", 130)
     except Exception as error:
-        if (message := mistake(error)) is None:
+        if (message := user_error(error)) is None:
             raise
         _exit(f"Error: {message}", 2)
     finally:
@@ -70,13 +70,13 @@ def script_main(main: Callable[[], Any]) -> None:
             signal.signal(signal.SIGINT, previous)
 
 
-def mistake(error: Exception) -> str | None:
-    """One line about an error that the user can do something about; None for any other."""
+def user_error(error: Exception) -> str | None:
+    """One line for an error that the user can fix; None for any other."""
     names = {kind.__name__ for kind in type(error).__mro__}
     text = " ".join(str(error).split())
     if "OutOfMemoryError" in names or "DefaultCPUAllocator" in text:
         return OUT_OF_MEMORY
-    if "TransportError" in names:  # of the HTTP library, which differs with the version of huggingface_hub
+    if "TransportError" in names:  # its library depends on the version of huggingface_hub
         return f"The Hub cannot be reached: {text}"
     if names & {"ValueError", "OSError", "ImportError", "FloatingPointError", "RunStopped", "StrictDataclassError"}:
         return text

@@ -1,5 +1,5 @@
-"""A run of one network with one schedule: descent, averaged weights, validation, and the articles' way to end (back to
-the best weights with a tenth of the rate).
+"""Training of one network: gradient steps, EMA, validation, and the articles' stopping rule (return to the best
+weights with a tenth of the learning rate).
 
     accelerator = start(args)
     run = TrainingRun(args, accelerator, model, loader, manifest, "tracker", "sentences", validate)
@@ -37,8 +37,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Best:
-    """The best validation so far, its weights, and how long ago it was; saved with each checkpoint, because a run that
-    goes on from one must not meet weights of a later step."""
+    """The best validation score so far, its weights, and the validations since; saved with each checkpoint, so that a
+    resumed run never sees weights of a later step."""
 
     score: float = -1.0
     misses: int = 0
@@ -53,17 +53,17 @@ class Best:
 
 
 class TrainingRun(Run):
-    """Everything of a run of one network but its step.
+    """A run of one network, except its training step.
 
     Args:
         args, accelerator, loader, manifest, tracker, samples: see `Run`. `loader` may be a stream, of which each
-            process reads its own share.
-        model: what is trained; `run.model` is the prepared one, `run.trained` the one below it, and `run.network` what
-            evaluates and is saved: the same, but with FSDP a full copy.
-        validate: figures during training, and the one number of them that decides which weights are the best, larger
-            is better; called by all processes with the averaged weights in place. None: no validation.
+            process reads its shard.
+        model: to train; `run.model` is the prepared one, `run.trained` the unwrapped one, and `run.network` the one
+            that is evaluated and saved: the same, but with FSDP a full copy.
+        validate: returns figures and the score that selects the best weights, larger is better; called by all
+            processes with the EMA weights in place. None: no validation.
         optimizer: of the model's parameters; default: AdamW of `training.setup`.
-        first_score: validate before the first step too, for a network that begins with trained weights.
+        first_score: also validate before the first step, for a network with trained weights.
     """
 
     def __init__(
@@ -83,25 +83,25 @@ class TrainingRun(Run):
         self.network: Any = self.copy.network or self.trained
         self.ema = AveragedWeights(trainable(self.trained), args.ema_decay)
         self.norm: Any = None
-        # step, loss, weight and norm that nobody has looked at yet; weights of the batches of this step
+        # (step, loss, weight, norm) not yet checked, and the weights of the batches of this step
         self._pending: list[tuple[int, Tensor, float, Any]] = []
         self._weights: list[float | None] = []
         if self.begin({"ema": self.ema, "best": self.best}):
-            # A checkpoint brings its learning rate along; what counts is the one asked for now.
+            # A checkpoint restores its learning rate; the one of the command line wins.
             set_learning_rate(self.optimizer, self.lr_scheduler, args.learning_rate / 10**self.best.drops)
         self._scores_first = first_score and not self.state.step and not args.dry_run and validate is not None
 
     @property
     def finished(self) -> bool:
-        """All steps are done, the time is over, or the best weights have returned twice."""
+        """Whether all steps are done, the time is over, or the run has returned to the best weights twice."""
         return super().finished or self.best.drops == 2
 
     def batches(self) -> Iterator[dict[str, Any]]:
-        """The batches of the steps still to do; see `Run`."""
+        """The batches of the remaining steps; see `Run`."""
         if self._scores_first:
             self._validate()
         yield from super().batches()
-        with self.averaged():  # by all processes, so that the first one can save alone
+        with self.averaged():  # a collective, so that the main process can save alone afterwards
             pass
 
     # ---- the step
@@ -109,16 +109,16 @@ class TrainingRun(Run):
     def descend(
         self, loss: Tensor, weight: float | None = None, change_gradients: Callable[[], None] | None = None
     ) -> None:
-        """Backward; after the last batch of a step also clip, step, advance the schedule, and zero the gradients.
+        """Backward; after the last micro batch of a step also clip, step, advance the schedule, zero the gradients.
 
-        The gradient of a step is the mean over its batches, also where an epoch ends with fewer of them than
+        The gradient of a step is the mean over its micro batches, even if an epoch ends with fewer of them than
         --gradient_accumulation_steps.
 
         Args:
-            loss: of the batch, a mean.
-            weight: what the mean is over, such as a number of images: batches and processes count accordingly. None:
-                all count alike. With DeepSpeed, which descends by itself, only whether it is 0 counts.
-            change_gradients: called before they are clipped.
+            loss: mean over the batch.
+            weight: of the batch in the mean over micro batches and processes, such as a number of images. None: equal
+                weights. With DeepSpeed, which steps by itself, only zero or non-zero matters.
+            change_gradients: called before clipping.
         """
         accelerator = self.accelerator
         if weight is not None and self._is_deepspeed:
@@ -139,8 +139,8 @@ class TrainingRun(Run):
         self._pending.append((self.state.step + 1, loss.detach(), 1.0 if weight is None else weight, norm))
 
     def _divide_gradients(self) -> None:
-        """Make sums of weighted gradients, which Accelerate has divided by --gradient_accumulation_steps and averaged
-        over processes, their mean."""
+        """Normalise the sum of weighted gradients, which Accelerate has divided by --gradient_accumulation_steps and
+        averaged over processes, to their weighted mean."""
         weights, self._weights = self._weights, []
         if self._is_deepspeed:
             return
@@ -158,33 +158,33 @@ class TrainingRun(Run):
         return str(self.accelerator.distributed_type).endswith("DEEPSPEED")
 
     def after_step(self, samples: int) -> None:
-        """Count, check, average, log, validate, save.
+        """Count, check, update the EMA, log, validate, save.
 
         Args:
-            samples: of this process's batch.
+            samples: number in this process's batch.
 
         Raises:
-            FloatingPointError: if loss or gradient is not finite; at the next step that is logged, validated or saved,
-                before it is.
+            FloatingPointError: if loss or gradient is not finite; raised before the next logging, validation or
+                checkpoint.
         """
         self.count_batch(samples)
-        if self.norm is None:  # only a part of the gradient has been summed
+        if self.norm is None:  # the gradient is still accumulating
             self.count_time()
             return
         self.ema.step(trainable(self.trained))
         self.end_step()
 
-    # ---- what `Run` asks for
+    # ---- hooks of `Run`
 
-    def look(self) -> None:
-        """Check the losses and norms since the last look. Not each step: a look is where a GPU waits."""
-        good = (self.checkpoints, self.accelerator.mixed_precision, self.args.learning_rate)
+    def check_pending(self) -> None:
+        """Check the losses and norms since the last call. Not at each step, since it synchronises with the GPU."""
+        context = (self.checkpoints, self.accelerator.mixed_precision, self.args.learning_rate)
         for step, loss, weight, norm in self._pending:
             row = {"loss": loss.item()}
             self.state.running.append(row if weight == 1 else row | {"weight": weight})
-            check_finite(row["loss"], "The loss", step, *good)
+            check_finite(row["loss"], "The loss", step, *context)
             if norm is not None:
-                check_finite(float(norm), "The gradient", step, *good)
+                check_finite(float(norm), "The gradient", step, *context)
         self._pending.clear()
         self.count_time()
 
@@ -196,7 +196,7 @@ class TrainingRun(Run):
             self._validate()
 
     def _validate(self) -> None:
-        """Log the figures of the averaged weights, and see whether they are the best."""
+        """Validate the EMA weights, log the figures, and update the best weights."""
         assert self.validate is not None
         with self.averaged():
             figures, score = broadcast_from_main(self.accelerator, self.validate())
@@ -207,7 +207,7 @@ class TrainingRun(Run):
             self._after_validation(score)
 
     def _after_validation(self, score: float) -> None:
-        """Keep the best weights; where they have been the best for too long, go back to them with a lower rate."""
+        """Keep the best weights; after too many validations without a new best, return to them with a lower rate."""
         best = self.best
         if score > best.score:
             best.score, best.misses = score, 0
@@ -227,8 +227,12 @@ class TrainingRun(Run):
             self.ema.optimization_step, self.copy.step = 0, -1
             self.optimizer.optimizer.state.clear()
             set_learning_rate(self.optimizer, self.lr_scheduler, self.args.learning_rate / 10**best.drops)
-            logger.info("step %d: back to the best, %.4g, with a tenth of the rate", self.state.step, best.score)
+            logger.info(
+                "step %d: back to the best weights, score %.4g, with a tenth of the learning rate",
+                self.state.step,
+                best.score,
+            )
 
     def averaged(self) -> AbstractContextManager[nn.Module]:
-        """The network in evaluation mode with its averaged weights, as a context."""
+        """The network in evaluation mode with its EMA weights, as a context manager."""
         return self.copy.averaged(self.ema, self.trained, self.state.step)

@@ -1,9 +1,9 @@
-"""Whether a small network can learn a few sentences with triples by heart: if not, something is wrong with the data.
+"""Overfit a small network on a few sentences with triples: if that fails, the data are faulty.
 
     f1 = overfit_triples(read_triples("train.jsonl.gz"))     # about a minute on one core
     print(verdict(f1))
 
-All of training and extraction takes part: schema, tokenizer, labels, model, decoding, offsets and scorer.
+Covers training and extraction: schema, tokenizer, labels, model, decoding, offsets and scorer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..dgcnn.pipeline_dgcnn_triples import TripleExtractionPipeline
 from ..dgcnn.tokenization_dgcnn import DGCNNTokenizer
 from ..metrics.triples import triple_scores
 
-LOOK_EVERY = 20  # steps between two scores
+SCORE_EVERY = 20  # steps between two scores
 
 
 def overfit_triples(
@@ -39,16 +39,16 @@ def overfit_triples(
 
     Args:
         examples: of `read_triples`.
-        schema: entries as of `build_schema`; triples of other predicates are left out. None: that of the sentences.
-        sentences: how many to learn.
-        steps: at most; it stops at the first F1 of 1.
+        schema: entries as of `build_schema`; triples of other predicates are dropped. None: built from the sentences.
+        sentences: number to learn.
+        steps: at most; stops at F1 1.
         learning_rate: of Adam.
         hidden_size: width of the network.
-        seed: of its weights. The global generator of torch is left as it was.
-        progress: show a bar.
+        seed: of its weights. The global generator of torch is restored.
+        progress: show a progress bar.
 
     Returns:
-        F1 in 0..1 of `triple_scores`, the highest seen: 1 for data that are fit to learn from.
+        The highest F1 of `triple_scores`, in [0, 1]: 1 for learnable data.
 
     Raises:
         ValueError: if no sentence has a triple of the schema, or for numbers below 1.
@@ -57,24 +57,24 @@ def overfit_triples(
 
     if sentences < 1 or steps < 1:
         raise ValueError(f"sentences and steps must be at least 1, got {sentences} and {steps}.")
-    known = build_schema(examples) if schema is None else schema
-    dataset = TripleDataset(examples, known, seed)
+    entries = build_schema(examples) if schema is None else schema
+    dataset = TripleDataset(examples, entries, seed)
     dataset.examples = chosen = [example for example in dataset.examples if example.triples][:sentences]
     if not chosen:
         raise ValueError("No sentence has a triple of the schema: there is nothing to learn.")
-    asked = build_schema(chosen)
+    used_schema = build_schema(chosen)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         tokenizer = DGCNNTokenizer.from_texts([e.text for e in chosen], min_count=1, segmenter="none")
         model = DGCNNForTripleExtraction(
             DGCNNConfig(
                 vocab_size=len(tokenizer), hidden_size=hidden_size, dilations=[1, 2, 5, 1], gate_dropout=0.0,
-                hidden_dropout=0.0, initializer_range=0.1, triple_schema=asked,
+                hidden_dropout=0.0, initializer_range=0.1, triple_schema=used_schema,
             )
         )  # fmt: skip
         longest = max(len(example.text) for example in chosen)
         collate = TripleCollator(
-            tokenizer, asked, model.subject_types, sampling="all", max_characters=longest, seed=seed
+            tokenizer, used_schema, model.subject_types, sampling="all", max_characters=longest, seed=seed
         )
         pipeline = TripleExtractionPipeline(model=model, tokenizer=tokenizer)
         optimizer = torch.optim.Adam(model.parameters(), learning_rate)
@@ -88,7 +88,7 @@ def overfit_triples(
                 loss.backward()
                 optimizer.step()
                 bar.update()
-                if step % LOOK_EVERY == 0 or step == steps:
+                if step % SCORE_EVERY == 0 or step == steps:
                     best = max(best, _score(pipeline, chosen, longest))
                     bar.set_postfix(f1=f"{best:.3f}")
                     if best == 1.0:
@@ -97,18 +97,18 @@ def overfit_triples(
 
 
 def verdict(f1: float) -> str:
-    """What the result of `overfit_triples` says about the data."""
+    """Explain the result of `overfit_triples`."""
     if f1 == 1.0:
         return "Overfit: F1 1.000; these sentences can be learned."
     return (
-        f"Overfit: F1 {f1:.3f} in the place of 1; these sentences cannot be learned by heart. Look above for mentions "
-        "that are not in their text or hidden behind a shorter one, and for one text with different triples."
+        f"Overfit: F1 {f1:.3f} instead of 1; these sentences cannot be learned. Look above for mentions that are not "
+        "in their text or hidden behind a shorter one, and for equal texts with different triples."
     )
 
 
 def _score(pipeline: TripleExtractionPipeline, examples: Sequence[TripleExample], longest: int) -> float:
     texts = [example.text for example in examples]
-    found = pipeline(texts, max_seq_len=longest, split_above=longest)
-    predicted = [[(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in triples] for triples in found]
+    results = pipeline(texts, max_seq_len=longest, split_above=longest)
+    predicted = [[(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in triples] for triples in results]
     gold = [[(t.subject, t.predicate, t.object) for t in example.triples] for example in examples]
     return triple_scores(list(zip(texts, predicted)), list(zip(texts, gold)))["f1"]

@@ -1,12 +1,12 @@
-"""A run on several processes: that they find each other, draw as one process would, and stop together.
+"""Distributed runs: join the processes, draw as one process would, stop together.
 
     accelerator = start(args)                          # of training.setup: calls `options` and `check`
-    mean_over_processes(accelerator, [0.5, 2.0])       # what the run as a whole logs
-    for batch in synchronized(accelerator, stream):    # as many batches on every process
+    mean_over_processes(accelerator, [0.5, 2.0])       # means over all processes, for logging
+    for batch in synchronized(accelerator, stream):    # the same number of batches on every process
 
-Two processes with B samples each do what one does with 2 B: random access is dealt out by Accelerate so that the
-samples of a step are the same, and every rank draws the noise of the global batch and keeps its slice. Dropout inside
-a network is drawn by each process on its own.
+Two processes with B samples each are equivalent to one with 2 B: Accelerate shards the loader so that the samples of a
+step are the same, and every rank draws the noise of the global batch and keeps its slice. Only dropout inside a
+network is drawn per process.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from typing import Any
 
 import torch
 
-TIMEOUT = timedelta(hours=2)  # of processes that wait while the first one draws samples and measures them
+TIMEOUT = timedelta(hours=2)  # for processes that wait while the main one draws and scores samples
 
 
 def options() -> dict[str, Any]:
-    """Keyword arguments of an `Accelerator` that concern processes."""
+    """Keyword arguments of `Accelerator` for distributed runs."""
     from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
     return {
-        # Without a GPU Accelerate forms a group only when told to use the CPU; else each process would train alone.
+        # Without a GPU Accelerate forms a process group only with cpu=True; else each process would train alone.
         "cpu": _world_size() > 1 and not torch.accelerator.is_available(),
-        # The schedules count optimizer steps, whatever the number of processes.
+        # Schedules count optimizer steps, independent of the number of processes.
         "step_scheduler_with_optimizer": False,
-        # Buffers follow from the weights (spectral norm), so they need not be sent.
+        # Buffers are functions of the weights (spectral norm), so they need no broadcast.
         "kwargs_handlers": [
             InitProcessGroupKwargs(timeout=TIMEOUT), DistributedDataParallelKwargs(broadcast_buffers=False),
         ],
@@ -39,29 +39,29 @@ def options() -> dict[str, Any]:
 
 
 def check(accelerator: Any) -> str | None:
-    """A warning if a launcher was asked for more than there is.
+    """A warning if fewer processes run than requested, or without FSDP or DeepSpeed.
 
-    `accelerate launch --num_processes 2` starts one process on a machine without GPUs and says nothing; all that is
-    left of the 2 is an address to meet at. FSDP and DeepSpeed it leaves out there.
+    On a machine without GPUs `accelerate launch --num_processes 2` silently starts one process, and ignores FSDP and
+    DeepSpeed; only the environment variables of the rendezvous remain.
 
     Raises:
-        RuntimeError: if there are several processes that know nothing of each other.
+        RuntimeError: if there are several processes without a process group.
     """
     for name in ("FSDP", "DeepSpeed"):
         requested = os.environ.get(f"ACCELERATE_USE_{name.upper()}", "false").lower() == "true"
         if requested and name.upper() not in str(accelerator.distributed_type):
-            return f"accelerate launch was asked for {name}, which Accelerate leaves out on {accelerator.device.type}."
+            return f"{name} was requested, but Accelerate ignores it on {accelerator.device.type}."
     if accelerator.num_processes > 1:
         return None
     if _world_size() > 1:
         raise RuntimeError(
-            f"A launcher has started {_world_size()} processes, but on {accelerator.device} Accelerate cannot join "
-            "them, and each would train alone into the same folder. Start one."
+            f"{_world_size()} processes were started, but on {accelerator.device} Accelerate cannot form a group, and "
+            "each would train alone into the same folder. Start one."
         )
     if {"MASTER_ADDR", "ACCELERATE_MIXED_PRECISION"} <= os.environ.keys() and "LOCAL_RANK" not in os.environ:
         return (
-            "accelerate launch was asked for several processes, but has started one: without GPUs it wants "
-            "--multi_gpu too, or training/accelerate_configs/ddp.yaml. This run goes on with one."
+            "accelerate launch was asked for several processes, but started one: without GPUs it also needs "
+            "--multi_gpu, or training/accelerate_configs/ddp.yaml. This run continues with one."
         )
     return None
 
@@ -71,29 +71,29 @@ def _world_size() -> int:
 
 
 def mean_over_processes(accelerator: Any, values: list[float]) -> list[float]:
-    """The mean of each value over the processes, all of which must call this."""
+    """The mean of each value over the processes; a collective."""
     if accelerator.num_processes == 1 or not values:
         return values
     return accelerator.reduce(torch.tensor(values, dtype=torch.float64, device=accelerator.device), "mean").tolist()
 
 
 def broadcast_from_main(accelerator: Any, value: Any) -> Any:
-    """The value of the main process, on all of them; so that what they decide on is the same to the last bit."""
+    """Broadcast the value of the main process, so that all processes decide on exactly the same value."""
     from accelerate.utils import broadcast_object_list
 
     return broadcast_object_list([value])[0] if accelerator.num_processes > 1 else value
 
 
 def gather(accelerator: Any, values: torch.Tensor) -> torch.Tensor:
-    """The values (n,) of all processes, which may have different numbers of them, one after the other."""
+    """Concatenate the values (n,) of all processes; n may differ."""
     from accelerate.utils import gather_object
 
     return torch.cat(gather_object([values])) if accelerator.num_processes > 1 else values
 
 
 def synchronized(accelerator: Any, batches: Iterable[Any]) -> Iterator[Any]:
-    """The batches of this process for as long as every process has one: shares of a stream may be unequal, and the
-    larger ones must not wait for a gradient that never comes. What is left over of them is dropped."""
+    """The batches of this process until any process runs out: shards of a stream may be unequal, and the larger ones
+    would wait for a gradient forever. Their remaining batches are dropped."""
     if accelerator.num_processes == 1:
         yield from batches
         return
@@ -106,11 +106,10 @@ def synchronized(accelerator: Any, batches: Iterable[Any]) -> Iterator[Any]:
 
 
 def finish(accelerator: Any) -> None:
-    """End a run on all processes at once.
+    """End a run on all processes together, since the main one may still be saving.
 
-    Not each by itself: the first one still saves what has been trained. The group of a run on CPUs is never destroyed:
-    torch's destructor of a gloo group waits for a thread that may wait for the interpreter, which waits for the
-    destructor. One more reference, which nobody returns, keeps it until the process ends.
+    A gloo group is never destroyed: its destructor in torch joins a thread that may wait for the interpreter lock,
+    which the destructor holds. A leaked reference keeps the group until the process ends.
     """
     accelerator.wait_for_everyone()
     if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -1,12 +1,12 @@
-"""What a training script does for `--push_to_hub`: the place is made before it trains, and filled when it has.
+"""`--push_to_hub` of the training scripts: create the repository before training, publish after it.
 
     class Arguments(PublishingArguments, RunArguments): ...
 
-    accelerator = start(args)                   # makes the repository, or says why not
+    accelerator = start(args)                   # creates the repository, or raises
     ...
     push_to_hub(args, pipeline, results)        # output_dir/repository, then the Hub
 
-Without the option nothing is asked of the Hub.
+Without the option there is no request to the Hub.
 """
 
 from __future__ import annotations
@@ -26,16 +26,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class PublishingArguments:
-    """Whether a run ends on the Hub; the arguments of a script inherit from it."""
+    """Arguments for publishing the result of a run."""
 
-    push_to_hub: str | None = option(None, "Repository of the Hub, user/name, that the model is published to.")
-    hub_private: bool = option(False, "Only its owner sees it.")
+    push_to_hub: str | None = option(None, "Repository of the Hub, user/name, to publish the model to.")
+    hub_private: bool = option(False, "Make the repository private.")
     hub_license: str | None = option(None, "Licence of the weights for its card, as the Hub calls it: apache-2.0, ...")
 
 
-def reserve_place(args: Any) -> None:
-    """Make the repository of --push_to_hub, where a script has that and it is given: a wrong name or token ends a run
-    before it begins."""
+def reserve_repository(args: Any) -> None:
+    """Create the repository of --push_to_hub, if given, so that a wrong name or token raises before training."""
     if isinstance(args, PublishingArguments) and args.push_to_hub:
         reserve(args.push_to_hub, private=args.hub_private)
 
@@ -44,12 +43,12 @@ def push_to_hub(args: Any, pipeline: Any, results: dict[str, Any]) -> str | None
     """Export a trained pipeline with its code and a card to `output_dir/repository`, and publish that.
 
     Args:
-        args: of the run, `PublishingArguments` among them; without --push_to_hub nothing is done.
+        args: of the run, including `PublishingArguments`; does nothing without --push_to_hub.
         pipeline: of diffusers or transformers, with the weights to publish.
-        results: of the run, as in its results.json: the card shows them.
+        results: of the run, as in its results.json, for the card.
 
     Returns:
-        The address of the commit, None if nothing was published.
+        The URL of the commit, or None.
     """
     if not args.push_to_hub:
         return None

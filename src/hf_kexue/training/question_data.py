@@ -1,4 +1,4 @@
-"""The questions of the reader's training script: arguments, files, and synthetic ones from plain text or triples."""
+"""Questions of the reader's training script: arguments, files, and synthetic questions from text or triples."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .arguments import on_error, option
 
 @dataclass
 class QuestionArguments:
-    """Which questions a reader learns from; the arguments of a script inherit from it."""
+    """Arguments for the training questions of a reader."""
 
     # data
     train: list[str] = option([], "Files, folders or Hub ids with training questions; their split is 'train'.")
     simplify: bool = option(False, "Read traditional characters of --train as simplified ones (with opencc).")
     validation: str | None = option(None, "File, folder or Hub id with validation questions.")
     validation_split: str = option("validation", "Its split.")
-    validation_questions: int = option(800, "Questions scored while it trains; at the end all are.")
+    validation_questions: int = option(800, "Questions scored during training; all are scored at the end.")
     texts: list[str] = option([], "Plain text for synthetic (cloze) questions; default: the training passages.")
     cloze_share: float = option(0.0, "Share of synthetic questions, from plain text or triples; 1 is pre-training.")
-    clauses: float = option(0.0, "Share of those from plain text that ask for whole clauses.")
+    clauses: float = option(0.0, "Share of those from plain text whose answers are clauses.")
     triples: list[str] = option(
         [], "Sentences with triples, for synthetic questions that name the relation they ask for."
     )
@@ -42,27 +42,27 @@ class QuestionArguments:
 
 
 def training_questions(args: QuestionArguments, simplified: Callable[[str], str]) -> list[QAExample]:
-    """All files of --train; unanswerable ones only where --keep_unanswerable asks for them.
+    """Read all files of --train; unanswerable questions only with --keep_unanswerable.
 
     Args:
         args: of the run.
-        simplified: text with simplified characters, of the same length; for --simplify.
+        simplified: converts text to simplified characters of the same length; for --simplify.
     """
     examples = [example for source in args.train for example in read_qa(source, "train", on_error=on_error(args))]
     if not examples:
-        raise ValueError("--train names no question: give files, folders or Hub ids.")
+        raise ValueError("--train has no questions: give files, folders or Hub ids.")
     examples = [example for example in examples if args.keep_unanswerable or any(example.answers)]
     if args.simplify:
         examples = [example.with_texts(simplified) for example in examples]
     if not examples:
-        raise ValueError("no question of --train has an answer: --keep_unanswerable True trains on such ones too.")
+        raise ValueError("No question of --train has an answer: use --keep_unanswerable True to train on these.")
     return examples
 
 
 def synthetic_questions(
     args: QuestionArguments, texts: list[str], triples: list[TripleExample], segment: Callable[[str], Any]
 ) -> MixedQuestions | None:
-    """The source of the questions of --cloze_share; None without. `segment`: of the tokenizer, text -> words."""
+    """The source of synthetic questions, or None without --cloze_share. `segment`: of the tokenizer, text -> words."""
     if not args.cloze_share:
         return None
     sources: list[tuple[Any, float]] = []
@@ -77,11 +77,11 @@ def synthetic_questions(
 
 
 def validation_questions(args: QuestionArguments) -> list[QAExample]:
-    """Those of --validation that have an answer: the others have no score."""
+    """The answerable questions of --validation."""
     if not args.validation:
         return []
     found = read_qa(args.validation, split=args.validation_split, on_error=on_error(args))
     examples = [example for example in found if any(example.answers)]
     if not examples:
-        raise ValueError(f"no question of --validation {args.validation} has an answer to score.")
+        raise ValueError(f"No question of --validation {args.validation} has an answer to score.")
     return examples

@@ -1,5 +1,5 @@
-"""What every run does around its training steps, however many networks it trains: clock, seeded batches, history,
-checkpoints, trackers, progress bar, and the way in which it goes on where it stood.
+"""The common part of all training runs: clock, seeded batches, history, checkpoints, trackers, progress bar, and exact
+resumption.
 
 `loop.TrainingRun` adds one network with a schedule, `adversarial.AdversarialRun` two networks against each other.
 """
@@ -25,14 +25,14 @@ from .processes import broadcast_from_main, mean_over_processes, synchronized
 from .state import History, TrainingState, step_seed
 
 logger = logging.getLogger(__name__)
-DRY_STEPS = 2  # of --dry_run: the first one also pays for what happens once
+DRY_STEPS = 2  # of --dry_run: the first one includes one-time costs
 
 
 class Run:
-    """Everything of a run but its networks and its step.
+    """A run, except its networks and its training step.
 
-    A subclass prepares its networks, calls `begin`, and after each batch `count_batch`, after each optimizer step
-    `end_step`, which asks it for `figures` and lets it `evaluate`.
+    A subclass prepares its networks, calls `begin`, then `count_batch` after each batch and `end_step` after each
+    optimizer step, which calls its hooks `figures` and `evaluate`.
 
     Args:
         args: of the run.
@@ -40,13 +40,13 @@ class Run:
         loader: batches as dictionaries; its data set has `set_epoch`.
         manifest: of `training.setup.run_manifest`; written to the output folder.
         tracker: project name for the trackers.
-        samples: what is counted and complained about, such as "images".
+        samples: unit of counts and messages, such as "images".
         generator_device: of `shared_generator` and `local_generator`.
 
     Attributes:
-        shared_generator: seeded by the place in the run, so that resuming repeats what a step draws. It is the same on
+        shared_generator: seeded by (epoch, batch), so that resuming repeats the draws of a step. It is the same on
             every process: each draws for the global batch and keeps its slice.
-        local_generator: the same for what each process draws for itself.
+        local_generator: likewise, but different on each process.
         state: steps, samples and seconds so far.
         broken: images that could not be decoded.
     """
@@ -73,14 +73,14 @@ class Run:
         self._clock = self._started = self._busy = 0.0
 
     def begin(self, states: Mapping[str, Any]) -> bool:
-        """After the networks have been prepared: write the manifest, go on from the newest checkpoint, open history,
-        trackers and progress bar.
+        """After preparing the networks: resume from the newest checkpoint, write the manifest, open history, trackers
+        and progress bar.
 
         Args:
-            states: what a checkpoint holds besides, see `Checkpoints`.
+            states: further objects of a checkpoint, see `Checkpoints`.
 
         Returns:
-            Whether the run goes on from a checkpoint.
+            Whether the run resumes from a checkpoint.
         """
         from tqdm.auto import tqdm
 
@@ -92,11 +92,11 @@ class Run:
         resumed = self.checkpoints.resume(read_only=args.dry_run)
         if resumed:
             logger.info("Resumed from %s", resumed)
-        if writes:  # after resuming, which may refuse the checkpoint
+        if writes:  # after resuming, which may raise
             self.folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(self.manifest, indent=1, ensure_ascii=False)
             (self.folder / "manifest.json").write_text(text, encoding="utf-8")
-        state.count_in(args.train_batch_size * accelerator.num_processes)
+        state.set_micro_batch(args.train_batch_size * accelerator.num_processes)
         if args.tracker != "none" and not args.dry_run:
             accelerator.init_trackers(self.tracker, {key: str(value) for key, value in asdict(args).items()})
         path = self.folder / "history.jsonl"
@@ -107,15 +107,15 @@ class Run:
         self.bar = bar
         return resumed is not None
 
-    # ---- where it stands
+    # ---- progress
 
     def time_spent(self) -> float:
-        """Share of --max_seconds that is over; 0 without."""
+        """Elapsed share of --max_seconds; 0 without."""
         return self.state.wall_seconds / self.args.max_seconds if self.args.max_seconds else 0.0
 
     @property
     def finished(self) -> bool:
-        """All steps are done, or the time is over."""
+        """Whether all steps are done, or the time is over."""
         if self.args.dry_run and self.state.step >= self._first_step + DRY_STEPS:
             return True
         return self.state.step >= self.args.max_train_steps or self.time_spent() >= 1
@@ -133,23 +133,23 @@ class Run:
         }
 
     def estimate(self) -> dict[str, Any]:
-        """The manifest of a dry run with the minutes that all steps still to do would take, without evaluations."""
+        """The manifest of a dry run with the estimated minutes of all remaining steps, without evaluations."""
         steps = [later - earlier for earlier, later in zip(self._dry_seconds, self._dry_seconds[1:])]
         if not steps:
-            logger.info("Nothing is left to do: %s holds %d steps.", self.folder, self.state.step)
+            logger.info("Nothing left to do: %s has %d steps.", self.folder, self.state.step)
             return self.manifest
         left = self.args.max_train_steps - self._first_step
         seconds = min(left * min(steps), self.args.max_seconds or float("inf"))
         logger.info(
-            "Dry run: everything is there, and nothing was written. %d steps of %.2g s would take about %.1f minutes, "
-            "evaluations aside.", left, min(steps), seconds / 60,
+            "Dry run: nothing was written. %d steps of %.2g s would take about %.1f minutes, without evaluations.",
+            left, min(steps), seconds / 60,
         )  # fmt: skip
         return self.manifest | {"estimated_minutes": round(seconds / 60, 1)}
 
     # ---- the loop
 
     def batches(self) -> Iterator[dict[str, Any]]:
-        """The batches of the steps still to do, with everything that is drawn seeded by the place in the run.
+        """The batches of the remaining steps, with all generators seeded by (epoch, batch).
 
         Raises:
             RunStopped: if too many images cannot be decoded, or a stream has no batch.
@@ -169,7 +169,7 @@ class Run:
                     break
             else:
                 if not state.batch:
-                    raise RunStopped(f"The stream has no batch of {self.samples}: lower --train_batch_size.")
+                    raise RunStopped(f"The stream has no full batch of {self.samples}: lower --train_batch_size.")
                 state.epoch, state.batch = state.epoch + 1, 0
         interruption.in_loop = False
         self.bar.close()
@@ -177,7 +177,7 @@ class Run:
             logger.info(self.broken.summary())
 
     def _before_step(self, batch: Mapping[str, Any]) -> None:
-        """Count images that could not be decoded, and seed what the step draws."""
+        """Count images that could not be decoded, and seed the generators."""
         from accelerate.utils import set_seed
 
         if "broken" in batch:
@@ -188,22 +188,22 @@ class Run:
         place, process = (self.args.seed, self.state.epoch, self.state.batch), self.accelerator.process_index
         self.shared_generator.manual_seed(step_seed(*place))
         self.local_generator.manual_seed(step_seed(*place, process))
-        set_seed(step_seed(*place, process) % 2**32)  # of dropout, which is each process's own
+        set_seed(step_seed(*place, process) % 2**32)  # for dropout, which differs by process
 
     def count_batch(self, samples: int) -> None:
-        """A batch has been learned from.
+        """Count a batch after its backward pass.
 
         Args:
-            samples: of this process's batch.
+            samples: number in this process's batch.
         """
         self.state.batch += 1
         self.state.samples += samples * self.accelerator.num_processes
 
     def end_step(self) -> None:
-        """After an optimizer step: count, log, evaluate, save, and stop where Ctrl-C was pressed.
+        """After an optimizer step: count, log, evaluate, save, and stop on Ctrl-C.
 
         Raises:
-            KeyboardInterrupt: after Ctrl-C; a checkpoint has been saved then.
+            KeyboardInterrupt: after Ctrl-C, once a checkpoint is saved.
         """
         args, state = self.args, self.state
         state.step += 1
@@ -211,11 +211,11 @@ class Run:
         self.count_time()
         periods = (args.logging_steps, args.checkpointing_steps, getattr(args, "validation_steps", 0))
         if args.dry_run or any(steps and state.step % steps == 0 for steps in periods):
-            self.look()
+            self.check_pending()
         if args.dry_run:
             self._dry_seconds.append(state.wall_seconds)
         if last := self.finished:
-            self.look()
+            self.check_pending()
         if logs := state.step % args.logging_steps == 0 or last:
             self._log()
         if args.dry_run:
@@ -224,49 +224,49 @@ class Run:
         saves = state.step % args.checkpointing_steps == 0 or self.finished
         stops = self._stops(logs)
         if saves or stops:
-            self.look()
+            self.check_pending()
             state.settle(self.accelerator)
             path = self.checkpoints.save(state.step)
         if stops and not self.finished:
             self.bar.close()
-            raise KeyboardInterrupt(f"Stopped at step {state.step}, saved {path}: the same command goes on there.")
+            raise KeyboardInterrupt(f"Stopped at step {state.step}, saved {path}: the same command resumes there.")
 
-    def look(self) -> None:
-        """Fetch and check what the device has computed, in runs that do not do so at each step."""
+    def check_pending(self) -> None:
+        """Fetch and check values from the device, for runs that do not do so at each step."""
 
     def figures(self) -> dict[str, float]:
-        """What the history gets beside the means, such as the learning rate."""
+        """Further figures for the history, such as the learning rate."""
         raise NotImplementedError
 
     def evaluate(self, last: bool) -> None:
-        """Validation, where a run has one."""
+        """Validate, if the run does."""
 
     def _log(self) -> None:
-        """Means since the last line, and the figures of this step. Means weigh by "weight", where rows have it."""
+        """Log means since the last line, weighted by "weight" if rows have it, and the figures of this step."""
         rows, state = self.state.running, self.state
         keys = dict.fromkeys(key for row in rows for key in row if key != "weight")
         means = {}
         for key in keys:
-            having = [row for row in rows if key in row]
-            weights = [row.get("weight", 1.0) for row in having]
-            sums = (sum(row[key] * weight for row, weight in zip(having, weights)), sum(weights))
-            total, weight = mean_over_processes(self.accelerator, [value / len(having) for value in sums])
+            present = [row for row in rows if key in row]
+            weights = [row.get("weight", 1.0) for row in present]
+            sums = (sum(row[key] * weight for row, weight in zip(present, weights)), sum(weights))
+            total, weight = mean_over_processes(self.accelerator, [value / len(present) for value in sums])
             means[key] = total / weight if weight else total
-        if self.args.max_seconds and self.time_spent():  # steps that the time will be enough for
+        if self.args.max_seconds and self.time_spent():  # expected steps within the time
             self.bar.total = max(state.step, min(self.args.max_train_steps, round(state.step / self.time_spent())))
         self.bar.set_postfix({key: f"{means[key]:.4f}" for key in list(means)[:2]})
         figures = means | self.figures() | {self.samples_key: state.samples, "seconds": round(state.seconds, 2)}
         self.history.log(state.step, **figures)
         state.running.clear()
 
-    def _stops(self, together: bool) -> bool:
-        """Whether Ctrl-C was pressed; several processes agree where they log."""
+    def _stops(self, synchronised: bool) -> bool:
+        """Whether Ctrl-C was pressed; several processes synchronise when they log."""
         if self.accelerator.num_processes == 1:
             return interruption.requested
-        return together and mean_over_processes(self.accelerator, [float(interruption.requested)]) != [0.0]
+        return synchronised and mean_over_processes(self.accelerator, [float(interruption.requested)]) != [0.0]
 
     def count_time(self) -> None:
-        """Add what has passed since the batch came, and since the last count."""
+        """Add the time since the batch arrived, and since the last call."""
         now, busy, state = time.perf_counter(), time.process_time(), self.state
         state.seconds += now - self._started
         state.cpu_seconds += busy - self._busy

@@ -1,4 +1,4 @@
-"""What a training run is set up from: checks of its arguments, `Accelerator`, manifest, loader, optimizer."""
+"""Setup of a training run: argument checks, `Accelerator`, manifest, loader, optimizer."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ from torch.utils.data import DataLoader
 from ..data.length_groups import LengthGroupedSampler
 from . import processes
 from .arguments import CommonArguments, RunArguments
-from .checks import check_sources
+from .checks import check_sources, fit_batch_to_data
 from .environment import environment, fastest_precision
-from .publishing import reserve_place
+from .publishing import reserve_repository
 
 logger = logging.getLogger(__name__)
 
 
 def start(args: Any, networks: int = 1) -> Any:
-    """The run's `Accelerator`; logging and the global generators are set up on the way.
+    """Create the `Accelerator`, and set up logging and the global generators.
 
     Args:
-        args: `CommonArguments`, or what has its `output_dir`, `mixed_precision`, `tracker`, `seed`.
-        networks: that are trained together.
+        args: `CommonArguments`, or an object with `output_dir`, `mixed_precision`, `tracker`, `seed`.
+        networks: number of networks to train.
 
     Raises:
-        RuntimeError: if several processes have been started that cannot work together.
-        ValueError: if FSDP or DeepSpeed are to train several networks, for a negative seed, and for a folder of the
-            data or of a donor that is not there.
+        RuntimeError: if several processes have no process group.
+        ValueError: for FSDP or DeepSpeed with several networks, a negative seed, and a missing data or donor folder.
     """
     from accelerate import Accelerator
     from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, set_seed
@@ -52,27 +51,27 @@ def start(args: Any, networks: int = 1) -> Any:
         **processes.options(),
     )
     logging.basicConfig(level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s")
-    if complaint := processes.check(accelerator):
-        logger.warning(complaint)
+    if message := processes.check(accelerator):
+        logger.warning(message)
     kind = str(accelerator.distributed_type).rpartition(".")[2]
     if networks > 1 and kind in ("FSDP", "DEEPSPEED"):
         raise ValueError(
-            f"{kind} is for one network, and this script trains {networks}: use accelerate_configs/ddp.yaml."
+            f"{kind} supports one network, and this script trains {networks}: use accelerate_configs/ddp.yaml."
         )
     set_seed(args.seed)
     if accelerator.is_main_process and not args.dry_run:
-        reserve_place(args)
+        reserve_repository(args)
     return accelerator
 
 
 def run_manifest(args: CommonArguments, accelerator: Any, model: nn.Module, **counts: Any) -> dict[str, Any]:
-    """What a run is made of, for `manifest.json`; logged too.
+    """Arguments, sizes and environment of a run, for `manifest.json`; also logged.
 
     Args:
         args: of the run.
         accelerator: of `start`.
-        model: its parameters are counted, with and without embeddings.
-        counts: of the data, and what else belongs there, by name.
+        model: to count the parameters of, with and without embeddings.
+        counts: further entries, such as sizes of the data.
     """
     manifest = {
         "arguments": asdict(args),
@@ -90,8 +89,8 @@ def run_manifest(args: CommonArguments, accelerator: Any, model: nn.Module, **co
 
 
 def parameter_groups(model: nn.Module, weight_decay: float, embedding_rate: float = 1.0) -> list[dict[str, Any]]:
-    """Weight decay for matrices, none for biases and scales; with another rate, a group of their own for embeddings.
-    `share`: of the learning rate."""
+    """Optimizer groups: weight decay for matrices, none for biases and scales; a separate group for embeddings with
+    another rate. `share` is relative to the learning rate."""
     tables = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
     slow = {id(table) for table in tables} if embedding_rate != 1 else set()
     rest = [p for p in model.parameters() if p.requires_grad and id(p) not in slow]
@@ -106,7 +105,7 @@ def parameter_groups(model: nn.Module, weight_decay: float, embedding_rate: floa
 
 
 def length_multiple() -> int:
-    """What the length of a batch of texts should be a multiple of: 16 on a GPU."""
+    """The multiple that batches of texts are padded to: 16 on a GPU, else 1."""
     return 16 if torch.cuda.is_available() else 1
 
 
@@ -117,15 +116,16 @@ def training_loader(
     lengths: Sequence[int] | None = None,
     processes: int = 1,
 ) -> DataLoader:
-    """Whole batches in an order that the seed decides.
+    """A loader of full batches in random order by the seed.
 
     Args:
-        args: of the run.
+        args: of the run; --train_batch_size becomes smaller where the data are, see `checks.fit_batch_to_data`.
         dataset: with `set_epoch`; what it gives depends on epoch and index alone.
         collator: samples -> batch.
-        lengths: of the samples, for batches of samples of like lengths.
-        processes: that the batches will be dealt out to, so many at a time.
+        lengths: of the samples, for batches of similar length.
+        processes: number of processes that share the batches.
     """
+    fit_batch_to_data(args, len(dataset), processes)
     size = args.train_batch_size * processes
     sampler = None if lengths is None else LengthGroupedSampler(lengths, size, args.seed)
     return DataLoader(
@@ -138,13 +138,13 @@ def training_loader(
 def optimizer_and_schedule(
     args: RunArguments, model: nn.Module, time_spent: Callable[[], float] = float, optimizer: Any = None
 ) -> tuple[Any, Any]:
-    """The optimizer and its learning rate over the optimizer steps.
+    """The optimizer and its learning rate schedule.
 
     Args:
         args: of the run.
-        model: what is trained.
-        time_spent: share of --max_seconds that is over. After the warm-up the schedule stands where steps or time
-            have come to, whichever is further.
+        model: to train.
+        time_spent: elapsed share of --max_seconds. After the warm-up the schedule follows steps or time, whichever is
+            further.
         optimizer: default: AdamW over `parameter_groups`.
     """
     if optimizer is None:
@@ -160,13 +160,13 @@ def optimizer_and_schedule(
 
 
 def fit_schedule_to_time(schedule: Any, warmup: int, steps: int, time_spent: Callable[[], float]) -> None:
-    """Make a schedule, after its warm-up, stand where steps or time have come to, whichever is further.
+    """Make a schedule, after its warm-up, follow steps or time, whichever is further.
 
     Args:
         schedule: a `LambdaLR`, not yet prepared.
-        warmup: its steps that no clock shortens.
-        steps: all its steps.
-        time_spent: share of the time that is over.
+        warmup: steps that time does not shorten.
+        steps: total.
+        time_spent: elapsed share of the time.
     """
     schedule.lr_lambdas = [
         lambda step, rate=rate: rate(step if step < warmup else max(step, round(time_spent() * steps)))

@@ -1,7 +1,7 @@
-"""Weights that FSDP2 has split over the processes: gathered, averaged, and in a full copy that evaluates and is saved.
+"""Weights sharded by FSDP2: gathering, EMA, and a full copy for evaluation and saving.
 
-FSDP2 turns parameters into `DTensor`s, of which each process holds a part. Gathering them is a collective:
-all processes must call it.
+FSDP2 turns parameters into `DTensor`s, of which each process holds a shard. Gathering them is a collective, which all
+processes must call.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .checkpoints import full_copy
 from .state import ema_weights, trainable
 
 
-def split_like(tensor: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor on the device and in the parts of another."""
+def shard_like(tensor: Tensor, like: Tensor) -> Tensor:
+    """Move a full tensor to the device of another and shard it likewise."""
     tensor = tensor.to(like.device)
     if not hasattr(like, "full_tensor"):
         return tensor
@@ -30,19 +30,19 @@ def split_like(tensor: Tensor, like: Tensor) -> Tensor:
 
 
 def keep_first_row(parameter: nn.Parameter) -> None:
-    """Give row 0 of a parameter a gradient of zero; a split one needs `zero_first_row` in each step instead."""
+    """Keep row 0 of a parameter fixed by a gradient hook; a sharded one needs `zero_first_row` in each step."""
     if not hasattr(parameter, "full_tensor"):
         parameter.register_hook(lambda gradient: torch.cat([torch.zeros_like(gradient[:1]), gradient[1:]]))
 
 
 def zero_first_row(parameter: Any) -> None:
-    """Set row 0 of the gradient of a split parameter to zero, on the process that has it."""
-    if hasattr(parameter, "full_tensor") and parameter.device_mesh.get_local_rank() == 0:  # rows are dealt in order
+    """Set row 0 of the gradient of a sharded parameter to zero, on the process that holds it."""
+    if hasattr(parameter, "full_tensor") and parameter.device_mesh.get_local_rank() == 0:  # rows are sharded in order
         parameter.grad.to_local()[0] = 0
 
 
 class AveragedWeights(EMAModel):
-    """Of the weights as they are, split or not; a state from a checkpoint is split alike.
+    """EMA of weights, sharded or not; a state from a checkpoint is sharded likewise.
 
     Args:
         parameters: of the prepared network, those that are trained.
@@ -53,21 +53,21 @@ class AveragedWeights(EMAModel):
 
     def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
         parameters = list(parameters)
-        # Of the operations on many tensors at once not all know split ones.
+        # Not all foreach operations support sharded tensors.
         super().__init__(parameters, decay=decay, foreach=not any(hasattr(p, "full_tensor") for p in parameters))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        held = self.shadow_params
+        previous = self.shadow_params
         super().load_state_dict(state_dict)
-        self.shadow_params = [split_like(new, old) for new, old in zip(self.shadow_params, held)]
+        self.shadow_params = [shard_like(new, old) for new, old in zip(self.shadow_params, previous)]
 
 
 class EvaluationCopy:
-    """The network that evaluates and is saved: the trained one itself, or with FSDP a full copy beside it.
+    """The network to evaluate and save: the trained one, or with FSDP a full copy.
 
     Args:
         accelerator: of the run.
-        model: before it is prepared.
+        model: before preparation.
     """
 
     def __init__(self, accelerator: Any, model: nn.Module) -> None:
@@ -77,8 +77,8 @@ class EvaluationCopy:
 
     @contextmanager
     def averaged(self, ema: EMAModel, trained: nn.Module, step: int) -> Iterator[nn.Module]:
-        """The network in evaluation mode with the averaged weights of a step; with FSDP the first call at a step is
-        one of all processes."""
+        """The network in evaluation mode with the EMA weights of a step; with FSDP the first call at a step is a
+        collective."""
         if self.network is None:
             with ema_weights(ema, trained) as network:
                 yield network

@@ -1,4 +1,4 @@
-"""What every training run needs around its step: where it stands, the seeds of a step, a history, averaged weights."""
+"""State of a training run: progress, seeds of a step, history, EMA weights."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from .processes import mean_over_processes
 
 
 def step_seed(seed: int, epoch: int, batch: int, process: int | None = None) -> int:
-    """The seed of what a step draws, from its place in the run, so that resuming repeats it.
+    """The seed of a step, from its place in the run, so that resuming repeats its draws.
 
     Args:
         seed: of the run, at least 0.
         epoch: from 0.
         batch: of the epoch, from 0.
-        process: for what each process draws for itself; None: for what all draw alike.
+        process: for draws that differ by process; None: for draws that all share.
 
     Returns:
-        In [0, 2**63), mixed so that neighbouring places have unrelated seeds (numpy's `SeedSequence`).
+        In [0, 2**63), unrelated for neighbouring places (numpy's `SeedSequence`).
     """
     place = [seed, epoch, batch, 0 if process is None else process + 1]
     return int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]) >> 1
@@ -38,7 +38,7 @@ def step_seed(seed: int, epoch: int, batch: int, process: int | None = None) -> 
 
 @dataclass
 class TrainingState:
-    """Where a run stands; saved with each checkpoint.
+    """Progress of a run; saved with each checkpoint.
 
     Args:
         step: optimizer steps done.
@@ -47,8 +47,8 @@ class TrainingState:
         seconds: time spent in training steps so far, over all sessions.
         cpu_seconds: the same, as the processor time of all threads of the main process.
         samples: images or questions seen, over all processes.
-        wall_seconds: since the first batch, over all sessions, waiting for data and validation among them; what
-            `--max_seconds` counts.
+        wall_seconds: since the first batch, over all sessions, including data loading and validation; limited by
+            `--max_seconds`.
         micro_batch: samples of a micro batch, over all processes; 0 before the first.
         running: figures of the batches since the last line of the history, by name.
     """
@@ -64,13 +64,13 @@ class TrainingState:
     running: list[dict[str, float]] = field(default_factory=list)
 
     def settle(self, accelerator: Any) -> None:
-        """Make the running figures alike on all processes, since a checkpoint holds those of one."""
+        """Average the running figures over the processes, since a checkpoint holds those of one."""
         means = iter(mean_over_processes(accelerator, [value for row in self.running for value in row.values()]))
         self.running = [{key: next(means) for key in row} for row in self.running]
 
-    def count_in(self, samples: int) -> None:
-        """Count micro batches of so many samples from now on: those of a checkpoint were others if it comes from
-        another number of processes or another --train_batch_size. The place in the epoch stays."""
+    def set_micro_batch(self, samples: int) -> None:
+        """Set the samples of a micro batch, which differ from those of the checkpoint after a change of the number of
+        processes or of --train_batch_size; the place in the epoch is kept."""
         if self.micro_batch:
             self.batch = self.batch * self.micro_batch // samples
         self.micro_batch = samples
@@ -84,13 +84,13 @@ class TrainingState:
 
 
 class History:
-    """Figures of a run by step: to the trackers of the `Accelerator`, and one JSON object a line to `history.jsonl`.
+    """Log figures of a run by step, to the trackers of the `Accelerator` and as JSON lines to `history.jsonl`.
 
     Args:
         accelerator: the run's `Accelerator`.
-        path: of `history.jsonl`; lines are added to what is there.
-        resumed_at: step of the checkpoint that the run goes on from. Lines of later steps go: the session that wrote
-            them was cut off, and they come again.
+        path: of `history.jsonl`; lines are appended.
+        resumed_at: step of the checkpoint that the run resumes from. Lines of later steps, of an interrupted session,
+            are removed, since they will be written again.
         read_only: write nothing.
     """
 
@@ -102,18 +102,18 @@ class History:
             return
         if resumed_at is not None and accelerator.is_main_process and path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            complete = [line for line in lines if line.endswith("}\n")]  # the last one may have been cut off too
+            complete = [line for line in lines if line.endswith("}\n")]  # the last line may be truncated
             kept = [line for line in complete if json.loads(line)["step"] <= resumed_at]
             shorter = path.with_suffix(".shorter")
             shorter.write_text("".join(kept), encoding="utf-8")
-            os.replace(shorter, path)  # killed here, a run has either its old lines or the new ones
+            os.replace(shorter, path)  # atomic
 
     def mean(self, values: list[float]) -> float:
-        """Over the values and the processes, all of which must call it."""
+        """The mean over values and processes; a collective."""
         return mean_over_processes(self.accelerator, [sum(values) / len(values)])[0]
 
     def log(self, step: int, **figures: float) -> None:
-        """Add figures of a step; every process may call it, the main one writes."""
+        """Append figures of a step; every process may call it, the main one writes."""
         if self.read_only:
             return
         self.accelerator.log(figures, step=step)
@@ -122,7 +122,7 @@ class History:
                 file.write(json.dumps({"step": step, **figures}) + "\n")
 
     def log_image(self, step: int, name: str, image: Image.Image) -> None:
-        """Show a picture in TensorBoard, where that is the tracker; other trackers are not sent any."""
+        """Log a picture to TensorBoard; other trackers get none."""
         for tracker in self.accelerator.trackers if not self.read_only else ():
             if tracker.name == "tensorboard":
                 pixels = np.asarray(image.convert("RGB"))[None]  # (1, H, W, 3)
@@ -136,7 +136,7 @@ def trainable(model: nn.Module) -> list[nn.Parameter]:
 
 @contextmanager
 def ema_weights(ema: EMAModel, model: nn.Module) -> Iterator[nn.Module]:
-    """The model in evaluation mode with its averaged weights; its own weights and mode come back at the end."""
+    """Context manager: the model in evaluation mode with its EMA weights; weights and mode are restored at the end."""
     was_training = model.training
     parameters = trainable(model)
     ema.store(parameters)
@@ -150,8 +150,7 @@ def ema_weights(ema: EMAModel, model: nn.Module) -> Iterator[nn.Module]:
 
 
 def set_learning_rate(optimizer: Any, lr_scheduler: Any, rate: float) -> None:
-    """A new peak for the schedule, from the next step on. A checkpoint brings its own; what counts after resuming
-    is the one asked for now.
+    """Set the peak of the schedule from the next step on: after resuming, the argument overrides the checkpoint.
 
     Args:
         optimizer: prepared by Accelerate.
@@ -168,15 +167,15 @@ def set_learning_rate(optimizer: Any, lr_scheduler: Any, rate: float) -> None:
 def check_finite(
     value: float, what: str, step: int, checkpoints: Checkpoints, precision: str, learning_rate: float
 ) -> None:
-    """Stop a run whose loss or gradient is not finite, and say what to do.
+    """Raise if a loss or gradient is not finite, with advice.
 
     Raises:
-        FloatingPointError: if `value` is not finite; names the step, the last good checkpoint and the likely cause.
+        FloatingPointError: if `value` is not finite; naming the step, the last good checkpoint and the likely cause.
     """
     if math.isfinite(value):
         return
     last = checkpoints.all()[-1:]
-    cause = "a learning rate too high for this network, or a broken value in the data"
+    cause = "a learning rate too high for this network, or an invalid value in the data"
     if precision == "fp16":
         cause = "fp16, which overflows above 65504: use --mixed_precision bf16 or no"
     raise FloatingPointError(

@@ -41,14 +41,16 @@ def folder(tmp_path):
     transparent.putalpha(128)
     transparent.save(dogs / "transparent.png")
     Image.new("L", (80, 80), 7).save(dogs / "grey.png")
-    (dogs / "broken.png").write_bytes(b"no picture")
+    noise(18).convert("RGBA").save(dogs / "opaque.png")
+    for name in ("broken", "cut", "empty", "torn"):
+        (dogs / f"{name}.png").write_bytes(b"no picture")
     noise(13).save(tmp_path / "validation" / "dog" / "0.png")
     noise(17).save(tmp_path / "validation" / "cat" / "0.png")
     return tmp_path
 
 
 FOUND = {
-    "broken": 1, "unlabelled": 0, "doubles": 2, "other_label": 1, "held_out": 1, "small": 1, "elongated": 1,
+    "broken": 4, "unlabelled": 0, "doubles": 2, "other_label": 1, "held_out": 1, "small": 1, "elongated": 1,
     "transparent": 1, "one_colour": 1, "rare_classes": 1,
 }  # fmt: skip
 
@@ -57,18 +59,18 @@ def test_each_fault_is_counted_and_shown(folder):
     source = load_images(str(folder), label_column="auto")
     report, thumbnails = check_images(source, 64, 8, load_images(str(folder), split="validation"), "validation")
     assert report.counts == FOUND
-    assert report.examples["held_out"] == ["held_out.png"]
+    assert report.examples["held_out"] == ["dog/held_out.png"]
     # In the order of the paths: a_cat_again.png comes after the cats, again.png before good.png.
-    assert report.examples["doubles"] == ["a_cat_again.png", "good.png"]
-    assert report.examples["other_label"] == ["a_cat_again.png"]
-    assert report.modes == {"RGB": 18, "RGBA": 1, "L": 1}
-    assert report.classes == {"cat": 12, "dog": 8}
+    assert report.examples["doubles"] == ["dog/a_cat_again.png", "dog/good.png"]
+    assert report.examples["other_label"] == ["dog/a_cat_again.png"]
+    assert report.modes == {"RGB": 18, "RGBA": 2, "L": 1}
+    assert report.classes == {"cat": 12, "dog": 9}
     assert (report.totals["shortest"], report.totals["longest"], report.totals["middle"]) == (20, 300, 80)
-    assert not report.usable  # 1 of 21 is more than 1 %
-    assert {len(shown) for shown in thumbnails.classes.values()} == {12, 8}
+    assert not report.usable  # 4 of 25 are more than 1 %, and more than three
+    assert {len(shown) for shown in thumbnails.classes.values()} == {12, 9}
     page = check_page(report, thumbnails, "<pets>")
     pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
-    assert len(pictures) == 20 + sum(FOUND[name] for name in thumbnails.findings)
+    assert len(pictures) == 21 + sum(FOUND[name] for name in thumbnails.findings)
     assert Image.open(BytesIO(b64decode(pictures[0]))).size == (96, 96)
     assert "&lt;pets&gt;" in page
 
@@ -83,7 +85,7 @@ def test_the_exit_code_says_whether_to_train(folder, tmp_path, fixed, batch_size
     assert result.exit_code == code, result.output
     facts = json.loads(result.stdout)
     assert facts["usable"] == (code == 0)
-    assert facts["findings"]["broken"]["count"] == int(not fixed)
+    assert facts["findings"]["broken"]["count"] == (3 if fixed else 4)
     assert page.read_text(encoding="utf-8").count("<figure>") > 20
 
 

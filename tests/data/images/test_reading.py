@@ -312,6 +312,14 @@ def test_more_than_one_percent_of_the_data_stops(total, allowed):
         counter.update(batch_of(0, names[allowed:]))
 
 
+def test_three_broken_pictures_never_stop():
+    counter = BrokenImages(total=20)
+    for _ in range(200):
+        counter.update(batch_of(17, ["a.png", "b.png", "c.png"]))
+    with pytest.raises(RuntimeError, match="4 of the 20"):
+        counter.update(batch_of(0, ["d.png"]))
+
+
 @pytest.mark.parametrize(("share", "stops"), [(0.005, False), (0.01, False), (0.03, True), (1.0, True)])
 def test_a_stream_stops_when_its_share_is_certainly_too_high(share, stops):
     """Whatever the order: at the limit none of fifty orders of 10,000 pictures stops, at three times it all do."""

@@ -96,8 +96,8 @@ def test_of_equal_words_the_first_counts(tmp_path):
 
 def test_many_random_vectors_in_both_forms(tmp_path):
     """Past the first 4096 bytes and the buffers too."""
-    chance = np.random.default_rng(0)
-    expected = chance.normal(size=(500, 20)).astype(np.float32)
+    generator = np.random.default_rng(0)
+    expected = generator.normal(size=(500, 20)).astype(np.float32)
     words = [f"词{number}" for number in range(500)]
     text = ["500 20"] + [" ".join([word, *map(repr, row.tolist())]) for word, row in zip(words, expected)]
     binary = b"".join(word.encode() + b" " + row.astype("<f4").tobytes() for word, row in zip(words, expected))

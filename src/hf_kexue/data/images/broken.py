@@ -8,6 +8,12 @@ from typing import Any
 
 FEW = 3  # broken images that are always accepted in a data set of known size
 CERTAINTY = math.log(1e6)  # log odds against stopping a run whose data are within the limit
+LIMIT = 0.01  # share of broken images that is tolerated
+
+
+def are_too_many(broken: int, total: int, limit: float = LIMIT) -> bool:
+    """Whether more than a share `limit` of `total` images, and more than `FEW` of them, are broken."""
+    return broken > max(FEW, limit * total)
 
 
 @dataclass
@@ -24,7 +30,7 @@ class BrokenImages:
         total: size of the data set; None if unknown. Every process counts only the images that it has read.
     """
 
-    limit: float = 0.01
+    limit: float = LIMIT
     total: int | None = None
     seen: int = 0
     names: set[str] = field(default_factory=set)
@@ -43,7 +49,7 @@ class BrokenImages:
             counted, of, too_many = self.failures, f"the {self.seen} images read so far", self._is_above_limit()
         else:
             counted, of = len(self.names), f"the {self.total} images"
-            too_many = counted > max(self.limit * self.total, FEW)
+            too_many = are_too_many(counted, self.total, self.limit)
         if too_many:
             raise RuntimeError(
                 f"{counted} of {of} are broken, more than {self.limit:.0%}. `hf-kexue check-data images` lists all of "

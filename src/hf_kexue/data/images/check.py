@@ -4,8 +4,8 @@
     print(report)                            # a table
     report.usable                            # whether the data are fit for training
 
-The data are usable unless more than 1 % of the pictures are broken or they do not fill one batch. All other findings
-are only counted.
+The data are usable unless more than 1 % of the pictures, and more than one, are broken or they do not fill one batch.
+All other findings are only counted.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any
 from PIL import Image
 
 from ..data_reports import DataReport
+from .broken import LIMIT, are_too_many
 from .pixels import image_to_pixels
 from .reading import ImageSource
 
-MAX_BROKEN_SHARE = 0.01
 RARE = 10  # pictures of a class below which it is rare
 SHOWN = 12  # thumbnails of a class or a finding
 THUMBNAIL = 96
@@ -69,8 +69,8 @@ class ImageReport(DataReport):
     def problems(self) -> list[str]:
         """Why the data are not usable; empty if they are."""
         problems, images, broken = super().problems, self.totals["images"], self.counts["broken"]
-        if broken > MAX_BROKEN_SHARE * images:
-            problems.append(f"{broken} of {images} pictures are broken, more than {MAX_BROKEN_SHARE:.0%}")
+        if are_too_many(broken, images):
+            problems.append(f"{broken} of {images} pictures are broken, more than {LIMIT:.0%}")
         if images - broken < self.settings["batch_size"]:
             problems.append(f"{images - broken} pictures do not fill one batch of {self.settings['batch_size']}")
         return problems
@@ -134,9 +134,11 @@ def check_images(
     seen: dict[str, int | None] = {}
     for number, row in enumerate(tqdm(source.rows, desc="pictures", unit="picture", leave=False)):
         record = row[source.image_column] or {}
-        name = Path(record.get("path") or f"row {number}").name
+        path = Path(record.get("path") or f"row {number}")
         label = source.class_of(row[source.label_column]) if source.label_column else None
         class_name = "" if label in (None, len(source.label_names)) else source.label_names[label]
+        # Class folders often number their pictures alike.
+        name = f"{class_name}/{path.name}" if class_name and path.parent.name == class_name else path.name
         if source.label_column and not class_name:
             report.add("unlabelled", name)
         try:
@@ -156,7 +158,7 @@ def check_images(
             "held_out": digest in others,
             "small": min(image.size) < resolution,
             "elongated": max(image.size) > 2 * min(image.size),
-            "transparent": image.has_transparency_data,
+            "transparent": _is_transparent(image),
             "one_colour": bool((pixels == pixels[:, :1, :1]).all()),
         }
         seen.setdefault(digest, label)
@@ -181,6 +183,11 @@ def check_images(
 
 def _opened(record: dict[str, Any]) -> Image.Image:
     return Image.open(io.BytesIO(record["bytes"]) if record.get("bytes") else record["path"])
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    """Whether a pixel is: an alpha channel alone changes nothing."""
+    return image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255
 
 
 def _digest(record: dict[str, Any] | None, source: ImageSource) -> str | None:

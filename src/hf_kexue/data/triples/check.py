@@ -132,10 +132,10 @@ def check_triples(
                 report.add(name, example.id)
             seen.add(key)
         for triple in example.triples:
-            key = (triple.subject, triple.predicate, triple.object)
-            if key in known.setdefault(example.text, set()):
+            asserted = (triple.subject, triple.predicate, triple.object)
+            if asserted in known.setdefault(example.text, set()):
                 report.add("duplicated_triples", example.id)
-            known[example.text].add(key)
+            known[example.text].add(asserted)
             counts[triple.predicate] += 1
             if names is not None and triple.predicate not in names:
                 report.add("unknown_predicates", example.id)
