@@ -29,7 +29,7 @@ from .checkpoints import full_copy
 from .processes import broadcast_from_main, mean_over_processes
 from .run import Run
 from .setup import optimizer_and_schedule
-from .sharding import AveragedWeights, EvaluationCopy, split_like
+from .sharding import AveragedWeights, EvaluationCopy, shard_like
 from .state import check_finite, set_learning_rate, trainable
 
 logger = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ class TrainingRun(Run):
             best.drops, best.misses = best.drops + 1, 0
             with torch.no_grad():
                 for parameter, weight in zip(trainable(self.trained), best.weights):
-                    parameter.copy_(split_like(weight, parameter))
+                    parameter.copy_(shard_like(weight, parameter))
             self.ema.shadow_params = [parameter.detach().clone() for parameter in trainable(self.trained)]
             self.ema.optimization_step, self.copy.step = 0, -1
             self.optimizer.optimizer.state.clear()
