@@ -1,5 +1,6 @@
 """The folder of the Space: front matter, requirements, and all that app.py asks for; without Gradio."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -28,6 +29,18 @@ def test_requirements_are_those_of_the_project():
     extras = PROJECT["optional-dependencies"]
     expected = [*PROJECT["dependencies"], *extras["chinese"], *extras["demo"]]
     assert sorted(found) == sorted(line for line in expected if not line.startswith("hf-kexue"))
+
+
+def test_pictures_are_handed_out_without_loss():
+    """Gradio encodes as lossy WebP unless a component names another format."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse((ROOT / "app.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+    shown = [call for call in calls if ast.unparse(call.func) in ("gr.Image", "gr.Gallery")]
+    formats = [{key.arg: ast.unparse(key.value) for key in call.keywords}.get("format") for call in shown]
+    assert formats == ["'png'"] * 3
 
 
 def test_the_folder_is_whole(tmp_path):

@@ -20,6 +20,7 @@ pytest.importorskip("datasets", reason="the extra hf-kexue[train] is not install
 from whole_runs import TRAINING, history, load_script, reset
 
 from hf_kexue import RSGANDiscriminator, RSGANPipeline
+from hf_kexue.rsgan import estimate_batch_statistics
 
 if not (TRAINING / "train_rsgan.py").is_file():
     pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)
@@ -238,6 +239,19 @@ def test_the_kernel_distance_is_measured(script, photographs, tmp_path):
 
 
 # ---- stops
+
+
+def test_batch_statistics_are_those_of_the_averaged_weights(script, photographs, tmp_path):
+    """What is saved is what the saved weights give, and not what the trained ones gathered."""
+    train(script, photographs, tmp_path, *QUIET, "--max_train_steps", "2", "--block_type", "dcgan")
+    generator = RSGANPipeline.from_pretrained(tmp_path / "pipeline").generator
+    saved = {key: value.clone() for key, value in generator.named_buffers() if "running" in key}
+    gathered = load_file(tmp_path / "checkpoints" / "checkpoint-2" / "model.safetensors")
+    assert estimate_batch_statistics(generator, seed=0) == len(saved) / 2 > 0
+    for key, value in generator.named_buffers():
+        if key in saved:
+            torch.testing.assert_close(saved[key], value, rtol=1e-3, atol=1e-5)  # channels last adds up otherwise
+            assert not torch.allclose(saved[key], gathered[key], rtol=1e-2)
 
 
 @pytest.mark.parametrize("missing", [-1, None], ids=["-1", "null"])

@@ -639,7 +639,14 @@ def test_a_score_before_the_first_step(adapted):
 
 
 @pytest.mark.parametrize(
-    "options", [["--lora_rank", "-1"], ["--lora_rank", "4"], ["--lora_alpha", "4"]], ids=["negative", "donor", "rank"]
+    "options",
+    [
+        ["--lora_rank", "-1"],
+        ["--lora_rank", "4"],
+        ["--lora_alpha", "4"],
+        [*LORA, "--init_from", "x", "--compile", "1"],
+    ],
+    ids=["negative", "donor", "rank", "compile"],
 )
 def test_adapters_that_cannot_be(script, pictures, tmp_path, options):
     with pytest.raises(ValueError, match="--lora_"):

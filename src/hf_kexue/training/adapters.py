@@ -41,12 +41,12 @@ def check_adapter_arguments(args: Any, accelerator: Any) -> None:
     """Refuse what adapters cannot do, before anything is loaded.
 
     Args:
-        args: with `lora_rank`, `lora_alpha` and `init_from`.
+        args: with `lora_rank`, `lora_alpha`, `init_from` and `compile`.
         accelerator: of the run.
 
     Raises:
         ValueError: for a negative rank, an alpha that is not above 0 or without a rank, a run that begins with no
-            model, and FSDP or DeepSpeed.
+            model, --compile, and FSDP or DeepSpeed.
         ImportError: where peft is not installed.
     """
     if args.lora_rank < 0:
@@ -57,6 +57,8 @@ def check_adapter_arguments(args: Any, accelerator: Any) -> None:
         return
     if not args.init_from:
         raise ValueError("--lora_rank adapts a trained network: give its folder with --init_from.")
+    if args.compile:
+        raise ValueError("--lora_rank and --compile have not been tried together: leave one of them out.")
     kind = str(accelerator.distributed_type).rpartition(".")[2]
     if kind in ("FSDP", "DEEPSPEED"):
         raise ValueError(

@@ -148,12 +148,12 @@ def copy_image_weights(model: Any, source: str, names: list[str]) -> list[str]:
     initialised if their shapes differ; rows of the class table are copied by class name, with the null class.
 
     Args:
-        model: a `SimpleDiffusionUViT2DModel`; modified.
-        source: folder of the donor pipeline.
-        names: of the classes of the model, in order; may be empty.
+        model: a `SimpleDiffusionUViT2DModel`; changed.
+        source: folder of a pipeline with the other.
+        names: of the classes of the model, in order; empty where it has none.
 
     Returns:
-        Names of the modules that are newly initialised, in part or in full.
+        Names of the modules that start afresh, in part or in full.
 
     Raises:
         ValueError: for a network with other blocks, naming the weights.
@@ -165,22 +165,18 @@ def copy_image_weights(model: Any, source: str, names: list[str]) -> list[str]:
     other_classes = table in weights and (table not in donor or names != donor_names)
     if table in donor and table in weights and names != donor_names:
         places = [(names.index(name), number) for number, name in enumerate(donor_names) if name in names] + [(-1, -1)]
-        rows = own[table].clone()
+        rows = weights[table].clone()
         if rows.shape[1] == donor[table].shape[1]:
             for new, old in places:
                 rows[new] = donor[table][old]
             donor[table] = rows
-        logger.info(
-            "Classes differ from those of %s: %d of %d are newly initialised.",
-            source,
-            len(names) + 1 - len(places),
-            len(names),
-        )
-    elif (table in donor) != (table in own):
+        count = len(names) + 1 - len(places)
+        logger.info("Classes differ from those of %s: %d of %d are newly initialised.", source, count, len(names))
+    elif (table in donor) != (table in weights):
         has = ("a", "none") if table in donor else ("no", "one")
         logger.info("%s has %s class table, this run has %s.", source, *has)
         donor.pop(table, None)
-    fresh = sorted(key for key in own if key not in donor or donor[key].shape != own[key].shape)
+    fresh = sorted(key for key in weights if key not in donor or donor[key].shape != weights[key].shape)
     other = [key for key in fresh if not key.startswith(("conv_in.", "conv_out.")) and (key != table or key in donor)]
     if other := other + sorted(donor.keys() - weights.keys()):
         raise ValueError(f"--init_from {source} has another architecture; these weights do not fit: {other}.")
