@@ -29,7 +29,7 @@ from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPip
 from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, simple_diffusion_loss
 from hf_kexue.training.adapters import Adapters, check_adapter_arguments
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
-from hf_kexue.training.fine_tuning import fit_steps_to_data, take_over_image_weights
+from hf_kexue.training.fine_tuning import copy_image_weights, fit_steps_to_data
 from hf_kexue.training.image_data import ImageArguments, open_images, sheet_labels, training_images
 from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun

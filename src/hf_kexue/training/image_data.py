@@ -69,7 +69,7 @@ def open_images(
     if not held_out or args.validation_split == "none":
         return source, None
     try:
-        validation = load_images(folder, split=args.validation_split, **find)
+        validation = load_images(folder, split=args.validation_split, **options)
     except ValueError as error:
         if "has no split" not in str(error) or args.validation_split != "validation":
             raise
