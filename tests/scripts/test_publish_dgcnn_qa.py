@@ -201,7 +201,10 @@ def test_command_of_two_processes_with_a_teacher(script, run):
 
 @pytest.mark.parametrize(
     ("share", "what"),
-    [(1.0, "questions made of plain text"), (0.25, "real questions, 25% of them made of plain text")],
+    [
+        (1.0, "questions synthesised from plain text"),
+        (0.25, "real questions, 25% of them synthesised from plain text"),
+    ],
 )
 def test_what_a_stage_learned_from(script, run, share, what):
     changed = RESULTS | {"arguments": RESULTS["arguments"] | {"cloze_share": share}}

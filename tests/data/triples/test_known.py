@@ -52,7 +52,7 @@ def test_against_a_count_over_pairs():
     for _ in range(60):
         a, b, c, d = random.choice(list("abcdeABC"), size=4)
         said = [(a, str(random.choice(["p", "q"])), b)] if random.random() < 0.7 else []
-        examples.append(example(a + b + c + d, *said))
+        examples.append(example("、".join((a, b, c, d)), *said))
     schema = build_schema(examples)
     prior = TriplePrior(memorised_triples(examples, schema), len(schema))
     for entry, score in zip(schema, known_triple_scores(examples, schema, prior), strict=True):
