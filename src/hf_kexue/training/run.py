@@ -235,8 +235,8 @@ class Run:
         """Fetch and check values from the device, for runs that do not do so at each step."""
 
     def figures(self) -> dict[str, float]:
-        """Further figures for the history, such as the learning rate."""
-        raise NotImplementedError
+        """Further figures for the history, such as the learning rate; none by default."""
+        return {}
 
     def evaluate(self, last: bool) -> None:
         """Validate, if the run does."""
