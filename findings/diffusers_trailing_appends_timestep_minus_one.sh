@@ -17,6 +17,7 @@ python3 -m venv "$folder/env"
 "$folder/env/bin/python" -m pip install -q --disable-pip-version-check diffusers==0.42.1 numpy==2.4.6
 "$folder/env/bin/python" -W ignore - <<'PYTHON'
 import diffusers
+import torch
 
 print("diffusers", diffusers.__version__)
 for name in ("DDIMScheduler", "DPMSolverMultistepScheduler", "EulerDiscreteScheduler"):
@@ -30,5 +31,12 @@ for name in ("DDIMScheduler", "DPMSolverMultistepScheduler", "EulerDiscreteSched
             odd.append(steps)
     print(f"{name}: {len(odd)} numbers of steps, the first are {odd[:4]}")
     assert (len(odd), odd[:4]) == (62, [61, 103, 121, 122]), name
+
+scheduler = diffusers.DDIMScheduler(num_train_timesteps=1000, timestep_spacing="trailing", clip_sample=False)
+scheduler.set_timesteps(61)
+sample = torch.ones(1, 1, 2, 2)
+clean = scheduler.step(torch.zeros_like(sample), int(scheduler.timesteps[-1]), sample).pred_original_sample
+print(f"DDIM at timestep -1 divides by the signal of the noisiest step: {float(clean[0, 0, 0, 0]):.1f} from 1.0")
+assert torch.equal(clean, sample / scheduler.alphas_cumprod[-1] ** 0.5)
 PYTHON
 echo "as described"
