@@ -31,7 +31,13 @@ from hf_kexue.dgcnn.distillation_dgcnn import distillation_loss, project_embeddi
 from hf_kexue.dgcnn.simplified_dgcnn import simplified
 from hf_kexue.inference.evaluation import evaluate_reader
 from hf_kexue.training.arguments import TextArguments, on_error, option, parse_arguments
-from hf_kexue.training.fine_tuning import check_width, fit_steps_to_data, follow_donor, log_fresh_weights
+from hf_kexue.training.fine_tuning import (
+    FINE_TUNING_EPOCHS,
+    check_width,
+    fit_steps_to_data,
+    follow_donor,
+    log_fresh_weights,
+)
 from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish
@@ -208,7 +214,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     )  # fmt: skip
     collator = ReadingCollator(tokenizer, args.zero_ids, multiple_of=length_multiple())
     loader = training_loader(args, dataset, collator, processes=accelerator.num_processes)
-    fit_steps_to_data(args, loader, accelerator.num_processes, fine_tuning=continues)
+    fit_steps_to_data(args, loader, accelerator.num_processes, FINE_TUNING_EPOCHS if continues else 0)
     if continues and all(any(example.answers) for example in examples):
         logger.warning(
             "All questions have an answer, so the reader will forget to predict none. If that matters, add "

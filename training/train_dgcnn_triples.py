@@ -39,6 +39,7 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
 from hf_kexue.inference.evaluation import evaluate_triples
 from hf_kexue.training.arguments import TextArguments, on_error, option, parse_arguments
 from hf_kexue.training.fine_tuning import (
+    FINE_TUNING_EPOCHS,
     check_width,
     fit_steps_to_data,
     follow_donor,
@@ -217,7 +218,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     )  # fmt: skip
     lengths = [len(example.text) for example in examples]
     loader = training_loader(args, dataset, collator, lengths, accelerator.num_processes)
-    fit_steps_to_data(args, loader, accelerator.num_processes, fine_tuning=continues)
+    fit_steps_to_data(args, loader, accelerator.num_processes, FINE_TUNING_EPOCHS if continues else 0)
     manifest = run_manifest(
         args, accelerator, model, sentences=len(examples), predicates=len(schema),
         triples=sum(len(example.triples) for example in examples), validation_sentences=len(held_out),
