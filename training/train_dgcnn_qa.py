@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ from hf_kexue.training.processes import finish
 from hf_kexue.training.publishing import PublishingArguments, push_to_hub
 from hf_kexue.training.question_data import (
     QuestionArguments,
+    loss_counts,
+    loss_parts,
     synthetic_questions,
     training_questions,
     validation_questions,
@@ -236,7 +239,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 3. Prepare and resume, with optimizer, schedule and EMA
     run = TrainingRun(
         args, accelerator, model, loader, manifest, "dgcnn_qa", "questions", validate_few if few else None,
-        first_score=donor is not None,
+        first_score=donor is not None, counts=partial(loss_counts, args),
     )  # fmt: skip
     pipeline = ReadingComprehensionPipeline(model=run.network, tokenizer=tokenizer)
 
@@ -247,7 +250,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             with accelerator.autocast():
                 inputs = repeated(batch) if args.r_drop else batch
                 output = run.model(**inputs)
-                loss = output.loss
+                loss = run.weighted(*loss_parts(args, output, inputs))
                 if teacher is not None:
                     with torch.no_grad():
                         teacher_output = teacher(**batch)

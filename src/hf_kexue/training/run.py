@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -161,7 +161,7 @@ class Run:
                 if hasattr(part, "set_epoch"):
                     part.set_epoch(state.epoch)
             loader = accelerator.skip_first_batches(self.loader, state.batch) if state.batch else self.loader
-            for batch in synchronized(accelerator, loader) if self.streaming else loader:
+            for batch in self.grouped(synchronized(accelerator, loader) if self.streaming else loader):
                 self._started, self._busy = time.perf_counter(), time.process_time()
                 self._before_step(batch)
                 yield batch
@@ -175,6 +175,10 @@ class Run:
         self.bar.close()
         if self.broken.seen:
             logger.info(self.broken.summary())
+
+    def grouped(self, batches: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The batches of an epoch; a subclass may read those of a step together."""
+        yield from batches
 
     def _before_step(self, batch: Mapping[str, Any]) -> None:
         """Count images that could not be decoded, and seed the generators."""
