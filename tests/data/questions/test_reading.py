@@ -181,9 +181,7 @@ def test_a_broken_record_is_named(tmp_path, broken, fault):
     assert message.startswith("a.jsonl, line 2: ")
     assert fault in message
     assert message.endswith(".")
-    with pytest.warns(
-        UserWarning, match=r"^1 .*a\.jsonl, line 2: "
-    ) as caught:
+    with pytest.warns(UserWarning, match=r"^1 .*a\.jsonl, line 2: ") as caught:
         assert read_qa(path, on_error="skip") == [EXAMPLE, EXAMPLE]
     assert len(caught) == 1
     assert fault in str(caught[0].message)
