@@ -183,10 +183,11 @@ def test_adapters_on_two_processes(runs):
         torch.testing.assert_close(two, one, rtol=1e-3, atol=2e-2)  # twice the rate, as above
 
 
-def test_control_c_saves_one_checkpoint_of_two_processes(runs, tmp_path):
+def test_control_c_saves_one_checkpoint_of_two_processes(tmp_path):
     """Long before the next line of the history; the launcher hands the signal on and adds a traceback of its own."""
-    argv = tiny.arguments("train_dgcnn_triples", runs, tmp_path / "run", 4, 10**6, 10**6)
-    argv += ["--logging_steps", "100000", "--validation_steps", "1000000", "--max_seconds", "0"]
+    tiny.write_data(tmp_path)
+    argv = tiny.arguments("train_dgcnn_triples", tmp_path, tmp_path / "run", 4, 10**6, 10**6)
+    argv += ["--logging_steps", "100000", "--validation_steps", "1000000"]
     with (tmp_path / "errors").open("w") as errors:
         launched = subprocess.Popen(
             [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
