@@ -12,6 +12,7 @@ import typer
 from .. import __version__
 from .check_data import check_data
 from .images import generate
+from .index import index
 from .models import evaluate, info
 from .publish import publish
 from .texts import ask, extract
@@ -51,7 +52,7 @@ def demo(
     typer.echo(f"Open {page} in a browser.")
 
 
-for command in (demo, generate, ask, extract, evaluate, info, publish):
+for command in (demo, generate, ask, extract, index, evaluate, info, publish):
     app.command()(command)
 app.add_typer(check_data, name="check-data")
 

@@ -123,7 +123,8 @@ def _run_parts(
             counts["parts"] += 1
             if is_complete(folder, name, formats):
                 bar.update(len(part))
-                bar.initial += len(part)  # not counted in the rate
+                if not bar.disable:
+                    bar.initial += len(part)  # not counted in the rate
                 continue
             waiting[submit(folder, name, formats, part)] = None
             while len(waiting) > 2 * (workers - 1):  # none is left waiting by a single process

@@ -15,11 +15,13 @@ import csv
 import json
 import os
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import XMLGenerator
+
+from .part_files import unfinished_path
 
 GRAPH_FORMATS = ("graphml", "neo4j")
 ROLES = ("subject", "object")
@@ -47,9 +49,10 @@ def write_graphs(folder: Path, formats: list[str]) -> None:
         folder: with `part-*.jsonl`.
         formats: of `GRAPH_FORMATS`.
     """
-    with tempfile.TemporaryDirectory(prefix=".graph-", dir=folder) as place:
-        database = sqlite3.connect(Path(place) / "graph.sqlite")
-        try:
+    place = unfinished_path(folder / "graph.sqlite")
+    place.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(place)) as database:
             database.executescript(f"pragma journal_mode = off; pragma synchronous = off; {_TABLES}")
             for path in sorted(folder.glob("part-*.jsonl")):
                 with path.open("rb") as lines:
@@ -60,12 +63,12 @@ def write_graphs(folder: Path, formats: list[str]) -> None:
             if "neo4j" in formats:
                 _replaced(folder / "nodes.csv", lambda path: _write_nodes(database, path))
                 _replaced(folder / "relations.csv", lambda path: _write_relations(database, path))
-        finally:
-            database.close()
+    finally:
+        place.unlink(missing_ok=True)
 
 
 def _replaced(path: Path, write: Callable[[Path], None]) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    unfinished = unfinished_path(path)
     write(unfinished)
     os.replace(unfinished, path)
 

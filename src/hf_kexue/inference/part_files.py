@@ -65,7 +65,7 @@ def write_part(
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file that is never seen by halves, even if the machine stops."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    unfinished = unfinished_path(path)
     with unfinished.open("wb") as file:
         file.write(content)
         file.flush()
@@ -73,14 +73,19 @@ def write_atomically(path: Path, content: bytes) -> None:
     os.replace(unfinished, path)
 
 
+def unfinished_path(path: Path) -> Path:
+    """Where this process writes what will be `path`."""
+    return path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+
+
 def remove_unfinished(folder: Path) -> None:
     """Remove what killed processes left; that of running ones stays."""
     for path in folder.glob(".*.unfinished"):
         try:
             os.kill(int(path.name.split(".")[-2]), 0)
-        except (ProcessLookupError, ValueError):
+        except ProcessLookupError:
             path.unlink(missing_ok=True)
-        except PermissionError:
+        except (PermissionError, ValueError):
             continue
 
 
