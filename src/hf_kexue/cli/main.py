@@ -15,6 +15,7 @@ from .images import generate
 from .index import index
 from .models import evaluate, info
 from .publish import publish
+from .serve import serve
 from .texts import ask, extract
 
 USER_ERRORS = (ValueError, OSError, ImportError)
@@ -52,7 +53,7 @@ def demo(
     typer.echo(f"Open {page} in a browser.")
 
 
-for command in (demo, generate, ask, extract, index, evaluate, info, publish):
+for command in (demo, generate, ask, extract, index, serve, evaluate, info, publish):
     app.command()(command)
 app.add_typer(check_data, name="check-data")
 
