@@ -48,8 +48,8 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Requests that no batch holds yet."""
-        return len(self._requests)
+        """Requests that no batch holds yet, without those that were given up."""
+        return sum(not request.future.done() for request in self._requests)
 
     async def submit(self, item: Any, settings: Hashable = None, size: int = 1) -> Any:
         """The result of an item.
@@ -59,7 +59,9 @@ class Batcher:
             Exception: that `compute` raises for this item alone.
         """
         if len(self._requests) >= self._max_waiting:
-            raise Busy(f"{len(self._requests)} requests are waiting.")
+            self._requests = deque(request for request in self._requests if not request.future.done())
+            if len(self._requests) >= self._max_waiting:
+                raise Busy(f"{len(self._requests)} requests are waiting.")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._requests.append(_Request(item, settings, size, future))
         if self._runner is None or self._runner.done():
