@@ -14,13 +14,15 @@ import torch
 from PIL import Image
 from tiny_models import RADIUM, save_extractor, save_gan, save_reader
 
-uvicorn = pytest.importorskip("uvicorn", reason="the extra hf-kexue[serve] is not installed")
+pytest.importorskip("uvicorn", reason="the extra hf-kexue[serve] is not installed")
 pytest.importorskip("fastapi", reason="the extra hf-kexue[serve] is not installed")
 pytest.importorskip("bm25s", reason="the extra hf-kexue[collections] is not installed")
 
-from hf_kexue import PassageCollection  # noqa: E402
-from hf_kexue.inference.saved_models import load_pipeline  # noqa: E402
-from hf_kexue.serve import Batcher, Busy, Limits, create_app  # noqa: E402
+import uvicorn
+
+from hf_kexue import PassageCollection
+from hf_kexue.inference.saved_models import load_pipeline
+from hf_kexue.serve import Batcher, Busy, Limits, create_app
 
 PASSAGES = [("a", "镭由居里夫人发现。"), ("b", "今天天气不错。"), ("c", "居里夫妇发现了镭。")]
 WHO = "谁发现了镭？"
