@@ -25,7 +25,7 @@ Split = Annotated[str, typer.Option(help="Of a folder or Hub id.")]
 
 
 def run(task: Task, source: str, to: Path, formats: list[str] | None, shard: str, **settings: Any) -> None:
-    """Run a task over a corpus, and report counts and speed on standard error.
+    """Run a task over a corpus, and report counts and speed.
 
     Raises:
         ValueError, OSError: as of `run_corpus`; and for a shard of another form.
@@ -39,8 +39,7 @@ def run(task: Task, source: str, to: Path, formats: list[str] | None, shard: str
     done = run_corpus(task, source, to, formats=formats or ["jsonl"], shard=numbers, **settings)
     typer.echo(
         f"{done.rows} rows in {done.parts} parts in {to}, {done.rejected} set aside; {done.computed} rows now, "
-        f"{done.computed / done.seconds:.1f} a second.",
-        err=True,
+        f"{done.computed / done.seconds:.1f} a second."
     )
     if done.rejected:
         typer.echo(f"Reasons: {to}/rejected-*.jsonl", err=True)
