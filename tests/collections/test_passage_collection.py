@@ -220,9 +220,9 @@ def test_index_and_ask_from_a_terminal(reader, tmp_path):
     assert [answer["answer"] for answer in found] == [answer["answer"] for answer in expected]
     shown = invoke("ask", reader, "--index", tmp_path / "index", "--question", "谁发现了镭？").stdout
     assert f"passage {expected[0]['passage']}, characters {expected[0]['start']}" in shown
-    (tmp_path / "more.txt").write_text(PASSAGES[3], encoding="utf-8")
+    (tmp_path / "more.txt").write_text(f"{PASSAGES[3]}\n{PASSAGES[4]}。\n", encoding="utf-8")
     assert invoke("index", tmp_path / "more.txt", "--output", tmp_path / "index", "--add").exit_code == 0
-    assert PassageCollection.load(tmp_path / "index").ids == ["a", "1", "4", "3"]
+    assert PassageCollection.load(tmp_path / "index").ids == ["a", "1", "4", "3", "5"]
     (tmp_path / "questions.jsonl").write_text('{"question": "谁发现了镭？"}\n{"question": "xyz"}', encoding="utf-8")
     result = invoke("ask", reader, "--index", tmp_path / "index", "--questions", tmp_path / "questions.jsonl",
                     "--to", tmp_path / "out")  # fmt: skip

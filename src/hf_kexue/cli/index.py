@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ def index(
     """Index passages, so that questions can be asked of all of them.
 
     A line of a .txt file is a passage. An "id" of a row is kept and named by answers; without one it is the number of
-    the row, from 0. Equal passages without ids are kept once. Rows without a passage are counted and left out.
+    the row, from 0, or the next that is free. Equal passages without ids are kept once. Rows without a passage are counted and left out.
     """
     from ..collections import PassageCollection
     from ..data.row_streams import stream_rows
@@ -35,15 +36,20 @@ def index(
     seen = {collection[name] for name in collection.ids}
     passages: dict[str, str] = {}
     reasons: list[str] = []
-    count = len(collection)
-    for number, (place, row) in enumerate(stream_rows(source, split), count):
+
+    def taken(name: str) -> bool:
+        return name in passages or name in collection
+
+    for number, (place, row) in enumerate(stream_rows(source, split), len(collection)):
         try:
             if isinstance(row, ValueError):
                 raise row
-            text, name = _passage(row, column), str(row["id"] if row.get("id") is not None else number)
-            if text in seen and row.get("id") is None:
-                continue
-            if name in passages or name in collection:
+            text = _passage(row, column)
+            if row.get("id") is None:
+                if text in seen:
+                    continue
+                name = next(str(free) for free in itertools.count(number) if not taken(str(free)))
+            elif taken(name := str(row["id"])):
                 raise ValueError(f"the id {name!r} is there already")
         except ValueError as error:
             reasons.append(f"{place}: {error}.")

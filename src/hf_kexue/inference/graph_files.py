@@ -20,6 +20,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import XMLGenerator
+from xml.sax.xmlreader import AttributesImpl
 
 from .part_files import unfinished_path
 
@@ -109,11 +110,11 @@ def _write_graphml(database: sqlite3.Connection, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
         xml.startDocument()
-        xml.startElement("graphml", {"xmlns": GRAPHML})
+        xml.startElement("graphml", AttributesImpl({"xmlns": GRAPHML}))
         for key, (owner, kind) in _KEYS.items():
-            xml.startElement("key", {"id": key, "for": owner, "attr.name": key, "attr.type": kind})
+            xml.startElement("key", AttributesImpl({"id": key, "for": owner, "attr.name": key, "attr.type": kind}))
             xml.endElement("key")
-        xml.startElement("graph", {"edgedefault": "directed"})
+        xml.startElement("graph", AttributesImpl({"edgedefault": "directed"}))
         for number, name, kinds in _nodes(database):
             _element(xml, "node", {"id": f"n{number}"}, {"name": name, "types": ";".join(kinds)})
         for number, (subject, found, predicate, score, rows) in enumerate(_edges(database)):
@@ -125,9 +126,9 @@ def _write_graphml(database: sqlite3.Connection, path: Path) -> None:
 
 
 def _element(xml: XMLGenerator, name: str, attributes: dict[str, str], data: dict[str, Any]) -> None:
-    xml.startElement(name, attributes)
+    xml.startElement(name, AttributesImpl(attributes))
     for key, value in data.items():
-        xml.startElement("data", {"key": key})
+        xml.startElement("data", AttributesImpl({"key": key}))
         xml.characters(str(value))
         xml.endElement("data")
     xml.endElement(name)
