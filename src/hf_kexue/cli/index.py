@@ -27,7 +27,8 @@ def index(
     """Index passages, so that questions can be asked of all of them.
 
     A line of a .txt file is a passage. An "id" of a row is kept and named by answers; without one it is the number of
-    the row, from 0, or the next that is free. Equal passages without ids are kept once. Rows without a passage are counted and left out.
+    the row, from 0, or the next that is free. Equal passages without ids are kept once. Rows without a passage are
+    counted and left out.
     """
     from ..collections import PassageCollection
     from ..data.row_streams import stream_rows
