@@ -202,13 +202,13 @@ class PassageCollection:
     def _voted(
         self, hits: list[Found], answers: list[list[dict[str, Any]]], top_k: int, power: float, impossible: bool
     ) -> list[dict[str, Any]]:
-        nothing = {"answer": "", "score": 0.0, "start": 0, "end": 0, "passage": None}
+        nothing: dict[str, Any] = {"answer": "", "score": 0.0, "start": 0, "end": 0, "passage": None}
         weighted = [
             [Span(a["answer"], a["score"] * (hit.score / hits[0].score) ** power, a["start"], a["end"])
              for a in some if a["answer"]]
             for hit, some in zip(hits, answers)
         ]  # fmt: skip
-        best = [
+        best: list[dict[str, Any]] = [
             {"answer": a.text, "score": a.score, "start": a.start, "end": a.end, "passage": hits[a.passage].id}
             for a in vote(weighted)
         ]

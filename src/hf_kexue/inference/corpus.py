@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +197,7 @@ def _pool(task: Task, workers: int) -> Iterator[Callable[..., Future[int]]]:
         yield here
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (task, multiprocessing.current_process().pid)) as pool:
+    with ProcessPoolExecutor(workers, context, partial(_start_worker, task, os.getpid())) as pool:
         try:
             yield lambda *part: pool.submit(_work, *part)
         except BaseException:
@@ -205,8 +207,6 @@ def _pool(task: Task, workers: int) -> Iterator[Callable[..., Future[int]]]:
 
 def _start_worker(task: Task, parent: int) -> None:
     global _task
-    import os
-
     import torch
 
     torch.set_num_threads(1)

@@ -272,7 +272,7 @@ def _add_generate(app: Any, pipeline: Any, _: Any, limits: Limits, executor: Any
             option = options[name]
             if value is None:
                 continue
-            if not isinstance(value, (int, float) if option.type is float else option.type) or isinstance(value, bool):
+            if type(value) not in ((int, float) if option.type is float else (option.type,)):
                 raise ValueError(f"{name} must be of type {option.type.__name__}, got {value!r}.")
             if option.least is not None and value < option.least:
                 raise ValueError(f"{name} must be at least {option.least}, got {value!r}.")
