@@ -98,7 +98,7 @@ def killed_run(folder, texts, pipeline, kill):
             task = ExtractTask("model")
             task.__dict__["_pipeline"] = pipeline
             kill.inside()
-            run_corpus(task, texts, folder, formats=ALL, part_rows=4, progress=False)
+            run_corpus(task, texts, folder, formats=ALL, part_rows=6, progress=False)
         except BaseException:
             traceback.print_exc()
             os._exit(3)
@@ -155,7 +155,7 @@ def test_killed_runs_leave_the_bytes_of_an_unbroken_one(extractor, texts, tmp_pa
     assert killed_run(tmp_path / "unbroken", texts, pipeline, never) == 0
     seconds = time.perf_counter() - started
     expected = contents(tmp_path / "unbroken")
-    assert sum(name.startswith("part-") for name in expected) == 3 * 15
+    assert sum(name.startswith("part-") for name in expected) == 3 * 10
     generator, killed = random.Random(0), 0
     for attempt in range(3):  # each a run that is killed until it ends
         folder = tmp_path / f"killed-{attempt}"
