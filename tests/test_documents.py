@@ -45,6 +45,11 @@ CHINESE_PAGES = {
     ],
     "docs/zh/reading.md": ["docs/how-to/find-answers.md", "docs/how-to/fine-tune-a-reader.md"],
     "docs/zh/triples.md": ["docs/how-to/extract-triples.md", "docs/how-to/own-schema.md"],
+    "docs/zh/corpora.md": [
+        "docs/how-to/search-a-collection.md",
+        "docs/how-to/process-a-corpus.md",
+        "docs/how-to/serve.md",
+    ],
     "docs/zh/publish.md": ["docs/how-to/publish.md"],
     "docs/zh/mathematics.md": ["docs/how-to/mathematics.md"],
     "docs/zh/command-line.md": ["docs/command-line.md"],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .registration import register_when_loaded
 
 if TYPE_CHECKING:
+    from .collections import PassageCollection
     from .dgcnn import (
         DGCNNConfig,
         DGCNNForMaskedLM,
@@ -56,6 +57,7 @@ __all__ = [
     "DGCNNForTripleExtraction",
     "DGCNNModel",
     "DGCNNTokenizer",
+    "PassageCollection",
     "RSGANDiscriminator",
     "RSGANGenerator",
     "RSGANPipeline",
@@ -81,6 +83,7 @@ __all__ = [
 
 # What type checkers and editors read above happens here, name by name; a test compares the two.
 _PUBLIC = {
+    "collections": ["PassageCollection"],
     "dgcnn": [
         "DGCNNConfig",
         "DGCNNForMaskedLM",
