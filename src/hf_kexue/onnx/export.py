@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from .int8 import quantize
+from .operators import accurate_operators
 from .sessions import FOLDER, library
 
 TOLERANCE = 1e-4  # absolute, and relative to what is larger than 1
@@ -165,7 +166,7 @@ def _export(network: Any, path: Path) -> None:
             torch.onnx.export(
                 network.module.eval(), (), path, kwargs=inputs, input_names=list(inputs), output_names=network.outputs,
                 dynamic_shapes=_as_called(network), opset_version=OPSET, dynamo=True, external_data=False,
-                verbose=False,
+                verbose=False, custom_translation_table=accurate_operators(),
             )  # fmt: skip
     finally:
         log.setLevel(level)

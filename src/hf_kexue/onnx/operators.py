@@ -1,0 +1,39 @@
+"""Two operators that ONNX lacks. The exporter's own replacements, log(1 + x) and exp(x) - 1, lose all digits where x is
+small, as it is wherever the logarithm of a probability near 1 is taken.
+
+    log1p(x) = x log(u) / (u - 1),   u = 1 + x
+    expm1(x) = x (u - 1) / log(u),   u = exp(x)
+
+Both are exact to a few units in the last place: the error of u divides out (W. Kahan; N. Higham 2002, "Accuracy and
+stability of numerical algorithms", 1.14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def accurate_operators() -> dict[Any, Callable[..., Any]]:
+    """The table that `torch.onnx.export` takes."""
+    import torch
+    from onnxscript import opset20 as op
+
+    def log1p(self: Any) -> Any:
+        one = op.CastLike(op.Constant(value_float=1.0), self)
+        u = op.Add(self, one)
+        step = op.Sub(u, one)
+        exact = op.Equal(u, one)
+        quotient = op.Div(self, op.Where(exact, one, step))
+        return op.Where(exact, self, op.Mul(op.Log(u), quotient))
+
+    def expm1(self: Any) -> Any:
+        one = op.CastLike(op.Constant(value_float=1.0), self)
+        u = op.Exp(self)
+        step = op.Sub(u, one)
+        exact = op.Equal(u, one)
+        gone = op.Equal(step, op.Neg(one))  # log(u) may be infinite
+        logarithm = op.Log(op.Where(op.Or(exact, gone), op.Exp(one), u))
+        return op.Where(exact, self, op.Where(gone, step, op.Mul(step, op.Div(self, logarithm))))
+
+    return {torch.ops.aten.log1p.default: log1p, torch.ops.aten.expm1.default: expm1}
