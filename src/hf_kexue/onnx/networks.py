@@ -198,9 +198,11 @@ def _reader(model: Any) -> Network:
         draw = _Draws(sizes)
         question, passage = ("batch", "question_length"), ("batch", "length")
         columns = {
-            "question_input_ids": draw.ids(config.vocab_size, *question), "question_attention_mask": draw.mask(*question),
-            "input_ids": draw.ids(config.vocab_size, *passage), "attention_mask": draw.mask(*passage),
-        }  # fmt: skip
+            "question_input_ids": draw.ids(config.vocab_size, *question),
+            "question_attention_mask": draw.mask(*question),
+            "input_ids": draw.ids(config.vocab_size, *passage),
+            "attention_mask": draw.mask(*passage),
+        }
         if config.word_vocab_size:
             columns["question_word_input_ids"] = draw.ids(config.word_vocab_size, *question)
             columns["word_input_ids"] = draw.ids(config.word_vocab_size, *passage)
@@ -209,7 +211,8 @@ def _reader(model: Any) -> Network:
         return columns
 
     shapes: dict[str, dict[int, str | tuple[str, int]]] = {
-        name: {0: "batch", 1: "question_length" if name.startswith("question_") else "length"} for name in inputs(TRACED)
+        name: {0: "batch", 1: "question_length" if name.startswith("question_") else "length"}
+        for name in inputs(TRACED)
     }
     outputs = ["start_logits", "end_logits", "answerability_logits"]
     return Network("model", ReaderNetwork(model), inputs, shapes, outputs, {})
@@ -229,7 +232,9 @@ def _subjects(model: Any) -> Network:
         return columns
 
     shapes: dict[str, dict[int, str | tuple[str, int]]] = {name: {0: "batch", 1: "length"} for name in inputs(TRACED)}
-    return Network("model", SubjectNetwork(model), inputs, shapes, ["subject_logits", *_states(config)], _limit(config))
+    return Network(
+        "model", SubjectNetwork(model), inputs, shapes, ["subject_logits", *_states(config)], _limit(config)
+    )
 
 
 def _objects(model: Any) -> Network:

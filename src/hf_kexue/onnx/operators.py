@@ -1,10 +1,11 @@
-"""Two operators that ONNX lacks. The exporter's own replacements, log(1 + x) and exp(x) - 1, lose all digits where x is
-small, as it is wherever the logarithm of a probability near 1 is taken.
+"""Operators that ONNX lacks. The exporter's own replacements, log(1 + x), exp(x) - 1 and log(sigmoid(x)), lose all
+digits where x is small, or a probability near 0 or 1.
 
     log1p(x) = x log(u) / (u - 1),   u = 1 + x
     expm1(x) = x (u - 1) / log(u),   u = exp(x)
+    log sigmoid(x) = min(x, 0) - log1p(exp(-|x|))
 
-Both are exact to a few units in the last place: the error of u divides out (W. Kahan; N. Higham 2002, "Accuracy and
+They are exact to a few units in the last place: the error of u divides out (W. Kahan; N. Higham 2002, "Accuracy and
 stability of numerical algorithms", 1.14).
 """
 
@@ -36,4 +37,9 @@ def accurate_operators() -> dict[Any, Callable[..., Any]]:
         logarithm = op.Log(op.Where(op.Or(exact, gone), op.Exp(one), u))
         return op.Where(exact, self, op.Where(gone, step, op.Mul(step, op.Div(self, logarithm))))
 
-    return {torch.ops.aten.log1p.default: log1p, torch.ops.aten.expm1.default: expm1}
+    def log_sigmoid(self: Any) -> Any:
+        zero = op.CastLike(op.Constant(value_float=0.0), self)
+        return op.Sub(op.Min(self, zero), log1p(op.Exp(op.Neg(op.Abs(self)))))
+
+    aten = torch.ops.aten
+    return {aten.log1p.default: log1p, aten.expm1.default: expm1, aten.log_sigmoid.default: log_sigmoid}

@@ -28,7 +28,9 @@ def library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ImportError(f"{name.partition('.')[0]} is not installed or cannot be loaded: {INSTALL}. ({error})") from error
+        raise ImportError(
+            f"{name.partition('.')[0]} is not installed or cannot be loaded: {INSTALL}. ({error})"
+        ) from error
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
@@ -39,8 +41,8 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"There is no folder {folder}. The ONNX runtimes read local folders: write one with `hf-kexue export-onnx`, "
-            "or download a repository with `hf download`."
+            f"There is no folder {folder}. The ONNX runtimes read local folders: write one with `hf-kexue "
+            "export-onnx`, or download a repository with `hf download`."
         )
     path = folder / name
     if not path.is_file():

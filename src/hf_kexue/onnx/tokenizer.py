@@ -1,4 +1,4 @@
-"""`DGCNNTokenizer` without transformers: the same columns from the same files, by the libraries tokenizers and rjieba."""
+"""`DGCNNTokenizer` without transformers: the same columns from the same files, by tokenizers and rjieba."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from ..dgcnn.prior_dgcnn import KnownTriple, read_prior
 from ..dgcnn.segmentation_dgcnn import Segmenter, WordSegmenter, read_words
 from .sessions import read_json
 
-FILES = {"word_vocab_size": "word_vocab.txt", "dictionary_size": "dictionary.txt", "triple_prior_size": "triple_prior.txt"}
+FILES = {
+    "word_vocab_size": "word_vocab.txt",
+    "dictionary_size": "dictionary.txt",
+    "triple_prior_size": "triple_prior.txt",
+}
 
 
 class OnnxTokenizer:
@@ -76,7 +80,9 @@ class OnnxTokenizer:
             columns["word_input_ids"] = np.array(word_column(encoding, rows), dtype=np.int64)
         return columns, _offsets(encoding, 0)
 
-    def question(self, question: str, passages: Sequence[str]) -> tuple[Columns, list[tuple[Columns, NDArray[np.int64]]]]:
+    def question(
+        self, question: str, passages: Sequence[str]
+    ) -> tuple[Columns, list[tuple[Columns, NDArray[np.int64]]]]:
         """The columns of a question with its separator, and those of its passages with their character offsets."""
         encodings = self._tokenizer.encode_batch([(question, passage) for passage in passages])
         size = encodings[0].type_ids.count(0)  # the question and its separator come first
