@@ -147,8 +147,10 @@ def _prepared(model: Any) -> Any:
     """A copy in float32 and evaluation mode, on the CPU."""
     import torch
 
-    copied = copy.deepcopy(model).to(device="cpu", dtype=torch.float32).eval()
-    return copied.requires_grad_(False)
+    from .products import with_products
+
+    copied = copy.deepcopy(model).eval().requires_grad_(False)
+    return with_products(torch.nn.Module.to(copied, device="cpu", dtype=torch.float32))  # that of diffusers warns
 
 
 def _export(network: Any, path: Path) -> None:
@@ -156,7 +158,8 @@ def _export(network: Any, path: Path) -> None:
 
     from .networks import TRACED
 
-    inputs = network.inputs(TRACED)
+    inputs, free = network.inputs(TRACED), network.dynamic_shapes()
+    shapes = {name: free.get(name, {}) for name in inputs}
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)  # it reports that torchvision is not installed
@@ -165,20 +168,11 @@ def _export(network: Any, path: Path) -> None:
             warnings.simplefilter("ignore")  # of its own parts about each other
             torch.onnx.export(
                 network.module.eval(), (), path, kwargs=inputs, input_names=list(inputs), output_names=network.outputs,
-                dynamic_shapes=_as_called(network), opset_version=OPSET, dynamo=True, external_data=False,
+                dynamic_shapes=shapes, opset_version=OPSET, dynamo=True, external_data=False,
                 verbose=False, custom_translation_table=accurate_operators(),
             )  # fmt: skip
     finally:
         log.setLevel(level)
-
-
-def _as_called(network: Any) -> dict[str, Any]:
-    """The free sizes in the form of the signature."""
-    from .networks import TRACED, FirstOutput
-
-    shapes = network.dynamic_shapes()
-    shapes = {name: shapes[name] for name in network.inputs(TRACED)}
-    return {"inputs": shapes} if isinstance(network.module, FirstOutput) else shapes
 
 
 def _save_beside(pipeline: Any, parts: dict[str, Any], output: Path) -> None:

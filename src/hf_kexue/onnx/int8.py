@@ -28,6 +28,6 @@ def quantize(path: Path, output: Path) -> None:
             prepared = Path(beside) / path.name
             # Without it weights behind a reshape are no initializers, and quantization refuses them.
             preprocess(path, prepared, skip_symbolic_shape=True)
-            quantization.quantize_dynamic(prepared, output, weight_type=quantization.QuantType.QInt8)
+            quantization.quantize_dynamic(prepared, output, weight_type=quantization.QuantType.QInt8, per_channel=True)
     finally:
         logging.getLogger().setLevel(level)

@@ -133,16 +133,36 @@ class ObjectNetwork(nn.Module):
         )
 
 
-class FirstOutput(nn.Module):
-    """A model of diffusers that returns one tensor."""
+class UViTNetwork(nn.Module):
+    """`SimpleDiffusionUViT2DModel` without its options."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, **inputs: Tensor) -> Tensor:
-        """Arguments of the model, by name."""
-        return self.model(**inputs, return_dict=False)[0]
+    def forward(
+        self,
+        sample: Tensor,
+        logsnr: Tensor,
+        class_labels: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        """(B, C, H, W), (B,), ... -> (B, out_channels, H, W)."""
+        of_text = (encoder_hidden_states, encoder_attention_mask)
+        return self.model(sample, logsnr, class_labels, *of_text, return_dict=False)[0]
+
+
+class GeneratorNetwork(nn.Module):
+    """`RSGANGenerator` without its options."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, latents: Tensor, class_labels: Tensor | None = None) -> Tensor:
+        """(B, latent_dim), (B,) -> (B, C, H, W)."""
+        return self.model(latents, class_labels, return_dict=False)[0]
 
 
 class Filled:
@@ -291,7 +311,7 @@ def _uvit(model: Any, name: str) -> Network:
     shapes["sample"] |= {2: ("height", stride), 3: ("width", stride)}
     for of_text in shapes.keys() & {"encoder_hidden_states", "encoder_attention_mask"}:
         shapes[of_text][1] = "text_length"
-    return Network(name, FirstOutput(model), inputs, shapes, ["out_sample"], {})
+    return Network(name, UViTNetwork(model), inputs, shapes, ["out_sample"], {})
 
 
 def _generator(model: Any, name: str) -> Network:
@@ -305,7 +325,7 @@ def _generator(model: Any, name: str) -> Network:
         return columns
 
     shapes: dict[str, dict[int, str | tuple[str, int]]] = {name: {0: "batch"} for name in inputs(TRACED)}
-    return Network(name, FirstOutput(model), inputs, shapes, ["sample"], {})
+    return Network(name, GeneratorNetwork(model), inputs, shapes, ["sample"], {})
 
 
 class _Draws:

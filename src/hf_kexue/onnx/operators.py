@@ -41,5 +41,10 @@ def accurate_operators() -> dict[Any, Callable[..., Any]]:
         zero = op.CastLike(op.Constant(value_float=0.0), self)
         return op.Sub(op.Min(self, zero), log1p(op.Exp(op.Neg(op.Abs(self)))))
 
+    def sub_scalar(self: Any, other: Any, alpha: float = 1) -> Any:
+        # A number that is computed from a free size is a tensor here; the exporter takes constants alone.
+        return op.Sub(self, op.CastLike(other if alpha == 1 else op.Mul(other, alpha), self))
+
     aten = torch.ops.aten
-    return {aten.log1p.default: log1p, aten.expm1.default: expm1, aten.log_sigmoid.default: log_sigmoid}
+    exact = {aten.log1p.default: log1p, aten.expm1.default: expm1, aten.log_sigmoid.default: log_sigmoid}
+    return exact | {aten.sub.Scalar: sub_scalar}

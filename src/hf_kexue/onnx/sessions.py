@@ -116,7 +116,7 @@ class Progress:
     """A line on stderr that says how far a call is; nothing where it is not to be shown."""
 
     def __init__(self, total: int, show: bool) -> None:
-        self.total, self.show, self.count = total, show, 0
+        self.total, self.show, self.count, self.shown = total, show, 0, -1
 
     def __enter__(self) -> Self:
         return self
@@ -124,9 +124,10 @@ class Progress:
     def update(self, count: int) -> None:
         """So many characters more."""
         self.count += count
-        if self.show:
-            share = self.count / max(self.total, 1)
-            print(f"\r{share:4.0%} of {self.total:,} characters", end="", file=sys.stderr, flush=True)
+        percent = 100 * self.count // max(self.total, 1)
+        if self.show and percent > self.shown:
+            self.shown = percent
+            print(f"\r{percent:3d} % of {self.total:,} characters", end="", file=sys.stderr, flush=True)
 
     def __exit__(self, *_: object) -> None:
         if self.show:
