@@ -21,7 +21,9 @@ class ProductConv1d(nn.Module):
     def __init__(self, layer: DGCNNConv1d) -> None:
         super().__init__()
         (self.width,), (self.dilation,) = layer.kernel_size, layer.dilation
-        self.matrix = nn.Parameter(layer.weight.detach().permute(2, 1, 0).flatten(0, 1), requires_grad=False)  # (KD, E)
+        self.matrix = nn.Parameter(
+            layer.weight.detach().permute(2, 1, 0).flatten(0, 1), requires_grad=False
+        )  # (KD, E)
         self.bias = layer.bias
 
     def forward(self, hidden: Tensor) -> Tensor:
