@@ -1,5 +1,5 @@
-"""Convolutions over texts as matrix products, which ONNX Runtime computes faster as int8: one product over shifted copies
-of its input.
+"""Convolutions over texts as matrix products over shifted copies of their input: as int8, ONNX Runtime computes those
+faster.
 
 Shapes: B batch, L characters, D channels in, E out, K width.
 """
@@ -16,7 +16,7 @@ from ..dgcnn.layers_dgcnn import DGCNNConv1d
 
 
 class ProductConv1d(nn.Module):
-    """A `DGCNNConv1d` with the characters before the channels inside, as a product with a constant matrix wants them."""
+    """A `DGCNNConv1d` that puts the characters before the channels, as a product with a constant matrix wants them."""
 
     def __init__(self, layer: DGCNNConv1d) -> None:
         super().__init__()
