@@ -146,11 +146,11 @@ def test_int8_networks_of_the_published_models():
     assert ("邪少兵王", "作者", "冰火未央") in words
     for file in [*READER.glob("onnx/*"), *TRIPLES.glob("onnx/*")]:
         assert file.stat().st_size <= 25e6
-    examples = questions(50)
+    examples = questions(30)
     calls = {"question": [e.question for e in examples], "context": [e.passages[0] for e in examples]}
     same = [one["answer"] == other["answer"] for one, other in zip(reader(**calls), theirs(**calls))]
-    assert sum(same) >= 45
-    texts = sentences(100)
+    assert sum(same) >= 26
+    texts = sentences(60)
     found, expected = (
         {
             (i, t["subject"]["text"], t["predicate"], t["object"]["text"])

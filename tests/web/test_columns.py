@@ -26,6 +26,7 @@ STRANGE = [
     "\t空 格\r\n　全角 \r\n\r\n段", "", "ΑΣ ΑΣ. ẞ ǅ", "“没有完", "a" * 300,
     "他说：“来吧！走吧。”《你好，李焕英！》是一部电影（2021）。「是。」好；对",
 ]  # fmt: skip
+LOOKUPS = 300  # texts in which memorised triples are looked up: that takes longest
 QUESTION = "《你好，李焕英》是谁导演的？2021年ＡＢ"
 
 if shutil.which("node") is None:
@@ -47,7 +48,8 @@ def texts_of(limit):
 def compare(texts):
     tokenizer, schema = OnnxTokenizer(READER), json.loads((TRIPLES / "config.json").read_text())["triple_schema"]
     prior = TriplePrior(OnnxTokenizer(TRIPLES).triple_prior, len(schema))
-    given = {"folder": str(READER), "prior": str(TRIPLES / "triple_prior.txt"), "question": QUESTION, "texts": texts}
+    given = {"folder": str(READER), "prior": str(TRIPLES / "triple_prior.txt"), "question": QUESTION}
+    given |= {"texts": texts, "lookups": LOOKUPS}
     done = subprocess.run(
         ["node", ROOT / "web" / "test" / "columns.mjs"], input=json.dumps(given), capture_output=True, text=True,
         check=False,
@@ -55,7 +57,7 @@ def compare(texts):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == len(texts)
-    for text, line in zip(texts, lines):
+    for number, (text, line) in enumerate(zip(texts, lines)):
         theirs = json.loads(line)
         asked, ((columns, offsets),) = tokenizer.question(QUESTION, [text])
         assert theirs["asked"]["ids"] == asked["input_ids"].tolist()
@@ -70,13 +72,16 @@ def compare(texts):
         cuts, sentences = pieces(text, offsets, 40, 0)
         assert [tuple(cut) for cut in theirs["cuts"]["cuts"]] == [(cut.start, cut.stop) for cut in cuts], text
         assert theirs["cuts"]["sentences"] == sentences.tolist(), text
-        assert sorted([(tuple(s), p, tuple(o)) for s, p, o in theirs["triples"]]) == prior.nearest(text), text
+        if number < LOOKUPS:
+            triples = sorted((tuple(s), p, tuple(o)) for s, p, o in theirs["triples"])
+            assert triples == prior.nearest(text), text
 
 
 def test_strange_texts():
     compare(STRANGE)
 
 
+@pytest.mark.slow
 def test_five_thousand_texts():
     if not SHARED.is_dir():
         pytest.skip("the data sets are not beside the checkout")
