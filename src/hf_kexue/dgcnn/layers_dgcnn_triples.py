@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from .configuration_dgcnn import DGCNNConfig
 from .layers_dgcnn import DGCNNConv1d, DGCNNStack, ScoreConv1d, ZeroEmbedding
 from .losses_dgcnn import MASKED_LOGIT, single
+from .schema_dgcnn_triples import subject_types
 
 SUBJECT_PLACES = 6
 
@@ -177,13 +178,6 @@ class CascadeHead(nn.Module):
 def num_subject_types(config: DGCNNConfig) -> int:
     """T."""
     return max(len(subject_types(config)), 1)
-
-
-def subject_types(config: DGCNNConfig) -> list[str]:
-    """The subject types that are tagged apart, in the order of the schema; [""] where they are not."""
-    if not config.typed_subjects:
-        return [""]
-    return list(dict.fromkeys(name for entry in config.triple_schema or [] for name in entry["subject_types"])) or [""]
 
 
 def product_logits(*factors: tuple[Tensor, int]) -> Tensor:

@@ -24,9 +24,10 @@ from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_dgcnn import DGCNNConfig
 from .layers_dgcnn import ZeroEmbedding, mask_of
-from .layers_dgcnn_triples import CascadeHead, TripleStates, subject_types
+from .layers_dgcnn_triples import CascadeHead, TripleStates
 from .losses_dgcnn import per_process
 from .modeling_dgcnn import DGCNNModel, DGCNNPreTrainedModel
+from .schema_dgcnn_triples import subject_types
 
 
 @dataclass
