@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     )
     from .simple_diffusion import (
         ShiftedCosineScheduler,
+        ShiftedFlowScheduler,
         SimpleDiffusionPipeline,
         SimpleDiffusionUViT2DModel,
         simple_diffusion_loss,
@@ -61,6 +62,7 @@ __all__ = [
     "RSGANPipeline",
     "ReadingComprehensionPipeline",
     "ShiftedCosineScheduler",
+    "ShiftedFlowScheduler",
     "SimpleDiffusionPipeline",
     "SimpleDiffusionUViT2DModel",
     "TripleExtractionPipeline",
@@ -111,6 +113,7 @@ _PUBLIC = {
     ],
     "simple_diffusion": [
         "ShiftedCosineScheduler",
+        "ShiftedFlowScheduler",
         "SimpleDiffusionPipeline",
         "SimpleDiffusionUViT2DModel",
         "simple_diffusion_loss",
