@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         ShiftedFlowScheduler,
         SimpleDiffusionPipeline,
         SimpleDiffusionUViT2DModel,
+        resolution_shift_of,
         simple_diffusion_loss,
     )
 
@@ -73,6 +74,7 @@ __all__ = [
     "gradient_penalty_finite_difference",
     "kernel_distance",
     "relativistic_loss",
+    "resolution_shift_of",
     "simple_diffusion_loss",
     "sogouqa_scores",
     "triple_scores",
@@ -116,6 +118,7 @@ _PUBLIC = {
         "ShiftedFlowScheduler",
         "SimpleDiffusionPipeline",
         "SimpleDiffusionUViT2DModel",
+        "resolution_shift_of",
         "simple_diffusion_loss",
     ],
 }
