@@ -25,8 +25,14 @@ from torch.utils.data import DataLoader
 
 from hf_kexue.data.images import image_loader
 from hf_kexue.inference.grids import image_grid
-from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
-from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, simple_diffusion_loss
+from hf_kexue.simple_diffusion import (
+    ShiftedCosineScheduler,
+    ShiftedFlowScheduler,
+    SimpleDiffusionPipeline,
+    SimpleDiffusionUViT2DModel,
+)
+from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, sigmoid_bias, simple_diffusion_loss
+from hf_kexue.simple_diffusion.times_simple_diffusion import training_times
 from hf_kexue.training.adapters import Adapters, check_adapter_arguments
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
 from hf_kexue.training.fine_tuning import copy_image_weights, fit_steps_to_data
@@ -66,8 +72,14 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
     lora_alpha: float | None = option(None, "Adapters count alpha / rank times; default: --lora_rank.")
     # diffusion
     base_size: list[int] = option([64], "Resolution of the unshifted cosine; two numbers interpolate (u=0, u=1).")
-    prediction_type: str = option("v_prediction", "'epsilon', 'sample' or 'v_prediction'.")
-    weighting: str = option("sigmoid", "'epsilon', 'v', 'sigmoid' or 'min_snr'.")
+    schedule: str = option("cosine", "'cosine', or 'flow': the straight path of flow matching.")
+    prediction_type: str = option("v_prediction", "'epsilon', 'sample' or 'v_prediction'; with 'flow' also "
+                                  "'flow_prediction'.")  # fmt: skip
+    weighting: str = option("sigmoid", "Loss: 'epsilon', 'sample' (x), 'v', 'flow', 'sigmoid' or 'min_snr'.")
+    time_distribution: str = option("uniform", "Of the training times: 'uniform', 'logit_normal' or 'slope' (even in "
+                                    "logSNR).")  # fmt: skip
+    time_mean: float = option(0.0, "Of the logit of the noise's share, with 'logit_normal'; JiT: 0.8.")
+    time_std: float = option(1.0, "Of the same logit; JiT: 0.8.")
     multiscale: bool = option(False, "Add the errors of mean-pooled scales down to 32 pixels.")
     class_dropout: float = option(0.1, "Share of labels replaced by the null class, for guidance.")
     # optimisation
@@ -89,9 +101,15 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
     )
 
 
-def build_scheduler(args: Arguments) -> ShiftedCosineScheduler:
-    base_size = args.base_size[0] if len(args.base_size) == 1 else tuple(args.base_size)
+def build_scheduler(args: Arguments) -> ShiftedCosineScheduler | ShiftedFlowScheduler:
+    base_size: Any = args.base_size[0] if len(args.base_size) == 1 else tuple(args.base_size)
     kind: Any = args.prediction_type  # checked by the scheduler
+    if args.schedule not in ("cosine", "flow"):
+        raise ValueError(f"--schedule must be 'cosine' or 'flow', got {args.schedule!r}.")
+    if args.schedule == "flow":
+        return ShiftedFlowScheduler(
+            sample_size=args.resolution, base_size=base_size, network_prediction_type=kind, solver="heun"
+        )
     return ShiftedCosineScheduler(sample_size=args.resolution, base_size=base_size, prediction_type=kind)
 
 
@@ -106,7 +124,7 @@ def build_model(args: Arguments, num_classes: int | None) -> SimpleDiffusionUViT
 def diffusion_loss(
     model: Callable[..., Any],
     batch: dict[str, Any],
-    scheduler: ShiftedCosineScheduler,
+    scheduler: Any,
     args: Arguments,
     generator: torch.Generator,
     class_dropout: float = 0.0,
@@ -126,7 +144,8 @@ def diffusion_loss(
     # Evenly spaced times from one random offset have less variance than independent ones.
     start = torch.rand((), dtype=torch.float64, **draw)
     places = torch.arange(total, dtype=torch.float64, device=start.device)[local] / total
-    u = ((start + places) % 1).clamp(min=1e-5)
+    kind: Any = args.time_distribution
+    u = training_times(scheduler, (start + places) % 1, kind, mean=args.time_mean, std=args.time_std)
     logsnr, slope = (value.float().to(device) for value in (scheduler.logsnr(u), scheduler.logsnr_slope(u)))
     noise = torch.randn(total, *sample.shape[1:], **draw)[local].to(sample)
     if labels is not None and class_dropout:
@@ -136,8 +155,10 @@ def diffusion_loss(
     x_t = (alpha * sample + sigma * noise).contiguous(memory_format=torch.channels_last)
     output = model(x_t, logsnr, labels).sample
     kinds: dict[str, Any] = {"prediction_type": args.prediction_type, "weighting": args.weighting}
+    kinds["logsnr_slope"] = slope if kind == "uniform" else None  # other times have a density that stands for it
+    bias = sigmoid_bias((sample.shape[-2] * sample.shape[-1]) ** 0.5)
     loss = simple_diffusion_loss(
-        output, sample, noise, logsnr, multiscale=args.multiscale, logsnr_slope=slope, reduction="none", **kinds
+        output, sample, noise, logsnr, multiscale=args.multiscale, bias=bias, reduction="none", **kinds
     )
     return loss, logsnr
 
@@ -146,7 +167,7 @@ def diffusion_loss(
 def validation_loss(
     model: SimpleDiffusionUViT2DModel,
     loader: DataLoader,
-    scheduler: ShiftedCosineScheduler,
+    scheduler: Any,
     args: Arguments,
     accelerator: Any,
 ) -> dict[str, float]:

@@ -41,7 +41,7 @@ PredictionType = Literal["epsilon", "sample", "v_prediction", "flow_prediction"]
 Weighting = Literal["epsilon", "sample", "v", "flow", "sigmoid", "min_snr"]
 
 
-def sigmoid_bias(sample_size: int) -> float:
+def sigmoid_bias(sample_size: float) -> float:
     """Bias b of the sigmoid weighting for images of `sample_size` pixels: 0 at 64, one less for each doubling.
 
     SiD2 (arXiv 2410.19324) reports about -1, -2 and -3 at 128, 256 and 512 pixels; this is the line through them.

@@ -43,11 +43,12 @@ def training_times(
     """
     require_one_of("distribution", distribution, get_args(TimeDistribution))
     require(std > 0, f"std is {std}; the standard deviation of the times must be positive.")
-    lowest, highest = logsnr_range(scheduler)
     if distribution == "uniform":
-        bounds = torch.tensor([highest, lowest], dtype=torch.float64, device=places.device)
-        first, last = time_at(scheduler, bounds).to(places).tolist()
-        return places.clamp(max(first, 1e-5), last)
+        if not scheduler.config.get("use_flow_sigmas"):
+            return places.clamp(min=1e-5)
+        edge = 1.0 / (1.0 + math.exp(-scheduler.config["logsnr_min"] / 2))
+        return places.clamp(edge, 1.0 - edge)
+    lowest, highest = logsnr_range(scheduler)
     if distribution == "slope":
         logsnr = highest + (lowest - highest) * places.double()
     else:
