@@ -55,7 +55,7 @@ def train(folder: Path, options: list[str], steps: int, pictures: ImageSource) -
     network, scheduler = script.build_model(args, None), script.build_scheduler(args)
     loader = image_loader(pictures, args.resolution, args.train_batch_size, train=True, random_flip=True, memory=2**30)
     optimizer = torch.optim.AdamW(network.parameters(), args.learning_rate, betas=(0.9, 0.99))
-    averaged = EMAModel(network.parameters(), decay=args.ema_decay, inv_gamma=1.0, use_ema_warmup=True)
+    averaged = EMAModel(network.parameters(), decay=args.ema_decay)
     generator = torch.Generator().manual_seed(args.seed)
     batches = (batch for _ in itertools.count() for batch in loader)
     for step, batch in zip(tqdm(range(steps), desc=folder.name, leave=False), batches):
