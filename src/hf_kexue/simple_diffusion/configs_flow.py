@@ -43,13 +43,13 @@ def flow_arguments(config: dict[str, Any], overridden: Collection[str] = ()) -> 
             found["network_prediction_type"] = kind
         found["prediction_type"] = "flow_prediction"
     elif not {"sample_size", "base_size"} & set(overridden):
-        sizes = config.get("sample_size"), config.get("base_size")
-        if None in sizes:
-            found["base_size"] = base = config.get("base_size") or 64
+        size, base = config.get("sample_size"), config.get("base_size")
+        if size is None or base is None:
+            found["base_size"] = base = base or 64
             found["sample_size"] = shift * base
         else:
-            agrees = math.isclose(sizes[0] / sizes[1], shift, rel_tol=1e-6)
-            require(agrees, f"shift is {shift}, but sample_size / base_size is {sizes[0]} / {sizes[1]}.")
+            agrees = math.isclose(size / base, shift, rel_tol=1e-6)
+            require(agrees, f"shift is {shift}, but sample_size / base_size is {size} / {base}.")
     pair = found.get("base_size")
     if isinstance(pair, list | tuple) and "base_size" not in overridden:
         require(len(set(pair)) == 1, f"base_size is {pair}; the shift of flow matching takes one size.")

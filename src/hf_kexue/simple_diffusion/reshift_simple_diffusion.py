@@ -38,7 +38,7 @@ def reshifted(scheduler: Any, height: int, width: int) -> Any:
     with without_config_warnings():  # of keys which only one of the two classes has
         if is_flow(scheduler):
             own: Any = ShiftedFlowScheduler.from_config(config, sample_size=size)
-            keys = ("sample_size", "shift", "flow_shift")
+            keys: tuple[str, ...] = ("sample_size", "shift", "flow_shift")
         else:
             if not ShiftedCosineScheduler.from_config(config).follows_curve:
                 reshift_logger.warning("The betas of the scheduler are not those of its sizes: it is not re-shifted.")

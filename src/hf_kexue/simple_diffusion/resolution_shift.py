@@ -88,13 +88,14 @@ def resolution_shift_of(
         require(not entries.get(key), f"{key} is {entries.get(key)!r}: {REFUSED[key]}.")
     size = _side(entries, height, width)
     factors: dict[str, float] = {}
-    own = entries.get("sample_size"), entries.get("base_size")
-    if None not in own:
-        pair = own[1] if isinstance(own[1], list | tuple) else [own[1]]
+    if entries.get("sample_size") is not None and entries.get("base_size") is not None:
+        base: Any = entries["base_size"]
+        pair = base if isinstance(base, list | tuple) else [base]
         require_positive("base_size", *pair)
-        require_positive("sample_size", own[0])
-        require(len(set(pair)) == 1, f"base_size is {own[1]}: it shifts the two ends of the schedule differently.")
-        factors["sample_size"], size, base_size = own[0] / pair[0], float(own[0]), float(pair[0])
+        require_positive("sample_size", entries["sample_size"])
+        require(len(set(pair)) == 1, f"base_size is {base}: it shifts the two ends of the schedule differently.")
+        size = float(entries["sample_size"])
+        factors["sample_size"] = size / pair[0]
     elif (shift := flow_shift_of(entries)) is not None:
         factors["shift"] = shift
     for key in ("noise_scale", "timeshift"):
