@@ -57,11 +57,14 @@ def parse_arguments(
     requested, unknown_arguments = parser.parse_known_args(argv)
     if unknown_arguments:
         parser.error(f"unknown arguments {' '.join(unknown_arguments)}; see --help")
-    try:
-        default = default_preset(requested) if callable(default_preset) else default_preset.format(**vars(requested))
-    except ValueError as error:
-        parser.error(str(error))
-    name = requested.preset or default
+    name = requested.preset
+    if not name and callable(default_preset):
+        try:
+            name = default_preset(requested)
+        except ValueError as error:
+            parser.error(str(error))
+    elif not name:
+        name = str(default_preset).format(**vars(requested))
     known = sorted(path.stem for path in presets.glob(f"{pattern}.yaml"))
     path = Path(name) if name.endswith((".yaml", ".yml")) else presets / f"{name}.yaml"
     if not path.is_file():
