@@ -166,7 +166,7 @@ def kind_of(pipeline: Any) -> Kind:
 IMAGES = Option("images", int, 400, "Number of samples, and at most as many images of the data", 4)
 SEED = Option("seed", int, 0, "Of the samples and of the subset of images", 0)
 GUIDANCE = Option("guidance_scale", float, None, "1 is off; default: the saved one")
-SAMPLER = "ancestral, ddim or dpm (DPM-Solver++)"
+SAMPLER = "ancestral, ddim or dpm (DPM-Solver++); on the flow: flow, flow-heun, flow-ancestral or flow-dpm"
 TRUNCATION = Option("truncation", float, None, "Above 0, up to 1; less is more typical and less varied; default 1")
 WITH_LABELS = {"label_column": "auto"}
 BACKGROUND = Option("background", str, "white", "Colour below transparent pictures, a name or #rrggbb")
