@@ -54,7 +54,7 @@ def write_images(folder: Path) -> None:
 
 
 def write_questions(folder: Path, source: str) -> None:
-    """The published reader, a batch of its training script, and every so many-th question of the validation data."""
+    """The published reader, a training batch, and every so many-th question of the validation data."""
     shutil.copytree(PUBLISHED / "dgcnn-qa-zh", folder / "dgcnn-qa-zh")
     _, _, _, count = ROWS["reading pipeline, float32"]
     held_out = read_qa(source, split="validation")
@@ -68,7 +68,8 @@ def write_questions(folder: Path, source: str) -> None:
 
 
 def write_sentences(folder: Path, source: str) -> None:
-    """The published triples model, a batch of its training script, and sentences of the validation data."""
+    """The published triples model, a training batch of like lengths, as the training script makes them, and sentences
+    of the validation data."""
     shutil.copytree(PUBLISHED / "dgcnn-triples-zh", folder / "dgcnn-triples-zh")
     _, _, _, count = ROWS["triples pipeline, float32"]
     held_out = read_triples(source, split="validation")
@@ -78,7 +79,8 @@ def write_sentences(folder: Path, source: str) -> None:
     model = DGCNNForTripleExtraction.from_pretrained(folder / "dgcnn-triples-zh")
     tokenizer = DGCNNTokenizer.from_pretrained(folder / "dgcnn-triples-zh")
     prior = TriplePrior(tokenizer.triple_prior or [], len(model.schema)) if model.config.triple_prior else None
-    dataset = TripleDataset(read_triples(source, split="train")[:batch], model.schema)
+    by_length = sorted(read_triples(source, split="train")[: 32 * batch], key=lambda example: len(example.text))
+    dataset = TripleDataset(by_length[16 * batch : 17 * batch], model.schema)
     collator = TripleCollator(tokenizer, model.schema, model.subject_types, sampling="all", prior=prior)
     torch.save(collator([dataset[number] for number in range(batch)]), folder / "triples.pt")
 

@@ -41,8 +41,8 @@ class Context(NamedTuple):
 
 
 def uvit(context: Context) -> Any:
-    """The published network of preset 64."""
-    model = hf_kexue.SimpleDiffusionUViT2DModel.from_pretrained(context.inputs / "unet")
+    """The published network of preset 64, without dropout, as the preset has it."""
+    model = hf_kexue.SimpleDiffusionUViT2DModel.from_pretrained(context.inputs / "unet", dropout=0.0)
     return model.to(memory_format=CHANNELS_LAST)
 
 
@@ -57,8 +57,8 @@ def gradients(*models: torch.nn.Module) -> Tensor:
 
 
 def uvit_step(context: Context, precision: str, batch: int) -> Step:
-    """Forward, backward and AdamW of the U-ViT; the first call, whose gradients are compared, without dropout."""
-    model = uvit(context).eval()
+    """Forward, backward and AdamW of the U-ViT."""
+    model = uvit(context).train()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
     sample, noise = images(batch), images(batch, seed=1)
     logsnr = torch.linspace(-10, 10, batch)
@@ -71,7 +71,6 @@ def uvit_step(context: Context, precision: str, batch: int) -> Step:
         loss.backward()
         found = gradients(model).clone() if not optimizer.state else loss.detach()
         optimizer.step()
-        model.train()
         return found
 
     return step
