@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from hf_kexue.dgcnn.kernels_dgcnn import ChannelDropout, _Convolution, _Gate, _stock_gate, by_products, kept_by_dropout
+from hf_kexue.dgcnn.kernels_dgcnn import ChannelDropout, _Convolution, by_products, gate, kept_by_dropout, open_gate
 
 every_geometry = pytest.mark.parametrize(
     ("width", "dilation", "bias"), [(3, 1, True), (3, 4, True), (5, 3, False), (1, 1, True)]
@@ -66,14 +66,18 @@ def test_the_gate_and_its_gradients(drops, masked):
         opening = torch.sigmoid(logits if kept is None else logits * kept / 0.7)
         return (hidden * (1 - opening) + value * opening) * (1 if mask is None else mask)
 
+    def stock(*_):
+        value, logits = both.chunk(2, dim=1)
+        return open_gate(hidden, value, logits if kept is None else logits * kept / 0.7, mask)
+
     weight = rows(2, 4, 7, seed=2)
     expected = torch.autograd.grad((by_hand() * weight).sum(), [hidden, both])
-    for function in (_Gate.apply, _stock_gate):
+    for function in (gate, stock):
         mixed = function(*arguments)
         assert_close(mixed, by_hand())
         assert_close(torch.autograd.grad((mixed * weight).sum(), [hidden, both]), expected)
     twice = []
-    for function in (_Gate.apply, by_hand):
+    for function in (gate, by_hand):
         (gradient,) = torch.autograd.grad(function(*arguments).square().sum(), both, create_graph=True)
         twice.append(torch.autograd.grad(gradient.square().sum(), [hidden, both]))
     assert_close(*twice)

@@ -123,7 +123,7 @@ def _weight_gradient(dy: Tensor, x: Tensor, width: int, dilation: int) -> Tensor
 
 
 def gate(hidden: Tensor, both: Tensor, kept: Tensor | None, p: float, mask: Tensor | None) -> Tensor:
-    """x (1 - g) + h g with g = sigmoid(a), masked.
+    """x (1 - g) + h g with g = sigmoid(a), masked; for tensors of `is_plain_training`.
 
     Args:
         hidden: (B, D, L), x.
@@ -132,14 +132,11 @@ def gate(hidden: Tensor, both: Tensor, kept: Tensor | None, p: float, mask: Tens
         p: share that dropout drops.
         mask: (B, 1, L) or None.
     """
-    if is_plain_training(hidden, both):
-        return _Gate.apply(hidden, both, kept, p, mask)  # type: ignore[no-any-return]
-    return _stock_gate(hidden, both, kept, p, mask)
+    return _Gate.apply(hidden, both, kept, p, mask)  # type: ignore[no-any-return]
 
 
-def _stock_gate(hidden: Tensor, both: Tensor, kept: Tensor | None, p: float, mask: Tensor | None) -> Tensor:
-    value, logits = both.chunk(2, dim=1)  # (B, D, L) each
-    logits = logits if kept is None else logits * kept * (1 / (1 - p))
+def open_gate(hidden: Tensor, value: Tensor, logits: Tensor, mask: Tensor | None) -> Tensor:
+    """The same by PyTorch's operations from h and a, (B, D, L) each, after dropout."""
     value, opening = value.to(hidden.dtype), torch.sigmoid(logits).to(hidden.dtype)  # autocast: the sum stays float32
     mixed = torch.lerp(hidden, value, opening)
     return mixed if mask is None else mixed * mask
@@ -162,7 +159,9 @@ class _Gate(Function):
         hidden, both, opening, kept, mask = ctx.saved_tensors
         if torch.is_grad_enabled():
             inputs = [tensor for tensor in (hidden, both) if tensor.requires_grad]
-            mixed = _stock_gate(hidden, both, kept, ctx.p, mask)
+            value, logits = both.chunk(2, dim=1)
+            logits = logits if kept is None else logits * kept * (1 / (1 - ctx.p))
+            mixed = open_gate(hidden, value, logits, mask)
             found = iter(torch.autograd.grad(mixed, inputs, dys[0], create_graph=True))
             return *(next(found) if tensor.requires_grad else None for tensor in (hidden, both)), None, None, None
         dy = dys[0] if mask is None else dys[0] * mask
@@ -177,11 +176,9 @@ class _Gate(Function):
 
 
 def kept_by_dropout(x: Tensor, p: float) -> Tensor:
-    """(B, D, L) -> bool of that shape, False with probability p, in steps of 2^-16 on a CPU; the channels side by side
-    in memory."""
+    """For x (B, D, L) on a CPU a bool tensor of that shape, False with probability p, in steps of 2^-16; the channels
+    side by side in memory."""
     batch, size, length = x.shape
-    if x.device.type != "cpu" or not _is_eager():
-        return (torch.rand(batch, length, size, device=x.device) >= p).transpose(1, 2)
     count = batch * size * length
     draws = torch.empty(-(-count // ELEMENTS_PER_DRAW), dtype=torch.int64).random_(-(2**63), None)
     kept = draws.view(torch.int16)[:count] >= round(p * 2**16) - 2**15

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_dgcnn import DGCNNConfig
-from .kernels_dgcnn import ChannelDropout, convolution, gate, kept_by_dropout
+from .kernels_dgcnn import ChannelDropout, convolution, gate, is_plain_training, kept_by_dropout, open_gate
 from .losses_dgcnn import MASKED_LOGIT
 
 
@@ -109,14 +109,15 @@ class DGCNNBlock(GradientCheckpointingLayer):
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """(B, D, L), mask (B, 1, L), None where nothing is padding -> (B, D, L)."""
         both = self.convolution(hidden)  # (B, 2D, L)
-        p = self.dropout.p if self.dropout.training else 0.0
-        if self.training and self.noise:
-            value, logits = both.chunk(2, dim=1)
-            noise = 1 + torch.empty_like(logits).uniform_(-self.noise, self.noise)  # 5409 eq. 9
-            both = torch.cat([value, self.dropout(logits) * noise], dim=1)
-            p = 0.0
-        kept = kept_by_dropout(hidden, p) if p else None
-        return gate(hidden, both, kept, p, mask)
+        noise = self.noise if self.training else 0.0
+        if not noise and is_plain_training(hidden, both):
+            p = self.dropout.p if self.dropout.training else 0.0
+            return gate(hidden, both, kept_by_dropout(hidden, p) if p else None, p, mask)
+        value, logits = both.chunk(2, dim=1)  # (B, D, L) each
+        logits = self.dropout(logits)
+        if noise:
+            logits = logits * (1 + torch.empty_like(logits).uniform_(-noise, noise))  # 5409 eq. 9
+        return open_gate(hidden, value, logits, mask)
 
 
 class DGCNNStack(nn.Module):
