@@ -152,7 +152,8 @@ def measure(row: str, checkouts: tuple[Path, Path], inputs: Path, args: argparse
     peaks = here.close(), there.close()
     rate = [round(count / min(build.cpu_seconds), 2) for build in (here, there)]
     return {
-        "row": row, "unit": f"{unit} per CPU second", "commit": commit(checkouts[0]), "here": rate[0], "there": rate[1],
+        "row": row, "unit": f"{unit} per CPU second", "commit": commit(checkouts[0]),
+        "here": rate[0], "there": rate[1],
         "ratio_of_cpu_seconds": round(min(there.cpu_seconds) / min(here.cpu_seconds), 2),
         "ratio_of_median_cpu_seconds": round(
             statistics.median(there.cpu_seconds) / statistics.median(here.cpu_seconds), 2
