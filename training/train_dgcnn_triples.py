@@ -121,6 +121,14 @@ def training_examples(args: Arguments) -> list[TripleExample]:
     return with_inverses(args, [examples[number] for number in sorted(kept)])
 
 
+def run_schema(examples: list[TripleExample], donor: Any) -> list[dict[str, Any]]:
+    """The schema of the sentences; that of a donor with the same predicates, since its weights are in its order."""
+    schema = build_schema(examples)
+    known = getattr(donor, "triple_schema", None) or []
+    same = {entry["predicate"] for entry in schema} == {entry["predicate"] for entry in known}
+    return known if same else schema
+
+
 def with_inverses(args: Arguments, examples: list[TripleExample]) -> list[TripleExample]:
     """Add the triples of --inverse and --symmetric."""
     pairs = dict(pair.split("=", 1) for pair in args.inverse if "=" in pair)
@@ -191,7 +199,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="triples*")
     output_dir, accelerator = Path(args.output_dir), start(args)
     examples = training_examples(args)
-    schema = read_schema(args.schema) if args.schema else build_schema(examples)
+    donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
+    schema = read_schema(args.schema) if args.schema else run_schema(examples, donor)
     for message in check_schema(schema, examples):
         logger.warning(message)
     held_out = []
@@ -199,7 +208,6 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         held_out = read_triples(args.validation, args.validation_split, on_error=on_error(args))
     held_out = with_inverses(args, held_out)
     few = held_out[:: max(1, len(held_out) // max(args.validation_sentences, 1))]
-    donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
     continues = donor is not None and "DGCNNForTripleExtraction" in (donor.architectures or [])
     if continues:
         follow_donor(args, donor, FOLLOWED)
