@@ -102,7 +102,13 @@ def _place(slot: str, generator: random.Random) -> str:
     city = generator.choice(PROVINCES[province].split())
     if slot == "city":
         return city
-    own = (province + city, f"{province}省{city}市", city, f"{city}市", f"{province}省{city}市{generator.choice(DISTRICTS)}")
+    own = (
+        province + city,
+        f"{province}省{city}市",
+        city,
+        f"{city}市",
+        f"{province}省{city}市{generator.choice(DISTRICTS)}",
+    )
     return generator.choice((*own, *own, generator.choice(ABROAD), generator.choice(DIRECT)))
 
 

@@ -307,9 +307,7 @@ def main(argv: list[str] | None = None) -> None:
     examples = [example for source in args.train for example in read_triples(source, "train")]
     excluded = [example for source in args.exclude for example in read_triples(source)]
     written = write_sentences(examples, excluded, args.sentences, args.seed)
-    lines = [
-        {"text": example.text, "spo_list": [vars(triple) for triple in example.triples]} for example in written
-    ]
+    lines = [{"text": example.text, "spo_list": [vars(triple) for triple in example.triples]} for example in written]
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
     print(f"{len(lines)} sentences with {sum(len(line['spo_list']) for line in lines)} triples in {args.output}")

@@ -27,6 +27,7 @@ from transformers.utils import logging
 from .calls_dgcnn import evaluating, is_stream, stream
 from .checks_dgcnn import check_content, check_names, check_text, is_blank
 from .columns_dgcnn import CHARACTERS_WITH_PROGRESS, Columns, padded
+from .constraints_dgcnn import constrained
 from .decoding_dgcnn_triples import (
     FoundTriples,
     Place,
@@ -259,6 +260,10 @@ class TripleExtractionPipeline(Pipeline):
                             joined.append(self._join(read[piece.text], before))
         for one in zip(found, read, ranges):
             self._add_known(*one, settings.known_threshold, wanted)
+        for number, (text, cuts) in enumerate(zip(read, ranges)):
+            starts = [start for start, _ in cuts]
+            kept = constrained(found[number], text, self.model.schema, settings.constraints, starts)
+            found[number] = {key: score for key, score in kept.items() if key[1] in wanted}
         return [self.postprocess(*one, settings.occurrences) for one in zip(found, texts, ranges)]
 
     def _read_batch(
