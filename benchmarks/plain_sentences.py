@@ -4,8 +4,8 @@
     python benchmarks/plain_sentences.py --model FOLDER --constraints edges formats --known_threshold 1
 
 The sentences are those of training/data/plain-triples-zh: hand-written ones with their triples, and 500 generated ones
-that only mention things together, so that every triple found there is false. A triple is right if subject, predicate and
-object are those of the text; one that a sentence allows without asking for it counts neither way. The second table
+that only mention things together, so that every triple found there is false. A triple is right if subject, predicate
+and object are those of the text; one that a sentence allows without asking for it counts neither way. The second table
 leaves out one constraint of the decoding at a time, all of them, and the memorised triples. Writes
 benchmarks/results/plain_sentences.json.
 """
@@ -95,7 +95,9 @@ def main() -> None:
         decoding.append({"decoding": name, **counted, "false_among_mentioned_together": false})
     figures = {
         "model": Path(args.model).name, **chosen,
-        "rows": [*rows, {"kind": "all", "sentences": len(plain), **total(rows)}, *count(pipeline, mentioned, **chosen)],
+        "rows": [
+            *rows, {"kind": "all", "sentences": len(plain), **total(rows)}, *count(pipeline, mentioned, **chosen),
+        ],
         "decoding": decoding,
     }  # fmt: skip
     write_results("plain_sentences", figures)

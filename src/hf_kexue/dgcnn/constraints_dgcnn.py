@@ -8,8 +8,8 @@ predicate has one.
                  the best object alone                                                         `cardinality`
                  the other way round                                                            `inverse_of`
 
-The keys stand in entries of a schema; `data.triples.constraints.learn_constraints` writes those that hold in 98 % of the
-training sentences. Spans are character offsets. Imports neither torch nor transformers.
+The keys stand in entries of a schema; `training.triple_constraints.learn_constraints` writes those that hold in 98 %
+of the training sentences. Spans are character offsets. Imports neither torch nor transformers.
 """
 
 import re
@@ -27,14 +27,12 @@ DATE = re.compile(
     rf"(?:公元前?|前)?(?:{DIGIT}{{1,4}}\s?年(?:代|\s?{DIGIT}{{1,3}}\s?月(?:份|\s?{DIGIT}{{1,3}}\s?[日号])?)?"
     rf"|{DIGIT}{{1,3}}\s?月\s?{DIGIT}{{1,3}}\s?[日号]|\d{{4}}\s?[-./]\s?\d{{1,2}}(?:\s?[-./]\s?\d{{1,2}})?(?!\d))"
 )
-UNITS = (
-    "平方公里", "平方千米", "平方英里", "平方米", "公顷", "亩", "公里", "千米", "英里", "厘米", "公分", "毫米", "米", "英尺", "cm", "CM", "Cm", "km2",
-    "km²", "㎡", "km", "m", "M", "人民币", "元人民币", "美元", "美金", "港元", "港币", "欧元", "日元", "韩元", "英镑", "元", "块", "人", "户", "届",
-)  # fmt: skip
-QUANTITY = re.compile(
-    r"(?<![\d.])\d[\d,，]*(?:\.\d+)?(?:\s?[十百千万亿]+)?[余多]?[万亿]?"
-    rf"(?:\s?(?:{'|'.join(sorted(map(re.escape, UNITS), key=len, reverse=True))}))?"
+UNITS = (  # the longer first
+    "平方公里|平方千米|平方英里|元人民币|平方米|km2|km²|人民币|"
+    "公顷|公里|千米|英里|厘米|公分|毫米|英尺|cm|CM|Cm|km|美元|美金|港元|港币|"
+    "欧元|日元|韩元|英镑|亩|米|㎡|m|M|元|块|人|户|届"
 )
+QUANTITY = re.compile(rf"(?<![\d.])\d[\d,，]*(?:\.\d+)?(?:\s?[十百千万亿]+)?[余多]?[万亿]?(?:\s?(?:{UNITS}))?")
 FORMATS = {"date": DATE, "quantity": QUANTITY}
 YEAR = re.compile(r"\d{4}")
 PUNCTUATION = " \t\r\n\u3000，。、；：！？,;:!?…·-—~"
