@@ -3,9 +3,9 @@
     python training/template_sentences.py --train DUIE2 DUIE1 --sentences 4000 --output outputs/templates.jsonl
     accelerate launch training/train_dgcnn_triples.py --train DUIE2 DUIE1 outputs/templates.jsonl ...
 
-Most sentences put mentions of the training data, each of a type that the predicate takes, into a template: this teaches
-how a relation is worded, not facts. Capitals, languages, founders and mountains are facts. Templates and facts stand in
-data/triple-templates-zh.yaml. A seventh of the sentences only mention things together, and has no triples.
+Most sentences put mentions of the training data, each of a type that the predicate takes, into a template: they
+teach how a relation is worded, not facts. Capitals, languages, founders and mountains are facts. Both templates and
+facts stand in data/triple-templates-zh.yaml. A seventh of the sentences only mention things together, and has no triples.
 
 `--exclude` are sentences that the model will be measured on: no subject of theirs is used, and no sentence holds both
 mentions of one of their triples or is worded as one of them is. The same arguments give the same sentences.

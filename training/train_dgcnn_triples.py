@@ -50,6 +50,7 @@ from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish
 from hf_kexue.training.publishing import PublishingArguments, push_to_hub
 from hf_kexue.training.setup import length_multiple, run_manifest, start, training_loader
+from hf_kexue.training.triple_constraints import learn_constraints
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_triples")
@@ -66,6 +67,7 @@ class Arguments(PublishingArguments, TextArguments):
     validation_split: str = option("validation", "Its split.")
     validation_sentences: int = option(500, "Sentences scored while it trains; at the end all are.")
     schema: str | None = option(None, "JSON file with predicates and types; default: those of the training sentences.")
+    learn_constraints: bool = option(True, "Add to the schema what triples of a predicate have in common, for decoding.")
     inverse: list[str] = option([], "Pairs such as 丈夫=妻子: each triple says the other one the other way round.")
     symmetric: list[str] = option([], "Predicates that hold the other way round too.")
     skip_broken: bool = option(False, "Leave broken records of --train out, with a warning, in place of an error.")
@@ -203,6 +205,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     schema = read_schema(args.schema) if args.schema else run_schema(examples, donor)
     for message in check_schema(schema, examples):
         logger.warning(message)
+    if args.learn_constraints:
+        schema = learn_constraints(schema, examples)
     held_out = []
     if args.validation:
         held_out = read_triples(args.validation, args.validation_split, on_error=on_error(args))

@@ -30,7 +30,7 @@ DATE = re.compile(
 UNITS = (  # the longer first
     "平方公里|平方千米|平方英里|元人民币|平方米|km2|km²|人民币|"
     "公顷|公里|千米|英里|厘米|公分|毫米|英尺|cm|CM|Cm|km|美元|美金|港元|港币|"
-    "欧元|日元|韩元|英镑|亩|米|㎡|m|M|元|块|人|户|届"
+    "欧元|日元|韩元|英镑|亩|米|㎡|m|M|元|块|人|户"
 )
 QUANTITY = re.compile(rf"(?<![\d.])\d[\d,，]*(?:\.\d+)?(?:\s?[十百千万亿]+)?[余多]?[万亿]?(?:\s?(?:{UNITS}))?")
 FORMATS = {"date": DATE, "quantity": QUANTITY}
@@ -39,7 +39,10 @@ PUNCTUATION = " \t\r\n\u3000，。、；：！？,;:!?…·-—~"
 CLOSING = dict(zip("”’」』）)】]》〉", "“‘「『（(【[《〈"))
 OPENING = {opening: closing for closing, opening in CLOSING.items()}
 AFTER_SUBJECTS = re.compile(r"(?<=.[^自理缘来事])由$")  # 某公司由某人创办; not 自由, 理由
-CONJUNCTION = re.compile(r"[、/]|(?<=[^、/和与及]{2})[和与及](?=[^、/和与及]{2})")
+CONJUNCTION = re.compile(r"[、/]|(?<=[^、/和与及]{2})(?:以及|[和与及])(?=[^、/和与及]{2})")
+CLAUSE = re.compile(r"[，。；！？,;!?“”]")
+LONGEST_NAME = 16  # characters; what is longer and holds a comma or a quotation mark is no name
+LONGEST_REST = 2  # characters beside a date or quantity, such as 底 of 2000年底
 LITERAL = ("Date", "Number", "Text")  # types of objects that are no names
 
 
@@ -71,9 +74,16 @@ def _edges(found: FoundTriples, text: str, schema: Schema, starts: Sequence[int]
         one, two = _trimmed(subject, text), _trimmed(other, text)
         if AFTER_SUBJECTS.search(text[slice(*one)]):
             one = (one[0], one[1] - 1)
-        if one[0] < one[1] and two[0] < two[1]:
+        if one[0] < one[1] and two[0] < two[1] and not _runs_on(one, text) and not _runs_on(two, text):
             _add(kept, one, predicate, two, score)
     return kept
+
+
+def _runs_on(place: Place, text: str) -> bool:
+    """Whether a mention goes on into the next clause; a title in 《》 may hold a comma."""
+    start, end = place
+    titled = text[start - 1 : start] == "《" and text[end : end + 1] == "》"
+    return end - start > LONGEST_NAME and not titled and CLAUSE.search(text, start, end) is not None
 
 
 def _trimmed(place: Place, text: str) -> Place:
@@ -100,9 +110,15 @@ def _formats(found: FoundTriples, text: str, schema: Schema, starts: Sequence[in
         if name in FORMATS:
             if name not in spans:
                 spans[name] = [match.span() for match in FORMATS[name].finditer(text)]
-            other = next((span for span in spans[name] if span[0] <= other[0] and other[1] <= span[1]), other)
+            other = next((span for span in spans[name] if _is_form_of(span, other)), other)
         _add(kept, subject, predicate, other, score)
     return kept
+
+
+def _is_form_of(span: Place, mention: Place) -> bool:
+    """Whether a date or quantity holds a mention, or begins it and is much shorter."""
+    start, end = mention
+    return (span[0] <= start and end <= span[1]) or (span[0] == start and span[1] + LONGEST_REST < end)
 
 
 def _lists(found: FoundTriples, text: str, schema: Schema, starts: Sequence[int]) -> FoundTriples:
