@@ -102,9 +102,29 @@ def test_the_other_way_round():
 @pytest.mark.parametrize(
     ("form", "text", "right"),
     [
-        (DATE, "公元前221年统一，1949年10月，3月5日，2020.1.2和2000年代", ["公元前221年", "1949年10月", "3月5日", "2020.1.2", "2000年代"]),
-        (QUANTITY, "长3.5公里，重12,000吨，票房56.8亿元，占地30余亩，226 cm", ["3.5公里", "12,000", "56.8亿元", "30余亩", "226 cm"]),
+        (DATE, "公元前221年统一，1949年10月，3月5日", ["公元前221年", "1949年10月", "3月5日"]),
+        (DATE, "2020.1.2和2000年代，2019-02-05", ["2020.1.2", "2000年代", "2019-02-05"]),
+        (QUANTITY, "长3.5公里，重12,000吨，票房56.8亿元", ["3.5公里", "12,000", "56.8亿元"]),
+        (QUANTITY, "占地30余亩，226 cm，1.08亿元人民币，第16届", ["30余亩", "226 cm", "1.08亿元人民币", "16"]),
     ],
-)  # fmt: skip
+)
 def test_forms_in_a_text(form, text, right):
     assert [match.group() for match in form.finditer(text)] == right
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "other", "right"),
+    [
+        ("他写了《甲》", "甲", "他写了", True),
+        ("薛岳在黄埔陆军小学学习，后考入保定陆军军官学校", "薛岳", "黄埔陆军小学学习，后考入保定陆军军官学校", False),
+        ("乙写了《风从远方吹来的时候，你还在那里等着我吗》", "风从远方吹来的时候，你还在那里等着我吗", "乙", True),
+    ],
+)
+def test_a_mention_does_not_run_on(text, subject, other, right):
+    assert bool(decoded(text, (subject, "作者", other))) is right
+
+
+def test_a_date_that_runs_on():
+    text = "丰田2000年底在华成立，2001年投产"
+    assert decoded(text, ("丰田", "成立日期", "2000年底在华成立")).keys() == {("丰田", "成立日期", "2000年")}
+    assert decoded(text, ("丰田", "成立日期", "2000年底")).keys() == {("丰田", "成立日期", "2000年底")}
