@@ -5,7 +5,7 @@
 
 Most sentences put mentions of the training data, each of a type that the predicate takes, into a template: they
 teach how a relation is worded, not facts. Capitals, languages, founders and mountains are facts. Both templates and
-facts stand in data/triple-templates-zh.yaml. A seventh of the sentences only mention things together, and has no triples.
+facts stand in data/triple-templates-zh.yaml. A ninth of the sentences only mention things together, without triples.
 
 `--exclude` are sentences that the model will be measured on: no subject of theirs is used, and no sentence holds both
 mentions of one of their triples or is worded as one of them is. The same arguments give the same sentences.

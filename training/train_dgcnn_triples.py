@@ -67,7 +67,9 @@ class Arguments(PublishingArguments, TextArguments):
     validation_split: str = option("validation", "Its split.")
     validation_sentences: int = option(500, "Sentences scored while it trains; at the end all are.")
     schema: str | None = option(None, "JSON file with predicates and types; default: those of the training sentences.")
-    learn_constraints: bool = option(True, "Add to the schema what triples of a predicate have in common, for decoding.")
+    learn_constraints: bool = option(
+        True, "Add to the schema what triples of a predicate have in common, for decoding."
+    )
     inverse: list[str] = option([], "Pairs such as 丈夫=妻子: each triple says the other one the other way round.")
     symmetric: list[str] = option([], "Predicates that hold the other way round too.")
     skip_broken: bool = option(False, "Leave broken records of --train out, with a warning, in place of an error.")
