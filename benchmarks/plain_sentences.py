@@ -22,16 +22,18 @@ import torch
 from results import REPOSITORY, write_results
 
 from hf_kexue import DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline
-from hf_kexue.data.triples.reading import Triple, TripleExample, read_triples
-from hf_kexue.dgcnn.constraints_dgcnn import CONSTRAINTS
+from hf_kexue.data.triples.reading import TripleExample, read_triples
+from hf_kexue.dgcnn.constraints_dgcnn import CONSTRAINTS, FoundTriples, constrained
+from hf_kexue.dgcnn.sentences_dgcnn import sentence_ends
 
 DATA: dict[str, str] = {}
 SENTENCES = REPOSITORY / "training" / "data" / "plain-triples-zh"
 Key = tuple[str, str, str]
+Plain = tuple[str, TripleExample, set[Key]]  # kind, sentence, triples that it allows without asking for them
 
 
-def read_plain(path: Path) -> list[tuple[str, TripleExample, set[Key]]]:
-    """Kind, sentence, and triples that it allows without asking for them."""
+def read_plain(path: Path) -> list[Plain]:
+    """The sentences of a file."""
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [
         (record["kind"], example, {(t["subject"], t["predicate"], t["object"]) for t in record.get("also", ())})
@@ -39,25 +41,44 @@ def read_plain(path: Path) -> list[tuple[str, TripleExample, set[Key]]]:
     ]
 
 
-def key(triple: Triple) -> Key:
-    return triple.subject, triple.predicate, triple.object
-
-
 def count(
-    pipeline: TripleExtractionPipeline, sentences: Sequence[tuple[str, TripleExample, set[Key]]], **settings: Any
+    sentences: Sequence[Plain], found: Sequence[FoundTriples], schema: Any, constraints: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Sentences, triples, found and false ones, a row for each kind."""
+    """Sentences, triples, found and false ones, a row for each kind; the network's triples under these constraints."""
     rows: dict[str, dict[str, Any]] = {}
-    results = pipeline([example.text for _, example, _ in sentences], batch_size=32, progress=False, **settings)
-    for (kind, example, allowed), triples in zip(sentences, results):
+    for (kind, example, allowed), free in zip(sentences, found):
         row = rows.setdefault(kind, {"kind": kind, "sentences": 0, "triples": 0, "found": 0, "false": 0})
-        gold = set(map(key, example.triples))
-        given = {(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in triples}
+        gold = {(triple.subject, triple.predicate, triple.object) for triple in example.triples}
+        kept = constrained(free, example.text, schema, constraints, [0, *sentence_ends(example.text)])
+        given = {
+            (example.text[slice(*subject)], schema[number]["predicate"], example.text[slice(*other)])
+            for subject, number, other in kept
+        }
         row["sentences"] += 1
         row["triples"] += len(gold)
         row["found"] += len(gold & given)
         row["false"] += len(given - gold - allowed)
     return list(rows.values())
+
+
+def free_triples(
+    pipeline: TripleExtractionPipeline, sentences: Sequence[Plain], known_threshold: float
+) -> list[FoundTriples]:
+    """What the pipeline finds in each sentence without constraints."""
+    numbers = {entry["predicate"]: number for number, entry in enumerate(pipeline.model.schema)}
+    texts = [example.text for _, example, _ in sentences]
+    results = pipeline(texts, batch_size=32, progress=False, constraints=False, known_threshold=known_threshold)
+    return [
+        {
+            (_place(triple["subject"]), numbers[triple["predicate"]], _place(triple["object"])): triple["score"]
+            for triple in triples
+        }
+        for triples in results
+    ]
+
+
+def _place(mention: dict[str, Any]) -> tuple[int, int]:
+    return mention["start"], mention["end"]
 
 
 def total(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
@@ -81,22 +102,31 @@ def main() -> None:
         tokenizer=DGCNNTokenizer.from_pretrained(args.model),
     )
     plain, mentioned = (read_plain(SENTENCES / name) for name in ("test.jsonl", "mentioned.jsonl"))
-    chosen = {"constraints": args.constraints, "known_threshold": args.known_threshold}
-    rows = count(pipeline, plain, **chosen)
-    variants: dict[str, dict[str, Any]] = {"all": {}}
-    variants |= {
-        f"without {part}": {"constraints": [p for p in args.constraints if p != part]} for part in args.constraints
+    schema = pipeline.model.schema
+    found = {
+        known: [free_triples(pipeline, sentences, known) for sentences in (plain, mentioned)]
+        for known in dict.fromkeys((args.known_threshold, 1.0))
     }
-    variants |= {"without any of them": {"constraints": False}, "without memorised triples": {"known_threshold": 1.0}}
+    variants = {"all": (args.constraints, args.known_threshold)}
+    for part in args.constraints:
+        variants[f"without {part}"] = [name for name in args.constraints if name != part], args.known_threshold
+    variants |= {
+        "without any of them": ([], args.known_threshold),
+        "without memorised triples": (args.constraints, 1.0),
+    }
     decoding = []
-    for name, changed in variants.items():
-        counted = total(count(pipeline, plain, **{**chosen, **changed}))
-        false = total(count(pipeline, mentioned, **{**chosen, **changed}))["false"]
+    for name, (parts, known) in variants.items():
+        counted = total(count(plain, found[known][0], schema, parts))
+        false = total(count(mentioned, found[known][1], schema, parts))["false"]
         decoding.append({"decoding": name, **counted, "false_among_mentioned_together": false})
+    rows, others = (
+        count(sentences, free, schema, args.constraints)
+        for sentences, free in zip((plain, mentioned), found[args.known_threshold])
+    )
     figures = {
-        "model": Path(args.model).name, **chosen,
+        "model": Path(args.model).name, "constraints": args.constraints, "known_threshold": args.known_threshold,
         "rows": [
-            *rows, {"kind": "all", "sentences": len(plain), **total(rows)}, *count(pipeline, mentioned, **chosen),
+            *rows, {"kind": "all", "sentences": len(plain), **total(rows)}, *others,
         ],
         "decoding": decoding,
     }  # fmt: skip

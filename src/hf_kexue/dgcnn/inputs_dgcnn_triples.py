@@ -34,7 +34,7 @@ class TripleSettings:
     split_above: int = 0
     occurrences: str = "found"
     known_threshold: float = KNOWN_THRESHOLD
-    constraints: bool | str | Sequence[str] = True  # made into a tuple of names
+    constraints: tuple[str, ...] = CONSTRAINTS  # True, False and names in any order are made into these
     batch_size: int = 16
     simplify: bool = False
     progress: bool | None = None
