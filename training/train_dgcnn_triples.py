@@ -51,6 +51,7 @@ from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish
 from hf_kexue.training.publishing import PublishingArguments, push_to_hub
 from hf_kexue.training.setup import length_multiple, run_manifest, start, training_loader
+from hf_kexue.training.triple_constraints import learn_constraints
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_triples")
@@ -67,6 +68,9 @@ class Arguments(PublishingArguments, TextArguments):
     validation_split: str = option("validation", "Its split.")
     validation_sentences: int = option(500, "Sentences scored while it trains; at the end all are.")
     schema: str | None = option(None, "JSON file with predicates and types; default: those of the training sentences.")
+    learn_constraints: bool = option(
+        True, "Add to the schema what triples of a predicate have in common, for decoding."
+    )
     inverse: list[str] = option([], "Pairs such as 丈夫=妻子: each triple says the other one the other way round.")
     symmetric: list[str] = option([], "Predicates that hold the other way round too.")
     skip_broken: bool = option(False, "Leave broken records of --train out, with a warning, in place of an error.")
@@ -120,6 +124,14 @@ def training_examples(args: Arguments) -> list[TripleExample]:
         raise ValueError(f"--train_share must be above 0 and at most 1, got {args.train_share}.")
     kept = np.random.default_rng(args.seed).permutation(len(examples))[: round(args.train_share * len(examples))]
     return with_inverses(args, [examples[number] for number in sorted(kept)])
+
+
+def run_schema(examples: list[TripleExample], donor: Any) -> list[dict[str, Any]]:
+    """The schema of the sentences; that of a donor with the same predicates, since its weights are in its order."""
+    schema = build_schema(examples)
+    known = getattr(donor, "triple_schema", None) or []
+    same = {entry["predicate"] for entry in schema} == {entry["predicate"] for entry in known}
+    return known if same else schema
 
 
 def with_inverses(args: Arguments, examples: list[TripleExample]) -> list[TripleExample]:
@@ -192,15 +204,17 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="triples*")
     output_dir, accelerator = Path(args.output_dir), start(args)
     examples = training_examples(args)
-    schema = read_schema(args.schema) if args.schema else build_schema(examples)
+    donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
+    schema = read_schema(args.schema) if args.schema else run_schema(examples, donor)
     for message in check_schema(schema, examples):
         logger.warning(message)
+    if args.learn_constraints:
+        schema = learn_constraints(schema, examples)
     held_out = []
     if args.validation:
         held_out = read_triples(args.validation, args.validation_split, on_error=on_error(args))
     held_out = with_inverses(args, held_out)
     few = held_out[:: max(1, len(held_out) // max(args.validation_sentences, 1))]
-    donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
     continues = donor is not None and "DGCNNForTripleExtraction" in (donor.architectures or [])
     if continues:
         follow_donor(args, donor, FOLLOWED)

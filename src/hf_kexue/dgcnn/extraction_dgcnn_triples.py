@@ -6,6 +6,7 @@
     batch      the trunk runs once, then all subjects of the batch together      `find_triples`
     triple     score of the subject * score of the object
     known      beside them, where the model has any: memorised triples             `prior_dgcnn`
+    kept       what agrees with the text and the schema                            `constraints_dgcnn`
 
 Words are cut over whole texts, before pieces are. Of the pieces only the triples stay in memory; a batch exists at a
 time. Imports neither torch nor transformers.
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from .calls_dgcnn import is_stream, stream
 from .checks_dgcnn import check_content, check_text, is_blank
 from .columns_dgcnn import CHARACTERS_WITH_PROGRESS, Columns, padded
+from .constraints_dgcnn import constrained
 from .decoding_dgcnn_triples import (
     FoundTriples,
     Place,
@@ -160,6 +162,10 @@ class Extraction:
                             joined.append(self._join(read[piece.text], before))
         for one in zip(found, read, ranges):
             self._add_known(*one, settings.known_threshold, wanted)
+        for number, (text, cuts) in enumerate(zip(read, ranges)):
+            starts = [start for start, _ in cuts]
+            kept = constrained(found[number], text, self.schema, settings.constraints, starts)
+            found[number] = {key: score for key, score in kept.items() if key[1] in wanted}
         return [self.postprocess(*one, settings.occurrences) for one in zip(found, texts, ranges)]
 
     def _read_batch(
