@@ -32,7 +32,7 @@ from hf_kexue.inference.trajectories import Paths, PathSettings, load_shards, pa
 from hf_kexue.rsgan.augmentation_rsgan import diff_augment
 from hf_kexue.rsgan.gradient_penalties_rsgan import gradient_penalty_finite_difference
 from hf_kexue.rsgan.losses_rsgan import relativistic_loss
-from hf_kexue.simple_diffusion.distillation_simple_diffusion import deterministic_step, implied_sample
+from hf_kexue.simple_diffusion.distillation_simple_diffusion import deterministic_step
 from hf_kexue.simple_diffusion.guidance_simple_diffusion import output_from_sample, predict_sample
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
 from hf_kexue.training.fine_tuning import fit_steps_to_data
@@ -55,10 +55,13 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
     teacher: str = option("", "Folder or repository of the pipeline to distil.")
     init_from: str | None = option(None, "Folder of a student that this run starts from; default: the teacher.")
     resolution: int = option(0, "That of the teacher, whatever is given.")
+    class_factor: float = option(
+        1.0, "Start with classes this many times as far from the null class as the teacher's: a first guidance."
+    )
     # paths of the teacher
     student_steps: int = option(4, "Steps of the student, saved as its default.")
     teacher_steps: int = option(8, "Steps of the teacher (DPM-Solver++), a multiple of --student_steps.")
-    guidance_scales: list[float] = option([], "Of the recorded batches in turn; default: the one saved with the teacher.")
+    guidance_scales: list[float] = option([], "Of the recorded batches in turn; default: the teacher's saved one.")
     shards: int = option(64, "Recorded batches; the first is held out.")
     shard_size: int = option(16, "Paths of a recorded batch.")
     # adversarial loss on the last step
@@ -76,9 +79,9 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
             raise ValueError("--teacher is missing: the folder or repository of the pipeline to distil.")
         if self.shards < 2:
             raise ValueError(f"--shards must be at least 2, one of them held out; got {self.shards}.")
-        if self.adversarial_weight and self.mixed_precision != "no":
-            if "bf16" in self.mixed_precision or "fp16" in self.mixed_precision:
-                raise ValueError("--adversarial_weight needs --mixed_precision no: bf16 is too coarse for differences.")
+        if self.adversarial_weight:
+            if self.mixed_precision not in ("no", "auto"):  # too coarse for differences of scores
+                raise ValueError(f"--adversarial_weight needs --mixed_precision no, got {self.mixed_precision}.")
             self.mixed_precision = "no"
 
 
@@ -97,11 +100,15 @@ def student_of(teacher: SimpleDiffusionPipeline, args: Arguments) -> SimpleDiffu
     faults = student.load_state_dict(network.state_dict(), strict=False)
     if faults.unexpected_keys or any(not key.startswith("scale_embedding.") for key in faults.missing_keys):
         raise ValueError(f"--init_from {args.init_from} does not fit this run: {faults}.")
+    if student.class_embedding is not None and not args.init_from:
+        with torch.no_grad():
+            table = student.class_embedding.weight
+            table.copy_(torch.lerp(table[-1:], table, args.class_factor))  # the null class is the last
     return student
 
 
-def labels_drawer(teacher: SimpleDiffusionPipeline, source: Any) -> Any:
-    """(count, seed) -> indices of the teacher, with the class proportions of the pictures; None without classes.
+def class_ids(teacher: SimpleDiffusionPipeline, source: Any) -> Tensor | None:
+    """The teacher's index of each class of the pictures; None for a teacher without classes.
 
     Raises:
         ValueError: for a class that the teacher does not know, or pictures without classes.
@@ -110,51 +117,31 @@ def labels_drawer(teacher: SimpleDiffusionPipeline, source: Any) -> Any:
         return None
     if source.label_column is None:
         raise ValueError("The teacher has classes, and the pictures have none: give --label_column.")
-    names: Any = source.label_names if teacher.class_names else range(len(source.label_names))
-    ids = teacher.label_ids(list(names))
-    return lambda count, seed: ids[class_mix(source, count, seed)].tolist()
+    return teacher.label_ids(source.label_names if teacher.class_names else range(len(source.label_names)))
 
 
-def distillation_targets(paths: Paths, logsnr: Tensor, rows: Tensor, marks: Tensor, flip: Tensor) -> tuple[Tensor, ...]:
-    """x_t, the clean sample that one step to the next mark implies, logSNR, scales and classes of some steps.
-
-    Args:
-        paths: recorded.
-        logsnr: of the marks, (S + 1,).
-        rows, marks: which path and which of its steps, (B,).
-        flip: which are mirrored, (B,).
-    """
-    x_t, x_s = (paths.states[rows, marks + later].float() for later in (0, 1))
-    x_t, x_s = (torch.where(flip.view(-1, 1, 1, 1), x.flip(-1), x) for x in (x_t, x_s))
-    x_0 = implied_sample(x_t, x_s, logsnr[marks], logsnr[marks + 1])
-    labels = None if paths.class_labels is None else paths.class_labels[rows]
-    return x_t, x_0, logsnr[marks], paths.guidance_scales[rows], labels
-
-
-def call(network: Any, x_t: Tensor, logsnr: Tensor, scales: Tensor, labels: Tensor | None, takes_scale: bool) -> Tensor:
+def call(network: Any, x_t: Tensor, logsnr: Tensor, scales: Tensor | None, labels: Tensor | None) -> Tensor:
     """The student's prediction, float32 (B, C, H, W)."""
-    options = {"guidance_scale": scales} if takes_scale else {}
     x_t = x_t.contiguous(memory_format=torch.channels_last)
-    return network(x_t, logsnr, labels, **options).sample.float()
+    return network(x_t, logsnr, labels, guidance_scale=scales).sample.float()
 
 
 @torch.no_grad()
-def validation_figures(network: Any, paths: Paths, logsnr: Tensor, kind: str, takes_scale: bool) -> dict[str, float]:
+def validation_figures(network: Any, paths: Paths, logsnr: Tensor, kind: str) -> dict[str, float]:
     """On held-out paths: the mean square of each step's error in v, and of the last image that the student's own
     steps reach, against that of the teacher."""
     device, steps, figures = network.device, len(logsnr) - 1, {}
-    everything, unflipped = torch.arange(len(paths)), torch.zeros(len(paths), dtype=torch.bool)
+    everything = torch.arange(len(paths))
     x = paths.states[:, 0].float().to(device)
     for mark in range(steps):
         marks = torch.full_like(everything, mark)
         x_t, x_0, times, scales, labels = (
-            None if part is None else part.to(device)
-            for part in distillation_targets(paths, logsnr, everything, marks, unflipped)
+            None if part is None else part.to(device) for part in paths.targets(logsnr, everything, marks)
         )
         sigma = torch.sigmoid(-times).sqrt().view(-1, 1, 1, 1)
-        predicted = predict_sample(call(network, x_t, times, scales, labels, takes_scale), x_t, times, kind)
+        predicted = predict_sample(call(network, x_t, times, scales, labels), x_t, times, kind)
         figures[f"validation_loss/step_{mark + 1}"] = float(((predicted - x_0) / sigma).square().mean())
-        own = predict_sample(call(network, x, times, scales, labels, takes_scale), x, times, kind)
+        own = predict_sample(call(network, x, times, scales, labels), x, times, kind)
         x = deterministic_step(own, x, times, logsnr[marks + 1].to(device))
     mean = sum(figures.values()) / steps
     error = (x.clamp(-1, 1) - paths.states[:, -1].to(x)).square().mean()
@@ -172,7 +159,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if teacher.unet.config.num_class_embeds is None:
         args.label_column = "none"
     source, _ = open_images(args, EMBEDDED, held_out=False, unlabelled="drop")
-    draw_labels = labels_drawer(teacher, source)
+    ids = class_ids(teacher, source)
+    draw_labels = None if ids is None else lambda count, seed: ids[class_mix(source, count, seed)].tolist()
     loader = training_images(args, source, accelerator)
     fit_steps_to_data(args, loader, accelerator.num_processes)
     student = student_of(teacher, args).to(memory_format=torch.channels_last)
@@ -185,13 +173,13 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 2. Discriminator and optimizers; what is prepared here is saved with the checkpoints of the run
     discriminator = adam = None
     if args.adversarial_weight:
-        discriminator = RSGANDiscriminator(args.resolution, num_class_embeds=len(source.label_names) or None)
+        discriminator = RSGANDiscriminator(args.resolution, num_class_embeds=student.config.num_class_embeds)
         adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_rate, betas=(0.0, 0.99))
         discriminator, adam = accelerator.prepare(discriminator, adam)
     optimizer = torch.optim.AdamW(student.parameters(), args.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
 
     def validate() -> tuple[dict[str, float], float]:
-        figures = validation_figures(run.network, held_out, logsnr, kind, takes_scale)
+        figures = validation_figures(run.network, held_out, logsnr, kind)
         return figures, 1 / (1 + figures["validation_loss"])
 
     run = TrainingRun(
@@ -209,14 +197,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             network.to(memory_format=torch.channels_last)
     logsnr = path_logsnr(teacher, settings)
     if args.dry_run:
-        paths = held_out = record_paths(teacher, settings, 0, draw_labels)
+        paths = held_out = record_paths(teacher, settings, 0, draw_labels, takes_scale)
     else:
         rank, everything = accelerator.process_index, range(args.shards)
         shards = everything[rank :: accelerator.num_processes]
         record_shards(teacher, settings, shards, output_dir / "paths", draw_labels, accelerator.is_main_process)
         accelerator.wait_for_everyone()
-        held_out = load_shards(output_dir / "paths", settings, everything[:1])
-        paths = load_shards(output_dir / "paths", settings, everything[1:])
+        parts = (everything[:1], everything[1:])
+        held_out, paths = (load_shards(output_dir / "paths", settings, part, takes_scale) for part in parts)
 
     # 4. The student as a pipeline, which steps as it was taught
     scheduler = DDIMScheduler.from_config(teacher.scheduler.config, clip_sample=False)
@@ -275,20 +263,19 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         marks = (torch.arange(total) + int(torch.randint(args.student_steps, (), **drawn)))[local] % args.student_steps
         flip = (torch.rand(total, **drawn).cpu()[local] < 0.5) & args.random_flip
         x_t, x_0, times, scales, labels = (
-            None if part is None else part.to(device)
-            for part in distillation_targets(paths, logsnr, rows, marks, flip)
+            None if part is None else part.to(device) for part in paths.targets(logsnr, rows, marks, flip)
         )
 
         # ---- one training step
         with accelerator.accumulate(run.model):
             with accelerator.autocast():
-                output = call(run.model, x_t, times, scales, labels, takes_scale)
+                output = call(run.model, x_t, times, scales, labels)
             loss = (output - output_from_sample(x_0, x_t, times, kind)).square().mean()
             last = (marks == args.student_steps - 1).to(device)
             if args.adversarial_weight and run.state.step >= args.adversarial_from and bool(last.any()):
-                fake, classes = predict_sample(output, x_t, times, kind)[last], batch.get("class_labels")
+                fake = predict_sample(output, x_t, times, kind)[last]
                 real = batch["pixel_values"][: len(fake)].to(fake)
-                classes = None if classes is None else classes[: len(real)].to(device)
+                classes = None if ids is None else ids[batch["class_labels"][: len(real)].cpu()].to(device)
                 mine = None if labels is None else labels[last][: len(real)]
                 loss = loss + args.adversarial_weight * adversarial_loss(fake[: len(real)], real, mine, classes)
             run.descend(loss)

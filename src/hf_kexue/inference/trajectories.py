@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ..simple_diffusion.distillation_simple_diffusion import implied_sample
 from ..simple_diffusion.samplers import with_sampler
 from ..simple_diffusion.schedulers_simple_diffusion import logsnr_of
 
@@ -78,16 +79,37 @@ class Paths:
 
     Args:
         states: (N, S + 1, C, H, W) float16, noise first and the image, within [-1, 1], last.
-        guidance_scales: (N,).
+        guidance_scales: (N,), or None for a student with one scale built in.
         class_labels: (N,) int64, or None.
     """
 
     states: Tensor
-    guidance_scales: Tensor
+    guidance_scales: Tensor | None
     class_labels: Tensor | None
 
     def __len__(self) -> int:
         return len(self.states)
+
+    def targets(
+        self, logsnr: Tensor, rows: Tensor, marks: Tensor, flip: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+        """Single steps to learn from.
+
+        Args:
+            logsnr: of `path_logsnr`, (S + 1,).
+            rows, marks: which path, and which of its steps from 0, (B,).
+            flip: which are mirrored, (B,).
+
+        Returns:
+            x_t and the clean sample that one step to the next mark implies, (B, C, H, W) float32; logSNR, scale and
+            class of each, (B,).
+        """
+        x_t, x_s = (self.states[rows, marks + later].float() for later in (0, 1))
+        if flip is not None:
+            x_t, x_s = (torch.where(flip.view(-1, 1, 1, 1), x.flip(-1), x) for x in (x_t, x_s))
+        x_0 = implied_sample(x_t, x_s, logsnr[marks], logsnr[marks + 1])
+        scales, labels = (None if part is None else part[rows] for part in (self.guidance_scales, self.class_labels))
+        return x_t, x_0, logsnr[marks], scales, labels
 
 
 def path_logsnr(teacher: Any, settings: PathSettings) -> Tensor:
@@ -98,7 +120,9 @@ def path_logsnr(teacher: Any, settings: PathSettings) -> Tensor:
     return torch.stack([*(logsnr_of(solver.scheduler, time) for time in times), torch.tensor(torch.inf)])
 
 
-def record_paths(teacher: Any, settings: PathSettings, shard: int, labels_of: LabelsOf | None) -> Paths:
+def record_paths(
+    teacher: Any, settings: PathSettings, shard: int, labels_of: LabelsOf | None, scales: bool = True
+) -> Paths:
     """Record the paths of one shard.
 
     Args:
@@ -106,6 +130,7 @@ def record_paths(teacher: Any, settings: PathSettings, shard: int, labels_of: La
         settings: of the recording.
         shard: its number.
         labels_of: draws the classes; None for a teacher without.
+        scales: whether they are kept.
     """
     seed, size = settings.shard_seed(shard), settings.shard_size
     config, stride = teacher.unet.config, settings.teacher_steps // settings.student_steps
@@ -126,7 +151,8 @@ def record_paths(teacher: Any, settings: PathSettings, shard: int, labels_of: La
         callback_on_step_end=keep, output_type="pt",
     )  # fmt: skip
     states[-1] = states[-1].clamp(-1, 1)
-    return Paths(torch.stack([state.contiguous() for state in states], 1).half(), torch.full((size,), scale), labels)
+    kept = torch.full((size,), scale) if scales else None
+    return Paths(torch.stack([state.contiguous() for state in states], 1).half(), kept, labels)
 
 
 def record_shards(
@@ -151,15 +177,13 @@ def record_shards(
             _check(path, settings)
             continue
         paths = record_paths(teacher, settings, shard, labels_of)
-        tensors = {"states": paths.states, "guidance_scales": paths.guidance_scales}
-        if paths.class_labels is not None:
-            tensors["class_labels"] = paths.class_labels
+        tensors = {key: value for key, value in vars(paths).items() if value is not None}
         save_file(tensors, path.with_suffix(".unfinished"), metadata={"settings": _text(settings)})
         os.replace(path.with_suffix(".unfinished"), path)  # atomic
 
 
-def load_shards(folder: Path, settings: PathSettings, shards: Iterable[int]) -> Paths:
-    """The paths of recorded shards, in order.
+def load_shards(folder: Path, settings: PathSettings, shards: Iterable[int], scales: bool = True) -> Paths:
+    """The paths of recorded shards, in order, with their scales or without.
 
     Raises:
         ValueError: for a shard of other settings.
@@ -172,7 +196,7 @@ def load_shards(folder: Path, settings: PathSettings, shards: Iterable[int]) -> 
             for key in file.keys():  # noqa: SIM118 - no mapping
                 parts.setdefault(key, []).append(file.get_tensor(key))
     whole = {key: torch.cat(values) for key, values in parts.items()}
-    return Paths(whole["states"], whole["guidance_scales"], whole.get("class_labels"))
+    return Paths(whole["states"], whole["guidance_scales"] if scales else None, whole.get("class_labels"))
 
 
 def _file(folder: Path, shard: int) -> Path:

@@ -145,7 +145,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             raise ValueError(f'output_type must be "pil", "np" or "pt", got {output_type!r}.')
         takes_scale = bool(self.unet.config.get("guidance_embedding"))
         if takes_scale and guidance_unet is not None:
-            raise ValueError("This network takes the guidance_scale as an input: a guidance_unet has nothing to guide.")
+            raise ValueError("This network takes guidance_scale as an input: a guidance_unet has no use.")
         weaker = guidance_unet is not None or self.unet.config.num_class_embeds is not None
         if guidance_scale != 1.0 and not weaker and not takes_scale:
             raise ValueError(
