@@ -156,6 +156,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     teacher = SimpleDiffusionPipeline.from_pretrained(args.teacher).to(device)
     args.resolution = teacher.unet.config.sample_size
     args.guidance_scales = args.guidance_scales or [teacher.config.guidance_scale]
+    settings = PathSettings(
+        args.teacher_steps, args.student_steps, tuple(args.guidance_scales), args.shard_size, args.seed,
+        Path(args.teacher).name,
+    )  # fmt: skip
     if teacher.unet.config.num_class_embeds is None:
         args.label_column = "none"
     source, _ = open_images(args, EMBEDDED, held_out=False, unlabelled="drop")
@@ -188,10 +192,6 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     )  # fmt: skip
 
     # 3. The teacher's paths, recorded once
-    settings = PathSettings(
-        args.teacher_steps, args.student_steps, tuple(args.guidance_scales), args.shard_size, args.seed,
-        Path(args.teacher).name,
-    )  # fmt: skip
     for network in (teacher.unet, teacher.guidance_unet):
         if network is not None:
             network.to(memory_format=torch.channels_last)

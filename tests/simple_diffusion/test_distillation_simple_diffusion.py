@@ -1,5 +1,7 @@
 """Targets of a distilled step against the step of a scheduler of diffusers, and against each other."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from diffusers import DDIMScheduler
@@ -24,12 +26,12 @@ def test_a_step_is_that_of_ddim():
     assert ddim.timesteps.tolist() == [999, 749, 499, 249]
     times = [float(own.logsnr((t + 1) / 1000)) for t in ddim.timesteps.tolist()] + [float("inf")]
     x_0, x_t, _ = states(1)
-    for t, (here, there) in zip(ddim.timesteps, zip(times, times[1:])):
+    for t, (here, there) in zip(ddim.timesteps, pairwise(times)):
         logsnr_t, logsnr_s = (torch.tensor([value], dtype=torch.float64) for value in (here, there))
         output = output_from_sample(x_0, x_t, logsnr_t, "v_prediction")
         expected = ddim.step(output, t, x_t).prev_sample
-        assert_close(deterministic_step(x_0, x_t, logsnr_t, logsnr_s), expected, rtol=1e-4, atol=1e-4)  # its table is
-        # float32
+        # its table is in float32
+        assert_close(deterministic_step(x_0, x_t, logsnr_t, logsnr_s), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("ahead", [0.5, 4.0, float("inf")])
