@@ -108,7 +108,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--name", default="distillation", help="of the results file")
     args = parser.parse_args(argv)
 
-    setting = {"samples": args.samples}
+    saved = load(args, "student").config.num_inference_steps
+    setting = {"samples": args.samples, "saved": saved}
     rows = rows_before(args.name, setting)
     speed = rows_before(args.name, setting, "speed")
 

@@ -620,7 +620,7 @@ def test_a_network_that_takes_the_scale_is_called_once(classes):
         lambda _, __, given: scales.append(given["guidance_scale"]), with_kwargs=True
     )
     labels = None if classes is None else [0]
-    pipeline(class_labels=labels, guidance_interval=(-1.0, 1.0), output_type="pt")
+    pipeline(class_labels=labels, guidance_interval=(2.0, 4.0), output_type="pt")
     assert scales == [1.0, 1.0, 3.0, 1.0]
     scales.clear()
     pipeline(class_labels=labels, guidance_scale=2.0, num_inference_steps=2, output_type="pt")
