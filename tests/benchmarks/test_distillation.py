@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-benchmark = pytest.importorskip("distillation", reason="benchmarks/ belongs to the repository, not to the package")
-
 from hf_kexue import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
+
+benchmark = pytest.importorskip("distillation", reason="benchmarks/ belongs to the repository, not to the package")
 
 
 def row(seed, distance, share, model="student", steps=4):

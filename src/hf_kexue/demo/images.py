@@ -54,8 +54,8 @@ def short_training(repository: Path, run: Path, output: Path, steps: int) -> Sec
     _plot_history(run / "history.jsonl", output / "loss.png")
     return (
         "A short training",
-        f"It goes on from {PUBLISHED.name}: {steps} steps, {results['images_seen']} images in {results['seconds']:.0f} seconds on "
-        f"{results['environment']['device']}; validation loss {results['validation_loss']:.4f}. The command: "
+        f"It goes on from {PUBLISHED.name}: {steps} steps, {results['images_seen']} images in "
+        f"{results['seconds']:.0f} seconds on {results['environment']['device']}; validation loss {results['validation_loss']:.4f}. The command: "
         f"accelerate launch {results['environment']['command']}",
         picture("loss.png", "loss curve"),
     )
