@@ -55,7 +55,8 @@ def short_training(repository: Path, run: Path, output: Path, steps: int) -> Sec
     return (
         "A short training",
         f"It goes on from {PUBLISHED.name}: {steps} steps, {results['images_seen']} images in "
-        f"{results['seconds']:.0f} seconds on {results['environment']['device']}; validation loss {results['validation_loss']:.4f}. The command: "
+        f"{results['seconds']:.0f} seconds on {results['environment']['device']}; validation loss "
+        f"{results['validation_loss']:.4f}. The command: "
         f"accelerate launch {results['environment']['command']}",
         picture("loss.png", "loss curve"),
     )
