@@ -75,7 +75,7 @@ def test_steps_and_sampler_are_those_that_were_saved(page, tmp_path):
     other = Page(str(tmp_path), {"images": str(tmp_path / "few")})
     assert other.steps() == 3
     drawn, generator = other.images("Hat", 1.0, 1, 3, 0), torch.Generator().manual_seed(0)
-    assert drawn[0].tobytes() == few("Hat", generator=generator).images[0].tobytes()
+    assert drawn[0].tobytes() == few(class_labels="Hat", generator=generator).images[0].tobytes()
 
 
 def test_images_depend_on_class_guidance_and_seed(page):

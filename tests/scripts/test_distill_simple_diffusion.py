@@ -71,7 +71,7 @@ def test_the_saved_pipeline_draws_in_its_steps_with_one_call_each(data, tmp_path
     assert pipeline.config.num_inference_steps == 2
     assert pipeline.config.guidance_scale == saved_scale
     pipeline.unet.register_forward_pre_hook(lambda *_: calls.append(1))
-    pipeline("hat", generator=torch.Generator().manual_seed(0))
+    pipeline(class_labels="hat", generator=torch.Generator().manual_seed(0))
     assert len(calls) == 2
     assert {"validation_loss", "image_error", "validation_loss/step_2", "images_seen"} <= results.keys()
 
