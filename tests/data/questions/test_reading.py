@@ -325,6 +325,14 @@ def test_parquet_names_its_row(datasets_folder):
         assert read_qa(str(datasets_folder), on_error="skip") == [EXAMPLE]
 
 
+def test_dates_that_datasets_made_of_answers(datasets_folder):
+    record = {**answered(("1998-05-01", 4)), "context": "成立于 1998-05-01。"}
+    path = write_lines(datasets_folder / "questions.jsonl", [record])
+    with pytest.raises(ValueError, match="the date 1998-05-01"):
+        read_qa(datasets_folder)
+    assert read_qa(path)[0].answers == [["1998-05-01"]]
+
+
 def test_what_datasets_cannot_read(datasets_folder):
     (datasets_folder / "questions.jsonl").write_text('{"question": 3, "con\n')
     with pytest.raises(ValueError, match="data cannot be read"):
