@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from hf_kexue import RSGANDiscriminator, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.inference.evaluation import class_mix
@@ -200,8 +201,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         paths = held_out = record_paths(teacher, settings, 0, draw_labels, takes_scale)
     else:
         rank, everything = accelerator.process_index, range(args.shards)
-        shards = everything[rank :: accelerator.num_processes]
-        record_shards(teacher, settings, shards, output_dir / "paths", draw_labels, accelerator.is_main_process)
+        shards = tqdm(everything[rank :: accelerator.num_processes], "teacher's paths", disable=rank > 0)
+        record_shards(teacher, settings, shards, output_dir / "paths", draw_labels)
         accelerator.wait_for_everyone()
         parts = (everything[:1], everything[1:])
         held_out, paths = (load_shards(output_dir / "paths", settings, part, takes_scale) for part in parts)

@@ -82,9 +82,9 @@ def test_mirrored_steps_have_mirrored_targets(teacher):
 
 def test_recording_goes_on_and_keeps_to_its_settings(teacher, tmp_path):
     settings = PathSettings(2, 1, (2.0,), shard_size=2, seed=5)
-    record_shards(teacher, settings, [0, 2], tmp_path, labels_of, progress=False)
+    record_shards(teacher, settings, [0, 2], tmp_path, labels_of)
     before = (tmp_path / "00002.safetensors").stat().st_mtime_ns
-    record_shards(teacher, settings, range(3), tmp_path, labels_of, progress=False)
+    record_shards(teacher, settings, range(3), tmp_path, labels_of)
     assert (tmp_path / "00002.safetensors").stat().st_mtime_ns == before
     paths = load_shards(tmp_path, settings, range(3))
     assert len(paths) == 6
@@ -107,7 +107,7 @@ def test_steps_that_do_not_divide(options):
 def test_a_teacher_without_classes(tmp_path):
     plain = SimpleDiffusionPipeline(network(0, None), ShiftedCosineScheduler(sample_size=16))
     settings = PathSettings(2, 2, shard_size=2)
-    record_shards(plain, settings, [0], tmp_path, None, progress=False)
+    record_shards(plain, settings, [0], tmp_path, None)
     paths = load_shards(tmp_path, settings, [0])
     assert paths.class_labels is None
     assert paths.targets(path_logsnr(plain, settings), torch.arange(2), torch.arange(2))[-1] is None

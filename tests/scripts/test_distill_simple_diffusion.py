@@ -82,7 +82,7 @@ def test_the_student_reaches_images_of_the_teacher(data, tmp_path):
     results = distil(data, tmp_path, *NO_SCALE, *options, "--checkpointing_steps", 60, steps=60)
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     first = next(line for line in lines if line["step"] == 0)
-    assert results["validation_loss"] < 0.8 * first["validation_loss"]
+    assert results["validation_loss"] < 0.9 * first["validation_loss"]
 
 
 def test_classes_of_the_pictures_are_found_by_name(data, tmp_path):

@@ -24,7 +24,6 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from ..simple_diffusion.distillation_simple_diffusion import implied_sample
 from ..simple_diffusion.samplers import with_sampler
@@ -157,7 +156,6 @@ def record_paths(
 
 def record_shards(
     teacher: Any, settings: PathSettings, shards: Iterable[int], folder: Path, labels_of: LabelsOf | None,
-    progress: bool = True,
 ) -> None:  # fmt: skip
     """Record the shards that the folder lacks; those that it has must come from the same settings.
 
@@ -165,13 +163,12 @@ def record_shards(
         teacher, settings, labels_of: as of `record_paths`.
         shards: their numbers.
         folder: made if it is missing.
-        progress: show a progress bar.
 
     Raises:
         ValueError: for a shard of other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for shard in tqdm(list(shards), desc="teacher's paths", disable=not progress):
+    for shard in shards:
         path = _file(folder, shard)
         if path.is_file():
             _check(path, settings)
