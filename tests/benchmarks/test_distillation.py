@@ -1,7 +1,6 @@
 """The benchmark of the distilled model: means over seeds, and network calls of an image counted at the network."""
 
 import pytest
-import torch
 
 from hf_kexue import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 
