@@ -61,7 +61,10 @@ LITERAL = re.compile(r"`[^`]*`|\]\([^)]*\)|<!--.*?-->")
 CODE_WORD = re.compile(r"`([^`\n]+)`")
 # Options of launchers, which are not ours.
 LAUNCHERS = {"config_file", "num_processes", "multi_gpu", "cpu", "nproc_per_node", "help"}
-SCRIPTS = ("train_simple_diffusion", "train_rsgan", "train_dgcnn_qa", "train_dgcnn_triples", "pretrain_dgcnn")
+SCRIPTS = (
+    *("train_simple_diffusion", "train_rsgan", "train_dgcnn_qa", "train_dgcnn_triples", "pretrain_dgcnn"),
+    "distill_simple_diffusion",
+)
 
 
 def numbers(text: str) -> list[str]:

@@ -81,7 +81,13 @@ def state_dicts():
     return {
         skip: {name: shape(tensor) for name, tensor in tiny_unet(skip).state_dict().items()}
         for skip in ("concat", "residual")
-    }
+    } | {"guidance_embedding adds": guidance_weights()}
+
+
+def guidance_weights():
+    """What an input for the guidance scale adds."""
+    with_scale, without = tiny_unet(guidance_embedding=True).state_dict(), tiny_unet().state_dict()
+    return {name: shape(tensor) for name, tensor in with_scale.items() if name not in without}
 
 
 def tiny_tokenizer():

@@ -731,3 +731,38 @@ def test_a_scheduler_without_a_size_is_left_alone(caplog):
 def test_wrong_sizes_raise_before_the_network_runs(pipe, call):
     with pytest.raises(ValueError, match=next(iter(call))):
         pipe(num_inference_steps=2, callback_on_step_end=lambda *_: pytest.fail("a step was computed"), **call)
+
+
+# ---- distilled networks
+
+
+@pytest.mark.parametrize("classes", [3, None])
+def test_a_network_that_takes_the_scale_is_called_once(classes):
+    """With the scale where guidance acts, and 1 elsewhere."""
+    pipeline = SimpleDiffusionPipeline(
+        make_unet(guidance_embedding=True, num_class_embeds=classes), ShiftedCosineScheduler(sample_size=16),
+        guidance_scale=3.0, num_inference_steps=4,
+    )  # fmt: skip
+    scales = []
+    pipeline.unet.register_forward_pre_hook(
+        lambda _, __, given: scales.append(given["guidance_scale"]), with_kwargs=True
+    )
+    labels = None if classes is None else [0]
+    pipeline(class_labels=labels, guidance_interval=(2.0, 4.0), output_type="pt")
+    assert scales == [1.0, 1.0, 3.0, 1.0]
+    scales.clear()
+    pipeline(class_labels=labels, guidance_scale=2.0, num_inference_steps=2, output_type="pt")
+    assert scales == [2.0, 2.0]
+    with pytest.raises(ValueError, match="guidance_unet"):
+        pipeline(class_labels=labels, guidance_unet=make_unet(num_class_embeds=classes))
+
+
+def test_the_number_of_steps_is_saved(tmp_path):
+    pipeline = SimpleDiffusionPipeline(make_unet(), ShiftedCosineScheduler(sample_size=16), num_inference_steps=3)
+    pipeline.save_pretrained(tmp_path)
+    loaded = SimpleDiffusionPipeline.from_pretrained(tmp_path)
+    loaded(output_type="pt")
+    assert loaded.num_timesteps == 3
+    assert with_sampler(loaded, "dpm")[0].config.num_inference_steps == 3
+    with pytest.raises(ValueError, match="0"):
+        loaded(num_inference_steps=0)

@@ -56,6 +56,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         guidance_scale (`float`): how strongly calls guide unless they say otherwise; 1 is not at all.
         guidance_unet_share (`float`): how much, from 0 to 1, of what images move away from is drawn by the
             guidance_unet; the rest by the network itself without a class. 1 is autoguidance, 0 guidance by the class.
+        num_inference_steps (`int`, optional): steps of calls unless they say otherwise; None: 64.
 
     The networks are put into evaluation mode here, once; calls leave the mode alone, so that threads may share them.
 
@@ -76,6 +77,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         guidance_unet: SimpleDiffusionUViT2DModel | None = None,
         guidance_scale: float = 1.0,
         guidance_unet_share: float = 1.0,
+        num_inference_steps: int | None = None,
     ) -> None:
         super().__init__()
         _check_guidance(guidance_scale, guidance_unet_share)
@@ -85,6 +87,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         self.register_modules(unet=unet, scheduler=scheduler, guidance_unet=guidance_unet)
         self.register_to_config(id2label={str(k): v for k, v in id2label.items()} if id2label else None)
         self.register_to_config(guidance_scale=guidance_scale, guidance_unet_share=guidance_unet_share)
+        self.register_to_config(num_inference_steps=num_inference_steps)
         self._prediction_at_start = None if scheduler is None else network_prediction(scheduler)
 
     @property
@@ -160,7 +163,11 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
         if output_type not in ("pil", "np", "pt"):
             raise ValueError(f'output_type must be "pil", "np" or "pt", got {output_type!r}.')
-        if guidance_scale != 1.0 and guidance_unet is None and self.unet.config.num_class_embeds is None:
+        takes_scale = bool(self.unet.config.get("guidance_embedding"))
+        if takes_scale and guidance_unet is not None:
+            raise ValueError("This network takes guidance_scale as an input: a guidance_unet has no use.")
+        weaker = guidance_unet is not None or self.unet.config.num_class_embeds is not None
+        if guidance_scale != 1.0 and not weaker and not takes_scale:
             raise ValueError(
                 "guidance_scale needs a model with classes or a weaker one as guidance_unet; this one has no classes."
             )
@@ -216,7 +223,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             reshift: "auto" moves the schedule to the size that is asked for by `height`, `width`, `upsample_factor`
                 or `latents`, if it is not made for as many pixels: logSNR lowered by 2 log of the ratio of sides.
                 "off" samples with the schedule as it is.
-            num_inference_steps: network evaluations, default 64.
+            num_inference_steps: network evaluations; None: as the pipeline was saved, else 64.
             eta: passed on to schedulers whose `step` takes it: 1 ancestral, 0 DDIM.
             generator: one, or one per image: makes the images reproducible, whatever the scheduler class.
             latents (B, C, H, W): start noise of unit variance, drawn from `generator` by default.
@@ -276,7 +283,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         self._guidance_scale, self._interrupt = guidance_scale, False
 
         # Sampling arithmetic stays in float32: sigma-space schedulers start at sigmas in the thousands.
-        steps = 64 if num_inference_steps is None else num_inference_steps
+        steps = (self.config.num_inference_steps or 64) if num_inference_steps is None else num_inference_steps
         timesteps = start_sampling(scheduler, steps, device, generator)
         self._num_timesteps = len(timesteps)
         latents = latents.to(device, torch.float32) * getattr(scheduler, "init_noise_sigma", 1.0)
@@ -285,11 +292,15 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         step_options = {"generator": generator, "eta": eta, "use_clipped_model_output": True}
         step_options = {key: value for key, value in step_options.items() if key in accepted and value is not None}
         prediction_type = network_prediction(scheduler)
+        distilled = bool(self.unet.config.get("guidance_embedding"))
 
         def predict(x_t: Tensor, logsnr: Tensor) -> Tensor:
             """Guided model output, float32 (B, C, H, W)."""
             x_t, logsnr_batch = x_t.to(dtype), logsnr.to(x_t.device).expand(len(x_t))
             guided = self.guidance_scale != 1.0 and in_interval(float(logsnr), guidance_interval)
+            if distilled:  # into one call
+                scale = self.guidance_scale if guided else 1.0
+                return self.unet(x_t, logsnr_batch, labels, guidance_scale=scale).sample.float()
             if not guided or (guidance_unet is None and labels is None):
                 return self.unet(x_t, logsnr_batch, labels).sample.float()
             share = 0.0 if guidance_unet is None else guidance_unet_share
