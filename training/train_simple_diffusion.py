@@ -29,7 +29,7 @@ from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPip
 from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, simple_diffusion_loss
 from hf_kexue.training.adapters import Adapters, check_adapter_arguments
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
-from hf_kexue.training.fine_tuning import copy_image_weights, fit_steps_to_data
+from hf_kexue.training.fine_tuning import IMAGE_FINE_TUNING_EPOCHS, copy_image_weights, fit_steps_to_data
 from hf_kexue.training.image_data import ImageArguments, open_images, sheet_labels, training_images
 from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun
@@ -186,7 +186,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     source, held_out = open_images(args, EMBEDDED)
     num_classes = len(source.label_names)
     loader = training_images(args, source, accelerator)
-    fit_steps_to_data(args, loader, accelerator.num_processes)
+    fit_steps_to_data(args, loader, accelerator.num_processes, IMAGE_FINE_TUNING_EPOCHS if args.init_from else 0)
     model = build_model(args, num_classes or None)
     fresh = copy_image_weights(model, args.init_from, source.label_names) if args.init_from else []
     scheduler = build_scheduler(args)

@@ -12,6 +12,7 @@ of a record is checked by the caller, with `field`, `text_field` and `as_object`
 from __future__ import annotations
 
 import csv
+import datetime
 import gzip
 import io
 import json
@@ -79,6 +80,8 @@ def text_field(record: dict[str, Any], name: str) -> str:
 
 def kind_of(value: Any) -> str:
     """Name of the type of a JSON value; numbers and booleans are shown themselves."""
+    if isinstance(value, datetime.date):  # `datasets` reads "1998-05-01" so, and the text itself is lost
+        return f"the date {value}, made of a text by the datasets library: give the path of the JSON file itself"
     return _KIND_NAMES.get(type(value), repr(value))
 
 

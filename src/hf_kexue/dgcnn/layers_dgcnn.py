@@ -145,13 +145,10 @@ class DGCNNStack(nn.Module):
         self.blocks = nn.ModuleList(DGCNNBlock(config, dilation) for dilation in dilations)
 
     def forward(self, hidden: Tensor, mask: Tensor | None, states: list[Tensor] | None = None) -> Tensor:
-        """(B, D, L), mask (B, 1, L) -> (B, D, L); `states` gets what goes in and what each block gives."""
-        if states is not None:
-            states.append(hidden)
+        """(B, D, L), mask (B, 1, L) -> (B, D, L); `states` gets what goes in and what each block gives, (B, L, D)."""
+        hidden = collected(hidden, states)
         for block in self.blocks:
-            hidden = block(hidden, mask)
-            if states is not None:
-                states.append(hidden)
+            hidden = collected(block(hidden, mask), states)
         return hidden
 
 
@@ -244,9 +241,12 @@ class QuestionFusion(nn.Module):
         return fused if mask is None else fused * mask
 
 
-def hidden_states(states: list[Tensor] | None) -> tuple[Tensor, ...] | None:
-    """Collected states as transformers returns them, (B, L, D) each."""
-    return None if states is None else tuple(state.transpose(1, 2) for state in states)
+def collected(hidden: Tensor, states: list[Tensor] | None) -> Tensor:
+    """(B, D, L) -> the same, as a view of the (B, L, D) that `states` gets, so that a loss has gradients there."""
+    if states is None:
+        return hidden
+    states.append(hidden.transpose(1, 2))  # (B, L, D)
+    return states[-1].transpose(1, 2)  # (B, D, L)
 
 
 def sinusoidal_positions(length: int, size: int, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -181,9 +181,7 @@ def test_a_broken_record_is_named(tmp_path, broken, fault):
     assert message.startswith("a.jsonl, line 2: ")
     assert fault in message
     assert message.endswith(".")
-    with pytest.warns(
-        UserWarning, match=r"^1 broken record\(s\) of .*a\.jsonl left out: a\.jsonl, line 2: "
-    ) as caught:
+    with pytest.warns(UserWarning, match=r"^1 .*a\.jsonl, line 2: ") as caught:
         assert read_qa(path, on_error="skip") == [EXAMPLE, EXAMPLE]
     assert len(caught) == 1
     assert fault in str(caught[0].message)
@@ -295,7 +293,7 @@ def test_folder_of_files_named_like_splits(tmp_path):
     write_lines(tmp_path / "train.jsonl.gz", [WHOLE])
     write_lines(tmp_path / "trial.jsonl", [WHOLE, changed(question="")])
     assert read_qa(tmp_path) == read_qa(tmp_path, "train") == [EXAMPLE]
-    with pytest.raises(ValueError, match=r"^trial\.jsonl, line 2: the question is empty"):
+    with pytest.raises(ValueError, match=r"^trial\.jsonl, line 2: "):
         read_qa(tmp_path, "trial")
 
 
@@ -323,6 +321,14 @@ def test_parquet_names_its_row(datasets_folder):
         read_qa(datasets_folder, "test")
     with pytest.warns(UserWarning, match="^1 broken record"):
         assert read_qa(str(datasets_folder), on_error="skip") == [EXAMPLE]
+
+
+def test_dates_that_datasets_made_of_answers(datasets_folder):
+    record = {**answered(("1998-05-01", 4)), "context": "成立于 1998-05-01。"}
+    path = write_lines(datasets_folder / "questions.jsonl", [record])
+    with pytest.raises(ValueError, match="the date 1998-05-01"):
+        read_qa(datasets_folder)
+    assert read_qa(path)[0].answers == [["1998-05-01"]]
 
 
 def test_what_datasets_cannot_read(datasets_folder):
