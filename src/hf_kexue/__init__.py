@@ -43,8 +43,10 @@ if TYPE_CHECKING:
     )
     from .simple_diffusion import (
         ShiftedCosineScheduler,
+        ShiftedFlowScheduler,
         SimpleDiffusionPipeline,
         SimpleDiffusionUViT2DModel,
+        resolution_shift_of,
         simple_diffusion_loss,
     )
 
@@ -63,6 +65,7 @@ __all__ = [
     "RSGANPipeline",
     "ReadingComprehensionPipeline",
     "ShiftedCosineScheduler",
+    "ShiftedFlowScheduler",
     "SimpleDiffusionPipeline",
     "SimpleDiffusionUViT2DModel",
     "TripleExtractionPipeline",
@@ -73,6 +76,7 @@ __all__ = [
     "gradient_penalty_finite_difference",
     "kernel_distance",
     "relativistic_loss",
+    "resolution_shift_of",
     "simple_diffusion_loss",
     "sogouqa_scores",
     "triple_scores",
@@ -114,8 +118,10 @@ _PUBLIC = {
     ],
     "simple_diffusion": [
         "ShiftedCosineScheduler",
+        "ShiftedFlowScheduler",
         "SimpleDiffusionPipeline",
         "SimpleDiffusionUViT2DModel",
+        "resolution_shift_of",
         "simple_diffusion_loss",
     ],
 }

@@ -34,6 +34,7 @@ ON_DATA = ("evaluate", "extract", "ask", "index", "check-data", "generate")
 KINDS = {
     "train_simple_diffusion": "pictures", "train_rsgan": "pictures", "train_dgcnn_qa": "questions",
     "train_dgcnn_triples": "triples", "pretrain_dgcnn": "questions",
+    "distill_simple_diffusion": "pictures",
     "qa": "questions", "triples": "triples", "images": "pictures",
 }  # fmt: skip
 TINY = ["--max_train_steps", "2", "--train_batch_size", "4", "--tracker", "none", "--mixed_precision", "no"]
@@ -44,6 +45,7 @@ TINY_NETWORKS = {
         "--sample_inference_steps", "2",
     ],
     "train_rsgan": ["--block_out_channels", "8", "8", "8", "8", "8", "--latent_dim", "8", "--group_size", "8"],
+    "distill_simple_diffusion": ["--shards", "2", "--shard_size", "4", "--sample_steps", "0"],
 }  # fmt: skip
 
 RIVERS = {"多瑙河": ("黑森林", "黑海", "欧洲"), "莱茵河": ("阿尔卑斯山", "北海", "欧洲"),
