@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--webqa", help="questions with many passages: file, folder or Hub id")
     parser.add_argument("--model", default=str(REPOSITORY / "model_cards" / "dgcnn-qa-zh"), help="folder or Hub id")
     parser.add_argument("--read", type=int, default=5)
-    parser.add_argument("--power", type=float, default=1.0)
+    parser.add_argument("--power", type=float, default=6.0)
     parser.add_argument("--stride", type=int, default=1, help="answer every so many questions; all are searched")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
