@@ -36,6 +36,7 @@ OPTIONS = (
     "sampling", "negatives", "all_occurrences", "swap_mentions", "max_characters", "zero_ids", "inverse", "symmetric",
 )  # fmt: skip
 SHAPES = {  # benchmark: title of its table, keys of its rows
+    "plain_sentences": ("plain sentences", ("kind", "sentences", "triples", "found", "false")),
     "triples_against_bert": ("the same data and CPU time", ("model", "precision", "recall", "f1")),
     "triples_speed": ("encoder and decoding", ("model", "parameters", "sentences_per_second", "ours_over_this")),
     "triples_ablation": ("one part changed, short training", ("what", "precision", "recall", "f1")),
@@ -84,16 +85,25 @@ def stages(runs: list[Path], reader: str | None, continued: dict[str, Any] | Non
 
 
 def tables(
-    results: dict[str, Any],
+    runs: list[dict[str, Any]],
     measured: dict[str, Any],
     own: dict[str, Any] | None,
     continued: dict[str, Any] | None,
 ) -> list[dict[str, Any]]:
-    """The tables of the card, with those benchmarks that have been run."""
-    rows = [["this model", *(f"{results[f'validation/{key}']:.4f}" for key in KEYS)]]
+    """The tables of the card, with those benchmarks that have been run.
+
+    Args:
+        runs: results of the runs, the published one last.
+        measured, own, continued: as of `figures`.
+    """
+    results, number = runs[-1], len(continued["stages"]) if continued else 0
+    scored = {"this model": {key: results[f"validation/{key}"] for key in KEYS}}
+    for place, run in reversed([*enumerate(runs[:-1], number + 1)]):
+        if "validation/f1" in run:
+            scored[f"after stage {place}"] = {key: run[f"validation/{key}"] for key in KEYS}
     if continued:
-        number = len(continued["stages"])
-        rows.append([f"after stage {number}", *(f"{continued['validation'][key]:.4f}" for key in KEYS)])
+        scored[f"after stage {number}"] = continued["validation"]
+    rows = [[what, *(f"{row[key]:.4f}" for key in KEYS)] for what, row in scored.items()]
     scores = ("precision", "recall", "F1", "F1, thresholds of the other half", "F1, thresholds of the article")
     found = [run_figures.table([f"duie2, validation: {results['validation_sentences']} sentences", *scores], rows)]
     if own:
@@ -104,6 +114,11 @@ def tables(
         if name in measured:
             columns = [f"{title}: {keys[0]}", *(key.replace("_", " ") for key in keys[1:])]
             found.append(run_figures.benchmark_table(measured[name], keys, columns))
+    if "plain_sentences" in measured:
+        keys = ("decoding", "triples", "found", "false", "false_among_mentioned_together")
+        part = {**measured["plain_sentences"], "rows": measured["plain_sentences"]["decoding"]}
+        columns = ["plain sentences: constraints of the decoding", *(key.replace("_", " ") for key in keys[1:])]
+        found.append(run_figures.benchmark_table(part, keys, columns))
     by_predicate = results["validation/per_predicate"].items()
     rows = [[name, *(f"{row[key]:.2f}" for key in KEYS[:3]), row["gold"]] for name, row in by_predicate]
     return [*found, run_figures.table(["predicate", *scores[:3], "triples"], rows)]
@@ -124,7 +139,8 @@ def figures(
     continued: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """All figures of the card."""
-    last = run_figures.run_results(runs[-1], "sentences")
+    each = [run_figures.run_results(run, "sentences") for run in runs]
+    last, trained_last = each[-1], next((run for run in reversed(each) if run["steps"]), None)
     if "validation/f1" not in last:
         raise ValueError(f"{runs[-1]} has no scores: run its training with --validation.")
     own = own_figures(own_schema) if own_schema else (continued or {}).get("own_schema")
@@ -133,14 +149,16 @@ def figures(
     counts = {
         "parameters": last["parameters"],
         "of them not in embeddings": last["parameters_without_embeddings"],
-        **{key: last[key] for key in ("sentences", "triples", "predicates")},
+        **{key: (trained_last or last)[key] for key in ("sentences", "triples", "predicates")},
     }
-    trained = run_figures.training_rows(counts, last, sum(row["minutes"] for row in all_stages), "transformers")
+    minutes = sum(row["minutes"] for row in all_stages)
+    trained = run_figures.training_rows(counts, trained_last or last, minutes, "transformers")
     headline = {name: scores[name.lower()] for name in ("Precision", "Recall", "F1")}
     quoted = ("parameters", "parameters_without_embeddings", "sentences", "triples", "predicates")
     return {
         **{key: last[key] for key in quoted},
-        "training": continued["training"] if continued and not last["steps"] else trained,
+        "training": continued["training"] if continued and trained_last is None else trained,
+        "sentences_from_templates": trained_last["sentences"] - last["sentences"] if trained_last else 0,
         "counted": "sentences",
         "stages": all_stages,
         "reader": reader,
@@ -154,7 +172,7 @@ def figures(
         "own_schema": own,
         "measured": measured,
         "evaluation": run_figures.evaluation_rows(headline, "duie2"),
-        "tables": tables(last, measured, own, continued),
+        "tables": tables(each, measured, own, continued),
     }
 
 

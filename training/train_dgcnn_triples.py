@@ -26,7 +26,7 @@ import torch
 from hf_kexue import DGCNNConfig, DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline, TriplePrior
 from hf_kexue.data.triples.known import known_triple_scores, memorised_share, memorised_triples
 from hf_kexue.data.triples.reading import TripleExample, add_inverses, read_triples
-from hf_kexue.data.triples.samples import TripleCollator, TripleDataset
+from hf_kexue.data.triples.samples import TripleCollator, TripleDataset, character_counts
 from hf_kexue.data.triples.schemas import build_schema, check_schema, read_schema
 from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
     Candidate,
@@ -39,6 +39,7 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
 from hf_kexue.inference.evaluation import evaluate_triples
 from hf_kexue.training.arguments import TextArguments, on_error, option, parse_arguments
 from hf_kexue.training.fine_tuning import (
+    FINE_TUNING_EPOCHS,
     check_width,
     fit_steps_to_data,
     follow_donor,
@@ -50,6 +51,7 @@ from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish
 from hf_kexue.training.publishing import PublishingArguments, push_to_hub
 from hf_kexue.training.setup import length_multiple, run_manifest, start, training_loader
+from hf_kexue.training.triple_constraints import learn_constraints
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_triples")
@@ -66,6 +68,9 @@ class Arguments(PublishingArguments, TextArguments):
     validation_split: str = option("validation", "Its split.")
     validation_sentences: int = option(500, "Sentences scored while it trains; at the end all are.")
     schema: str | None = option(None, "JSON file with predicates and types; default: those of the training sentences.")
+    learn_constraints: bool = option(
+        True, "Add to the schema what triples of a predicate have in common, for decoding."
+    )
     inverse: list[str] = option([], "Pairs such as 丈夫=妻子: each triple says the other one the other way round.")
     symmetric: list[str] = option([], "Predicates that hold the other way round too.")
     skip_broken: bool = option(False, "Leave broken records of --train out, with a warning, in place of an error.")
@@ -119,6 +124,14 @@ def training_examples(args: Arguments) -> list[TripleExample]:
         raise ValueError(f"--train_share must be above 0 and at most 1, got {args.train_share}.")
     kept = np.random.default_rng(args.seed).permutation(len(examples))[: round(args.train_share * len(examples))]
     return with_inverses(args, [examples[number] for number in sorted(kept)])
+
+
+def run_schema(examples: list[TripleExample], donor: Any) -> list[dict[str, Any]]:
+    """The schema of the sentences; that of a donor with the same predicates, since its weights are in its order."""
+    schema = build_schema(examples)
+    known = getattr(donor, "triple_schema", None) or []
+    same = {entry["predicate"] for entry in schema} == {entry["predicate"] for entry in known}
+    return known if same else schema
 
 
 def with_inverses(args: Arguments, examples: list[TripleExample]) -> list[TripleExample]:
@@ -191,15 +204,17 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="triples*")
     output_dir, accelerator = Path(args.output_dir), start(args)
     examples = training_examples(args)
-    schema = read_schema(args.schema) if args.schema else build_schema(examples)
+    donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
+    schema = read_schema(args.schema) if args.schema else run_schema(examples, donor)
     for message in check_schema(schema, examples):
         logger.warning(message)
+    if args.learn_constraints:
+        schema = learn_constraints(schema, examples)
     held_out = []
     if args.validation:
         held_out = read_triples(args.validation, args.validation_split, on_error=on_error(args))
     held_out = with_inverses(args, held_out)
     few = held_out[:: max(1, len(held_out) // max(args.validation_sentences, 1))]
-    donor: Any = DGCNNConfig.from_pretrained(args.init_from) if args.init_from else None
     continues = donor is not None and "DGCNNForTripleExtraction" in (donor.architectures or [])
     if continues:
         follow_donor(args, donor, FOLLOWED)
@@ -217,7 +232,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     )  # fmt: skip
     lengths = [len(example.text) for example in examples]
     loader = training_loader(args, dataset, collator, lengths, accelerator.num_processes)
-    fit_steps_to_data(args, loader, accelerator.num_processes, fine_tuning=continues)
+    fit_steps_to_data(args, loader, accelerator.num_processes, FINE_TUNING_EPOCHS if continues else 0)
     manifest = run_manifest(
         args, accelerator, model, sentences=len(examples), predicates=len(schema),
         triples=sum(len(example.triples) for example in examples), validation_sentences=len(held_out),
@@ -236,15 +251,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 3. Prepare and resume, with optimizer, schedule and EMA
     run = TrainingRun(
         args, accelerator, model, loader, manifest, "dgcnn_triples", "sentences", validate if few else None,
-        first_score=continues,
+        first_score=continues, counts=character_counts,
     )  # fmt: skip
 
     # 4. The loop
     for batch in run.batches():
         with accelerator.accumulate(run.model):
             with accelerator.autocast():
-                loss = run.model(**batch).loss
-            run.descend(loss)
+                output = run.model(**batch)
+            run.descend(run.weighted(output.subject_loss, output.object_loss))
         run.after_step(len(batch["input_ids"]))
     if args.dry_run:
         return run.estimate()

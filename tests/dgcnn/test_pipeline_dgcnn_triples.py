@@ -26,6 +26,7 @@ from hf_kexue.dgcnn import (
     TriplePrior,
 )
 from hf_kexue.dgcnn.checks_dgcnn import is_blank
+from hf_kexue.dgcnn.constraints_dgcnn import CONSTRAINTS, constrained
 from hf_kexue.dgcnn.inputs_dgcnn_triples import pieces
 from hf_kexue.dgcnn.sentences_dgcnn import clause_ends, sentence_ends
 
@@ -67,6 +68,7 @@ def make_pipeline(shape="untyped", words=True, config=None, **options):
             alike = "predicate_gate" in name or name.startswith("head.object_pointer.bias")
             parameter.add_((0.02 if alike else 0.25) * torch.randn(parameter.shape))
     set_thresholds(model.eval(), tokenizer)
+    options = {"constraints": False, **options}
     return TripleExtractionPipeline(model=model, tokenizer=tokenizer, device="cpu", **options)
 
 
@@ -266,12 +268,30 @@ def test_thresholds(plain):
     assert plain(TEXTS[1], subject_threshold=1) == []
 
 
+def test_constraints_of_the_schema(plain):
+    """All of them by default, some by name; of the predicates that are asked for."""
+    plain.model.schema[1].update(inverse_of="作者", cardinality="one")
+    try:
+        for text in TEXTS:
+            free, names = keyed(plain(text)), [entry["predicate"] for entry in plain.model.schema]
+            found = {((a, b), names.index(name), (c, d)): score for (a, b, name, c, d), score in free.items()}
+            for chosen, parts in ((True, CONSTRAINTS), (["inverse"], ["inverse"]), ("nesting", ["nesting"])):
+                starts = [0, *(end for end in sentence_ends(text) if end < len(text))]
+                wanted = constrained(found, text, plain.model.schema, parts, starts)
+                assert keyed(plain(text, constraints=chosen)) == {
+                    (*one, names[number], *two): score for (one, number, two), score in wanted.items()
+                }
+            assert {t["predicate"] for t in plain(text, constraints=True, predicates="歌手")} <= {"歌手"}
+    finally:
+        del plain.model.schema[1]["inverse_of"], plain.model.schema[1]["cardinality"]
+
+
 def finds_known(scores, known=KNOWN):
     """The plain pipeline with a prior that its network does not hear."""
     model = make_pipeline(words=False).model
     model.config.known_triple_scores = scores
     tokenizer = DGCNNTokenizer.from_texts([*TEXTS, LONG], min_count=1, segmenter="none", triple_prior=known)
-    return TripleExtractionPipeline(model=model, tokenizer=tokenizer, device="cpu")
+    return TripleExtractionPipeline(model=model, tokenizer=tokenizer, device="cpu", constraints=False)
 
 
 def test_memorised_triples_join_those_of_the_network(plain):
@@ -502,10 +522,12 @@ def test_from_files_in_a_fresh_process(tmp_path):
         ("镭", {"object_threshold": (0.5, 0.4, 0.3)}, TypeError, "must be a number, or two: for starts and for ends"),
         ("镭", {"object_threshold": "0.5"}, TypeError, "got '0.5'"),
         ("镭", {"subject_threshold": True}, TypeError, "got True"),
-        ("镭", {"max_seq_len": 0}, ValueError, "max_seq_len must be at least 1, got 0"),
+        ("镭", {"max_seq_len": 0}, ValueError, "max_seq_len .*got 0"),
         ("镭", {"batch_size": 2.0}, TypeError, "batch_size must be an integer, got 2.0"),
         ("镭", {"known_threshold": 1.5}, ValueError, r"known_threshold must be in \[0, 1\], got 1.5"),
         ("镭", {"known_threshold": "all"}, TypeError, "known_threshold must be a number, got 'all'"),
+        ("镭", {"constraints": 1}, TypeError, "got 1"),
+        ("镭", {"constraints": ["edges", "dates"]}, ValueError, "got 'dates'"),
         ("镭", {"progress": 1}, TypeError, "progress must be True or False, got 1"),
         ("镭", {"threshold": 0.5}, TypeError, "There is no setting 'threshold'; there are subject_threshold, "),
     ],
@@ -532,5 +554,5 @@ def test_what_does_not_fit_is_refused_at_once(plain):
         TripleExtractionPipeline(model=DGCNNForTripleExtraction(config), tokenizer=tokenizer)
     with pytest.raises(ValueError, match="'作家'"):
         TripleExtractionPipeline(model=model, tokenizer=tokenizer, predicates=["作家"])
-    with pytest.raises(ValueError, match="max_seq_len must be at least 1"):
+    with pytest.raises(ValueError, match="max_seq_len"):
         TripleExtractionPipeline(model=model, tokenizer=tokenizer, max_seq_len=0)

@@ -15,6 +15,7 @@ from .checks_dgcnn import (
     check_vocabularies,
     is_sequence,
 )
+from .constraints_dgcnn import CONSTRAINTS
 from .decoding_dgcnn_triples import KNOWN_THRESHOLD
 from .prior_dgcnn import TriplePrior
 from .sentences_dgcnn import clause_ends, sentence_ends
@@ -33,6 +34,7 @@ class TripleSettings:
     split_above: int = 0
     occurrences: str = "found"
     known_threshold: float = KNOWN_THRESHOLD
+    constraints: tuple[str, ...] = CONSTRAINTS  # True, False and names in any order are made into these
     batch_size: int = 16
     simplify: bool = False
     progress: bool | None = None
@@ -48,6 +50,7 @@ class TripleSettings:
             raise ValueError(f"known_threshold must be in [0, 1], got {self.known_threshold!r}.")
         if self.occurrences not in OCCURRENCES:
             raise ValueError(f"occurrences must be one of {', '.join(OCCURRENCES)}, got {self.occurrences!r}.")
+        object.__setattr__(self, "constraints", _constraints(self.constraints))
         check_flag("simplify", self.simplify)
         if self.progress is not None:
             check_flag("progress", self.progress)
@@ -63,6 +66,18 @@ def _pair(name: str, value: Any) -> tuple[float, float]:
     return pair
 
 
+def _constraints(value: Any) -> tuple[str, ...]:
+    """Names of constraints, in their order."""
+    if isinstance(value, bool):
+        return CONSTRAINTS if value else ()
+    names = [value] if isinstance(value, str) else value
+    if not is_sequence(names):
+        raise TypeError(f"constraints must be True, False or names, got {value!r}.")
+    if unknown := [name for name in names if name not in CONSTRAINTS]:
+        raise ValueError(f"constraints must be of {', '.join(CONSTRAINTS)}; got {unknown[0]!r}.")
+    return tuple(name for name in CONSTRAINTS if name in names)
+
+
 class TripleOptions(TypedDict, total=False):
     """The fields of `TripleSettings` as keyword arguments, for editors and type checkers."""
 
@@ -73,6 +88,7 @@ class TripleOptions(TypedDict, total=False):
     split_above: int
     occurrences: str
     known_threshold: float
+    constraints: bool | str | Sequence[str]
     batch_size: int
     simplify: bool
     progress: bool | None

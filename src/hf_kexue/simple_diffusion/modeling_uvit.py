@@ -29,6 +29,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
+from .kernels_uvit import GroupNorm
 from .layers_uvit import DownBlock, LogSNREmbedding, UpBlock
 from .modeling_from_hub import ModelFromHub
 from .transformer_uvit import TransformerBlock, axial_rotary_angles, zero_init
@@ -143,7 +144,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
             UpBlock(c, c_below, n, embedding_dim, norm_num_groups, skip)
             for c, c_below, n in reversed(list(zip(block_out_channels, below, layers)))
         )
-        self.norm_out = nn.GroupNorm(math.gcd(norm_num_groups, block_out_channels[0]), block_out_channels[0])
+        self.norm_out = GroupNorm(math.gcd(norm_num_groups, block_out_channels[0]), block_out_channels[0])
         self.conv_out = nn.Conv2d(block_out_channels[0], out_channels * patch_size**2, 3, padding=1)
         zero_init(self.conv_out)  # step 0 predicts zero
 
@@ -252,7 +253,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
 
         for block, (hidden_states, h_after) in zip(self.up_blocks, reversed(skips)):
             x = self._run(block, x, emb, hidden_states, h_after)
-        x = self._unfold(self.conv_out(F.silu(self.norm_out(x))))  # (B, out_channels, H, W)
+        x = self._unfold(self.conv_out(self.norm_out(x)))  # (B, out_channels, H, W)
         return SimpleDiffusionUViT2DOutput(sample=x) if return_dict else (x,)
 
     def _run(self, block: nn.Module, *inputs: Any) -> Any:

@@ -1,0 +1,207 @@
+"""Write sentences for rare predicates from templates, as further training data for triple extraction.
+
+    python training/template_sentences.py --train DUIE2 DUIE1 --sentences 4000 --output outputs/templates.jsonl
+    accelerate launch training/train_dgcnn_triples.py --train DUIE2 DUIE1 outputs/templates.jsonl ...
+
+Most sentences put mentions of the training data, each of a type that the predicate takes, into a template: they
+teach how a relation is worded, not facts. Capitals, languages, founders and mountains are facts. Both templates and
+facts stand in data/triple-templates-zh.yaml. A ninth of the sentences only mention things together, without triples.
+
+`--exclude` are sentences that the model will be measured on: no subject of theirs is used, and no sentence holds both
+mentions of one of their triples or is worded as one of them is. The same arguments give the same sentences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from template_fillers import Fillers
+
+from hf_kexue.data.triples.reading import Triple, TripleExample, read_triples
+
+DATA = Path(__file__).resolve().parent / "data"
+PLAIN = DATA / "plain-triples-zh" / "test.jsonl"
+TEMPLATES = DATA / "triple-templates-zh.yaml"
+ATTEMPTS = 200  # per sentence, before --exclude is found to leave nothing
+SINGULAR = {"metres", "storeys"}  # slots that end in s without being several
+SLOT = re.compile(r"\{([a-z]+?)(s?)(\d?)\}")
+CHOICE = re.compile(r"\[([^\[\]]*)\]")
+NAME = re.compile(r"[\u4e00-\u9fff]{2,4}|[\u4e00-\u9fff]{2,6}(·[\u4e00-\u9fff]{1,6}){1,2}")
+LONGER = re.compile(r"[\u4e00-\u9fffA-Za-z0-9·（）：]{2,24}")
+POOLS = {  # slot: types in the training data, form of a mention
+    "person": (("人物", "娱乐人物", "历史人物"), NAME),
+    "company": (("企业",), LONGER),
+    "school": (("学校",), LONGER),
+    "film": (("影视作品",), LONGER),
+    "song": (("歌曲",), LONGER),
+    "book": (("图书作品", "网络小说"), LONGER),
+}
+
+
+class Template(NamedTuple):
+    """A wording: `{slot}`, `{slots}` for several with conjunctions, `[a|b]` for one of several words; and its triples
+    as "slot predicate slot"; one of which a slot is not in the wording is left out."""
+
+    text: str
+    triples: tuple[str, ...] = ()
+
+
+def read_templates(source: dict[str, Any]) -> dict[str, list[Template]]:
+    """The part "templates" of the file, by kind of sentence."""
+    return {
+        kind: [
+            Template(text, tuple(filter(None, group["triples"].split("; "))))
+            for group in groups
+            for text in group["texts"]
+        ]
+        for kind, groups in source["templates"].items()
+    }
+
+
+class Writer:
+    """Draws sentences.
+
+    Args:
+        examples: training sentences, the mentions of which fill the slots.
+        excluded: sentences to keep out, see the head of the file.
+        seed: of all draws.
+    """
+
+    def __init__(self, examples: Iterable[TripleExample], excluded: Sequence[TripleExample], seed: int) -> None:
+        self.random = random.Random(seed)
+        source = yaml.safe_load(TEMPLATES.read_text(encoding="utf-8"))
+        self.templates, self.fillers = read_templates(source), Fillers(source)
+        triples = [triple for example in excluded for triple in example.triples]
+        self.pairs = {(triple.subject, triple.object) for triple in triples}
+        self.wordings = {wording(example) for example in excluded}
+        forbidden = {triple.subject for triple in triples}
+        self.types: dict[str, tuple[str, str]] = {}
+        mentions: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        for triple in (triple for example in examples for triple in example.triples):
+            self.types.setdefault(triple.predicate, (triple.subject_type, triple.object_type))
+            for mention, kind in ((triple.subject, triple.subject_type), (triple.object, triple.object_type)):
+                mentions[kind][mention] = None
+        self.pools = {
+            slot: [
+                mention
+                for mention in dict.fromkeys(mention for kind in kinds for mention in mentions[kind])
+                if form.fullmatch(mention) and mention not in forbidden
+            ]
+            for slot, (kinds, form) in POOLS.items()
+        }
+        self.pools["company"] += [name for name in self.fillers.words["company"] * 8 if name not in forbidden]
+        self.pools["studio"] = [name for name in self.pools["company"] if re.search("影|视|文化|传媒|电|娱乐", name)]
+        self.facts = {
+            tuple(slots.split()): [row.split() for row in rows if forbidden.isdisjoint(row.split())]
+            for slots, rows in source["facts"].items()
+        }
+
+    def sentence(self, kind: str) -> TripleExample:
+        """A sentence of one kind of the file.
+
+        Raises:
+            ValueError: if no sentence without excluded pairs is found.
+        """
+        for _ in range(ATTEMPTS):
+            example = self._fill(self.random.choice(self.templates[kind]))
+            pair = any(subject in example.text and other in example.text for subject, other in self.pairs)
+            if not pair and wording(example) not in self.wordings:
+                return example
+        raise ValueError(f"No sentence of the kind {kind!r} is free of the pairs of --exclude.")
+
+    def _fill(self, template: Template) -> TripleExample:
+        text = template.text
+        while match := CHOICE.search(text):
+            text = text[: match.start()] + self.random.choice(match[1].split("|")) + text[match.end() :]
+        values: dict[str, list[str]] = {}
+        for match in SLOT.finditer(text):
+            slot, many, number = match.groups()
+            if slot + many in SINGULAR:
+                slot, many = slot + many, ""
+            name = slot + many + number
+            if name in values:
+                continue
+            for slots, rows in self.facts.items():
+                if slot in slots:
+                    values |= {other + number: [value] for other, value in zip(slots, self.random.choice(rows))}
+            if name not in values:
+                used = {value for some in values.values() for value in some}
+                count = self.random.choice((2, 2, 2, 3, 4)) if many else 1
+                values[name] = self._draw(slot, count, used)
+        triples = []
+        for line in template.triples:
+            subject, predicate, other = line.split()
+            for one in values.get(other, ()) if subject in values else ():
+                triples.append(Triple(values[subject][0], predicate, one, *self.types.get(predicate, ("", ""))))
+        quoted = self.random.random() < 0.9
+        text = SLOT.sub(lambda match: self._joined(values[match[0][1:-1]], match[1], quoted), text)
+        return TripleExample("", text, [t for t in triples if t.subject in text and t.object in text])
+
+    def _draw(self, slot: str, count: int, used: set[str]) -> list[str]:
+        found: list[str] = []
+        while len(found) < count:
+            value = (
+                self.random.choice(self.pools[slot]) if slot in self.pools else self.fillers.draw(slot, self.random)
+            )
+            if value not in used and value not in found:
+                found.append(value)
+        return found
+
+    def _joined(self, values: Sequence[str], slot: str, quoted: bool) -> str:
+        marks = "《{}》" if slot in ("film", "book", "song") and quoted else "{}"
+        shown = [marks.format(value) for value in values]
+        if len(shown) == 1:
+            return shown[0]
+        return "、".join(shown[:-1]) + self.random.choice("、和与和及") + shown[-1]
+
+
+def wording(example: TripleExample) -> str:
+    """A sentence with a mark in place of each of its mentions."""
+    mentions = {mention for triple in example.triples for mention in (triple.subject, triple.object)}
+    return re.sub("|".join(map(re.escape, sorted(mentions, key=len, reverse=True))) or "$^", "□", example.text)
+
+
+def write_sentences(
+    examples: Sequence[TripleExample], excluded: Sequence[TripleExample], sentences: int, seed: int
+) -> list[TripleExample]:
+    """So many different sentences, of all kinds alike.
+
+    Raises:
+        ValueError: if `--exclude` leaves nothing.
+    """
+    writer = Writer(examples, excluded, seed)
+    found: dict[str, TripleExample] = {}
+    kinds = [kind for kind in writer.templates if kind != "官方语言"] * 3 + ["官方语言"]
+    while len(found) < sentences:
+        example = writer.sentence(kinds[len(found) % len(kinds)])
+        found[example.text] = example
+    return list(found.values())
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", nargs="+", required=True, help="training sentences whose mentions are used")
+    parser.add_argument("--exclude", nargs="*", default=[str(PLAIN)], help="sentences to be measured on")
+    parser.add_argument("--sentences", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, required=True, help="file to write, JSON lines")
+    args = parser.parse_args(argv)
+    examples = [example for source in args.train for example in read_triples(source, "train")]
+    excluded = [example for source in args.exclude for example in read_triples(source)]
+    written = write_sentences(examples, excluded, args.sentences, args.seed)
+    lines = [{"text": example.text, "spo_list": [vars(triple) for triple in example.triples]} for example in written]
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    print(f"{len(lines)} sentences with {sum(len(line['spo_list']) for line in lines)} triples in {args.output}")
+
+
+if __name__ == "__main__":
+    main()
