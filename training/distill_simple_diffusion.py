@@ -245,7 +245,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         accelerator.backward(loss + args.gamma * penalty.mean())  # gamma / 2 times R1 + R2, the means over each half
         adam.step()
         adam.zero_grad()
-        run.state.running.append({"discriminator_loss": float(loss), "penalty": float(penalty.mean())})
+        run.state.running.append({"discriminator_loss": loss.item(), "penalty": penalty.mean().item()})
         network = accelerator.unwrap_model(discriminator).requires_grad_(False)
         with torch.no_grad():
             real_logits = network(changed(real), real_labels).logits
