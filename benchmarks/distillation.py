@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def images_per_second(args: argparse.Namespace) -> list[dict[str, Any]]:
         model, steps = row.split(":")
         pipeline = load(args, model)
         labels = [label % pipeline_classes(pipeline, model) for label in range(TIMED)]
-        timed[row] = lambda p=pipeline, m=model, s=int(steps), labels=labels: draw(p, m, s, labels, 0)
+        timed[row] = partial(draw, pipeline, model, int(steps), labels, 0)
     seconds = best_seconds(timed, args.rounds)
     return [{"row": row, "images_per_second": round(TIMED / value, 2)} for row, value in seconds.items()]
 

@@ -76,8 +76,6 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
     sample_steps: int = option(1000, "Optimizer steps between sample grids; 0 for none, not even at the end.")
 
     def __post_init__(self) -> None:
-        if not self.teacher:
-            raise ValueError("--teacher is missing: the folder or repository of the pipeline to distil.")
         if self.shards < 2:
             raise ValueError(f"--shards must be at least 2, one of them held out; got {self.shards}.")
         if self.adversarial_weight:
@@ -136,9 +134,7 @@ def validation_figures(network: Any, paths: Paths, logsnr: Tensor, kind: str) ->
     x = paths.states[:, 0].float().to(device)
     for mark in range(steps):
         marks = torch.full_like(everything, mark)
-        x_t, x_0, times, scales, labels = (
-            None if part is None else part.to(device) for part in paths.targets(logsnr, everything, marks)
-        )
+        x_t, x_0, times, scales, labels = paths.targets(logsnr, everything, marks, device=device)
         sigma = torch.sigmoid(-times).sqrt().view(-1, 1, 1, 1)
         predicted = predict_sample(call(network, x_t, times, scales, labels), x_t, times, kind)
         figures[f"validation_loss/step_{mark + 1}"] = float(((predicted - x_0) / sigma).square().mean())
@@ -152,6 +148,8 @@ def validation_figures(network: Any, paths: Paths, logsnr: Tensor, kind: str) ->
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 1. Teacher, data, student, manifest
     args = parse_arguments(Arguments, HERE / "presets", argv, pattern="distill*")
+    if not args.teacher:
+        raise ValueError("--teacher is missing: the folder or repository of the pipeline to distil.")
     accelerator = start(args, networks=2 if args.adversarial_weight else 1)
     output_dir, device = Path(args.output_dir), accelerator.device
     teacher = SimpleDiffusionPipeline.from_pretrained(args.teacher).to(device)
@@ -233,7 +231,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         assert discriminator is not None
         assert adam is not None
         chance = torch.Generator().manual_seed(run.local_generator.initial_seed())
-        labels = None if real_labels is None else torch.cat([real_labels, fake_labels])
+        labels = None if real_labels is None or fake_labels is None else torch.cat([real_labels, fake_labels])
 
         def changed(images: Tensor) -> Tensor:
             return diff_augment(images, args.augment, chance, args.augment_probability)
@@ -243,11 +241,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         penalty = gradient_penalty_finite_difference(
             lambda x: discriminator(x, labels).logits, images, logits, generator=chance
         )
-        loss = relativistic_loss(*logits.chunk(2), side="discriminator")
+        loss = relativistic_loss(logits[: len(real)], logits[len(real) :], side="discriminator")
         accelerator.backward(loss + args.gamma * penalty.mean())  # gamma / 2 times R1 + R2, the means over each half
         adam.step()
         adam.zero_grad()
-        run.state.running.append({"discriminator_loss": float(loss), "penalty": float(penalty.mean())})
+        run.state.running.append({"discriminator_loss": loss.item(), "penalty": penalty.mean().item()})
         network = accelerator.unwrap_model(discriminator).requires_grad_(False)
         with torch.no_grad():
             real_logits = network(changed(real), real_labels).logits
@@ -263,9 +261,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         rows = torch.randint(len(paths), (total,), **drawn).cpu()[local]
         marks = (torch.arange(total) + int(torch.randint(args.student_steps, (), **drawn)))[local] % args.student_steps
         flip = (torch.rand(total, **drawn).cpu()[local] < 0.5) & args.random_flip
-        x_t, x_0, times, scales, labels = (
-            None if part is None else part.to(device) for part in paths.targets(logsnr, rows, marks, flip)
-        )
+        x_t, x_0, times, scales, labels = paths.targets(logsnr, rows, marks, flip, device)
 
         # ---- one training step
         with accelerator.accumulate(run.model):

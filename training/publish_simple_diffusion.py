@@ -90,7 +90,8 @@ def distilled_figures(measured: Path) -> dict[str, Any]:
         "samples": results["samples"],
         "saved": saved,
         "evaluation": run_figures.evaluation_rows({"KID-EffLite0": saved["kid_efflite0"]}, "clothing-64"),
-        "tables": [run_figures.table(columns, rows, results)],
+        "speed": {line["row"]: line["images_per_second"] for line in results["speed"]},
+        "tables": [run_figures.table(columns, rows) | {"command": "python benchmarks/distillation.py"}],
     }
 
 

@@ -90,7 +90,7 @@ class Paths:
         return len(self.states)
 
     def targets(
-        self, logsnr: Tensor, rows: Tensor, marks: Tensor, flip: Tensor | None = None
+        self, logsnr: Tensor, rows: Tensor, marks: Tensor, flip: Tensor | None = None, device: Any = "cpu"
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
         """Single steps to learn from.
 
@@ -98,6 +98,7 @@ class Paths:
             logsnr: of `path_logsnr`, (S + 1,).
             rows, marks: which path, and which of its steps from 0, (B,).
             flip: which are mirrored, (B,).
+            device: of what is returned.
 
         Returns:
             x_t and the clean sample that one step to the next mark implies, (B, C, H, W) float32; logSNR, scale and
@@ -107,8 +108,10 @@ class Paths:
         if flip is not None:
             x_t, x_s = (torch.where(flip.view(-1, 1, 1, 1), x.flip(-1), x) for x in (x_t, x_s))
         x_0 = implied_sample(x_t, x_s, logsnr[marks], logsnr[marks + 1])
-        scales, labels = (None if part is None else part[rows] for part in (self.guidance_scales, self.class_labels))
-        return x_t, x_0, logsnr[marks], scales, labels
+        scales, labels = (
+            None if part is None else part[rows].to(device) for part in (self.guidance_scales, self.class_labels)
+        )
+        return x_t.to(device), x_0.to(device), logsnr[marks].to(device), scales, labels
 
 
 def path_logsnr(teacher: Any, settings: PathSettings) -> Tensor:
