@@ -105,7 +105,7 @@ class Build:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"the child process ended with status {self.process.wait()}: {self.process.args}")
+            raise SystemExit(f"the child process ended with status {self.process.wait()}: {self.process.args!r}")
         reply: dict[str, Any] = json.loads(line)
         return reply
 

@@ -39,7 +39,7 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -
     if x.is_cuda:
         return by_products(x, weight, bias, dilation)
     if OWN_BACKWARD and weight.requires_grad and is_plain_training(x, weight):
-        return _Convolution.apply(x, weight, bias, dilation)  # type: ignore[no-any-return]
+        return _Convolution.apply(x, weight, bias, dilation)
     return _by_onednn(x, weight, bias, dilation)
 
 
@@ -132,7 +132,7 @@ def gate(hidden: Tensor, both: Tensor, kept: Tensor | None, p: float, mask: Tens
         p: share that dropout drops.
         mask: (B, 1, L) or None.
     """
-    return _Gate.apply(hidden, both, kept, p, mask)  # type: ignore[no-any-return]
+    return _Gate.apply(hidden, both, kept, p, mask)
 
 
 def open_gate(hidden: Tensor, value: Tensor, logits: Tensor, mask: Tensor | None) -> Tensor:

@@ -82,7 +82,7 @@ def group_norm_silu(x: Tensor, gamma: Tensor, beta: Tensor, groups: int, eps: fl
         groups: G.
         eps: added to the variance.
     """
-    return _GroupNormSiLU.apply(x, gamma, beta, groups, eps)  # type: ignore[no-any-return]
+    return _GroupNormSiLU.apply(x, gamma, beta, groups, eps)
 
 
 class _GroupNormSiLU(Function):
