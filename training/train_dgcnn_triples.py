@@ -39,6 +39,7 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
 from hf_kexue.inference.evaluation import evaluate_triples
 from hf_kexue.training.arguments import TextArguments, on_error, option, parse_arguments
 from hf_kexue.training.fine_tuning import (
+    blend_weights,
     check_width,
     fit_steps_to_data,
     follow_donor,
@@ -104,6 +105,10 @@ class Arguments(PublishingArguments, TextArguments):
     init_from: str | None = option(
         None, "Folder of a saved model (reader, masked LM, triples); its tokenizer is used."
     )
+    blend_with: str | None = option(
+        None, "Folder of a model that --init_from was fine-tuned from: the run starts from a mean of both."
+    )
+    blend: float = option(0.5, "Share of --init_from in that mean.")
 
 
 SHAPE = (
@@ -184,6 +189,10 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer, schema: list[dict[st
     log_fresh_weights(args, report)
     if donor.triple_schema and (args.prior or donor.triple_prior):
         init_prior_columns(model, DGCNNForTripleExtraction.from_pretrained(args.init_from, dtype=torch.float32))
+    if args.blend_with:
+        blend_weights(
+            model, DGCNNForTripleExtraction.from_pretrained(args.blend_with, dtype=torch.float32), args.blend
+        )
     return model
 
 
