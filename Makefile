@@ -15,6 +15,8 @@ STAMP := $(VENV)/.installed
 # The page has an environment of its own, see constraints-page.txt.
 PAGE_VENV := .venv-page
 PAGE_STAMP := $(PAGE_VENV)/.installed
+# Where `make web` puts the static page.
+WEB := outputs/web
 # Where `make space` puts a folder that is a Gradio Space.
 SPACE := outputs/space
 # The suite and the demonstration use what lies in the checkout; nothing is looked up on the Hub.
@@ -46,7 +48,17 @@ page: $(PAGE_STAMP) ## a page to try the published models in a browser, at port 
 
 .PHONY: test-page
 test-page: $(PAGE_STAMP) ## the page's test in a headless Chromium; screenshots in outputs/screenshots
-	$(OFFLINE) OMP_NUM_THREADS=1 SCREENSHOTS=outputs/screenshots $(PAGE_VENV)/bin/python -m pytest tests/test_page_browser.py
+	$(OFFLINE) OMP_NUM_THREADS=1 SCREENSHOTS=outputs/screenshots $(PAGE_VENV)/bin/python -m pytest tests/demo/test_page_browser.py
+
+.PHONY: web
+web: ## the static page, questions and triples in a browser without a server, in outputs/web; needs node
+	@command -v npm > /dev/null || { echo "There is no npm here: install Node.js 20 or newer."; exit 2; }
+	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	node web/build.mjs $(WEB)
+
+.PHONY: test-web
+test-web: $(PAGE_STAMP) web ## the static page's tests in node and a headless Chromium; screenshots in outputs/screenshots
+	$(OFFLINE) OMP_NUM_THREADS=1 SCREENSHOTS=outputs/screenshots $(PAGE_VENV)/bin/python -m pytest tests/web
 
 .PHONY: space
 space: ## the page as the folder of a Gradio Space, with package and models; SPACE=FOLDER

@@ -94,7 +94,7 @@ def _images(page: Page) -> None:
                 1, 8, value=page.guidance(), step=0.5, label="Guidance", info="1 is off; more is more typical"
             )
             count = gr.Slider(1, MOST_IMAGES, value=4, step=1, label="Images")
-            steps = gr.Slider(2, 64, value=20, step=1, label="Steps")
+            steps = gr.Slider(1, 64, value=page.steps(), step=1, label="Steps")
             seed = gr.Number(0, label="Seed", precision=0)
             draw = gr.Button("Draw", variant="primary")
         with gr.Column(scale=2):

@@ -19,11 +19,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = Path(__file__).resolve().parent / "results"
 
 
-def rows_before(name: str, setting: dict[str, Any]) -> list[dict[str, Any]]:
-    """The existing rows of a benchmark if they have the same setting, else none."""
+def rows_before(name: str, setting: dict[str, Any], key: str = "rows") -> list[dict[str, Any]]:
+    """The existing rows of a benchmark if they have the same setting, else none; `key` names another list of it."""
     path = FOLDER / f"{name}.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    rows: list[dict[str, Any]] = before["rows"] if {key: before.get(key) for key in setting} == setting else []
+    rows: list[dict[str, Any]] = before[key] if {key: before.get(key) for key in setting} == setting else []
     return rows
 
 

@@ -5,7 +5,8 @@
     python benchmarks/run_all.py --only reader_speed triples_speed --data duie2=path/to/duie2
 
 A benchmark is a file here that calls `write_results`. It declares the data that it needs from outside the
-checkout, `DATA = {"--train": "cmrc2018"}`: its option, and the NAME in --data. `OPTIONAL_DATA` has the same form.
+checkout, `DATA = {"--train": "cmrc2018"}`: its option (or positional argument), and the NAME in --data.
+`OPTIONAL_DATA` has the same form.
 Benchmarks with missing data are skipped, with the reason. If one fails, the others still run, and the exit status is
 1.
 """
@@ -24,6 +25,8 @@ MEANINGS = {
     "clothing-128": "photographs of clothing at 128 px, 17 classes, splits train and validation",
     "cmrc2018": "questions of CMRC 2018, splits train and validation",
     "duie2": "sentences of DuIE 2.0, splits train and validation",
+    "emoji-128": "pictures of emoji at 128 px, splits train and validation",
+    "other-build": "checkout of another commit of this repository",
     "peer": "simple_diffusion.py of denoising-diffusion-pytorch",
     "reader": "folder of a reader that was trained on a CPU, as training/publish_dgcnn_qa.py leaves it",
     "reader-figures": "figures of its card, JSON",
@@ -41,7 +44,8 @@ class Benchmark(NamedTuple):
     def command(self, data: dict[str, str]) -> list[str]:
         """Arguments of the interpreter."""
         options = self.needed | {option: name for option, name in self.optional.items() if name in data}
-        return [str(self.path), *(word for option, name in options.items() for word in (option, data[name]))]
+        words = [(option, data[name]) if option.startswith("-") else (data[name],) for option, name in options.items()]
+        return [str(self.path), *(word for pair in words for word in pair)]
 
 
 def find_benchmarks(folder: Path = HERE) -> dict[str, Benchmark]:

@@ -14,9 +14,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from hf_kexue import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
 from hf_kexue.training.checkpoints import checkpoint_fault
 
-SCRIPTS = ("train_simple_diffusion", "train_dgcnn_qa", "train_dgcnn_triples", "pretrain_dgcnn", "train_rsgan")
+SCRIPTS = (
+    *("train_simple_diffusion", "train_dgcnn_qa", "train_dgcnn_triples", "pretrain_dgcnn", "train_rsgan"),
+    "distill_simple_diffusion",
+)
 RIVERS = {"多瑙河": ("黑森林", "黑海"), "莱茵河": ("阿尔卑斯山", "北海"), "长江": ("唐古拉山", "东海"),
           "黄河": ("巴颜喀拉山", "渤海")}  # fmt: skip
 COMMON = ["--mixed_precision", "no", "--tracker", "none", "--logging_steps", "1", "--learning_rate", "1e-2"]
@@ -43,6 +47,10 @@ OPTIONS = {
         "--preset", "r3", "--resolution", "32", "--block_out_channels", "8", "8", "8", "8", "--group_size", "8",
         "--latent_dim", "8", "--ema_half_life", "0.02", "--ema_ramp", "1", "--sample_steps", "0",
     ],
+    "distill_simple_diffusion": [
+        *ONE_NETWORK, "--sample_steps", "0", "--validation_steps", "5", "--student_steps", "2", "--teacher_steps", "4",
+        "--shards", "3", "--shard_size", "4", "--guidance_scales", "1", "3", "--adversarial_weight", "0.1",
+    ],
 }  # fmt: skip
 # Dropout and noise inside a network are drawn by each process for itself: without them two processes equal one.
 WITHOUT_CHANCE_INSIDE = {
@@ -51,11 +59,12 @@ WITHOUT_CHANCE_INSIDE = {
     "train_dgcnn_triples": ["--gate_dropout", "0", "--hidden_dropout", "0"],
     "pretrain_dgcnn": ["--gate_dropout", "0", "--hidden_dropout", "0"],
     "train_rsgan": ["--learning_rate", "1e-4"],
+    "distill_simple_diffusion": ["--adversarial_weight", "0"],
 }  # fmt: skip
 
 
 def write_data(folder: Path) -> None:
-    """Pictures of two classes, questions, sentences with triples, and plain texts."""
+    """Pictures of two classes, a pipeline that draws such, questions, sentences with triples, and plain texts."""
     generator = np.random.default_rng(0)
     for split, count in (("train", 16), ("validation", 4)):
         for name in ("dress", "hat"):
@@ -63,6 +72,13 @@ def write_data(folder: Path) -> None:
             for number in range(count):
                 pixels = generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / "pictures" / split / name / f"{number}.png")
+    torch.manual_seed(0)
+    network = SimpleDiffusionUViT2DModel(
+        sample_size=32, block_out_channels=(8,), layers_per_block=1, hidden_size=32, num_transformer_layers=1,
+        num_attention_heads=2, num_class_embeds=2,
+    )  # fmt: skip
+    scheduler = ShiftedCosineScheduler(sample_size=32)
+    SimpleDiffusionPipeline(network, scheduler, {0: "dress", 1: "hat"}).save_pretrained(folder / "teacher")
     questions, sentences, texts = [], [], []
     for number in range(16):
         river, (source, sea) = list(RIVERS.items())[number % 4]
@@ -89,8 +105,10 @@ def arguments(script: str, data: Path, output: Path, batch: int, steps: int, sav
         "train_dgcnn_triples": ["--train", f"{data}/sentences.jsonl", "--validation", f"{data}/sentences.jsonl"],
         "pretrain_dgcnn": ["--texts", f"{data}/texts.txt"],
     }
+    images = ["--dataset", f"{data}/pictures"]
+    own["distill_simple_diffusion"] = [*images, "--teacher", f"{data}/teacher"]
     return [
-        *own.get(script, ["--dataset", f"{data}/pictures"]), "--output_dir", str(output), *COMMON, *OPTIONS[script],
+        *own.get(script, images), "--output_dir", str(output), *COMMON, *OPTIONS[script],
         "--train_batch_size", str(batch), "--max_train_steps", str(steps), "--checkpointing_steps", str(save_every),
     ]  # fmt: skip
 

@@ -36,6 +36,9 @@ PUBLIC_MODULES = (
     "hf_kexue.metrics",
     "hf_kexue.numerics",
     "hf_kexue.hub",
+    "hf_kexue.collections",
+    "hf_kexue.serve",
+    "hf_kexue.onnx",
 )
 FIGURE = re.compile(r"\{\{ (?P<name>[\w-]+) (?P<path>\S+?)(?: (?P<format>\.\d[f%]))? \}\}")
 LINK = re.compile(r"(?<=\]\()(?!\w+:|[#/])(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?(?=\))")

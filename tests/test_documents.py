@@ -43,8 +43,14 @@ CHINESE_PAGES = {
         "docs/how-to/train-on-own-pictures.md",
         "docs/how-to/gan-losses.md",
     ],
+    "docs/zh/one-shift.md": ["docs/how-to/one-shift.md"],
     "docs/zh/reading.md": ["docs/how-to/find-answers.md", "docs/how-to/fine-tune-a-reader.md"],
     "docs/zh/triples.md": ["docs/how-to/extract-triples.md", "docs/how-to/own-schema.md"],
+    "docs/zh/corpora.md": [
+        "docs/how-to/search-a-collection.md",
+        "docs/how-to/process-a-corpus.md",
+        "docs/how-to/serve.md",
+    ],
     "docs/zh/publish.md": ["docs/how-to/publish.md"],
     "docs/zh/mathematics.md": ["docs/how-to/mathematics.md"],
     "docs/zh/command-line.md": ["docs/command-line.md"],
@@ -55,7 +61,10 @@ LITERAL = re.compile(r"`[^`]*`|\]\([^)]*\)|<!--.*?-->")
 CODE_WORD = re.compile(r"`([^`\n]+)`")
 # Options of launchers, which are not ours.
 LAUNCHERS = {"config_file", "num_processes", "multi_gpu", "cpu", "nproc_per_node", "help"}
-SCRIPTS = ("train_simple_diffusion", "train_rsgan", "train_dgcnn_qa", "train_dgcnn_triples", "pretrain_dgcnn")
+SCRIPTS = (
+    *("train_simple_diffusion", "train_rsgan", "train_dgcnn_qa", "train_dgcnn_triples", "pretrain_dgcnn"),
+    "distill_simple_diffusion",
+)
 
 
 def numbers(text: str) -> list[str]:

@@ -1,13 +1,17 @@
 """The folder of the Space: front matter, requirements, and all that app.py asks for; without Gradio."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import typer
 import yaml
+
+from hf_kexue.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[1]
 FRONT = re.match(r"---\n(.*?)\n---\n", (ROOT / "space/README.md").read_text(encoding="utf-8"), re.S)
@@ -57,3 +61,19 @@ def test_the_folder_is_whole(tmp_path):
         cwd=space, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert Path(finished.stdout.strip()).is_relative_to(space)
+
+
+def test_the_container_starts_what_is_there():
+    """What the Dockerfile copies exists, and the command that it ends with is one of `hf-kexue`."""
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    copied = [word for line in lines if line.startswith("COPY") for word in line.split()[1:-1]]
+    assert {"src", "model_cards", "pyproject.toml"} <= set(copied)
+    assert all((ROOT / path).exists() for path in copied)
+    (command,) = [json.loads(line.removeprefix("CMD ")) for line in lines if line.startswith("CMD ")]
+    assert command[0] == "hf-kexue"
+    serve = typer.main.get_command(app).commands[command[1]]
+    values = serve.make_context("serve", command[2:]).params
+    assert values["host"] == "0.0.0.0"
+    assert all((ROOT / model).is_dir() for model in values["models"])
+    extras = re.search(r"\.\[(\w+)\]", "".join(lines))[1]
+    assert extras in PROJECT["optional-dependencies"]

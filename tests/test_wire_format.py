@@ -31,7 +31,12 @@ from hf_kexue.dgcnn import (
 )
 from hf_kexue.hub import export_repository
 from hf_kexue.rsgan import RSGANDiscriminator, RSGANGenerator, RSGANPipeline
-from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
+from hf_kexue.simple_diffusion import (
+    ShiftedCosineScheduler,
+    ShiftedFlowScheduler,
+    SimpleDiffusionPipeline,
+    SimpleDiffusionUViT2DModel,
+)
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 OF_THE_VERSION = {"_diffusers_version", "_use_default_values", "backend"}  # not ours
@@ -76,7 +81,13 @@ def state_dicts():
     return {
         skip: {name: shape(tensor) for name, tensor in tiny_unet(skip).state_dict().items()}
         for skip in ("concat", "residual")
-    }
+    } | {"guidance_embedding adds": guidance_weights()}
+
+
+def guidance_weights():
+    """What an input for the guidance scale adds."""
+    with_scale, without = tiny_unet(guidance_embedding=True).state_dict(), tiny_unet().state_dict()
+    return {name: shape(tensor) for name, tensor in with_scale.items() if name not in without}
 
 
 def tiny_tokenizer():
@@ -217,6 +228,9 @@ FACTS = {
     "simple_diffusion_model_index": model_index,
     "shifted_cosine_scheduler_config": lambda: {
         "defaults": defaults(ShiftedCosineScheduler), "saved_keys": saved_keys(ShiftedCosineScheduler()),
+    },
+    "shifted_flow_scheduler_config": lambda: {
+        "defaults": defaults(ShiftedFlowScheduler), "saved_keys": saved_keys(ShiftedFlowScheduler()),
     },
     "simple_diffusion_uvit_config": lambda: {
         "defaults": defaults(SimpleDiffusionUViT2DModel), "saved_keys": saved_keys(tiny_unet()),

@@ -8,6 +8,7 @@
 
 `--runs` are the output folders of the training stages in order; the pipeline of the last one is published. Without
 them the weights are unchanged: the samples of the card are redrawn, and the results of the two benchmarks are added.
+A student of distill_simple_diffusion.py is measured by benchmarks/distillation.py instead, which `--distilled` says.
 `--guide` is a saved pipeline whose weaker network becomes the guidance_unet, `--guide_results` the results file of its
 card.
 """
@@ -72,6 +73,27 @@ def sample_figures(name: str, measured: Path) -> dict[str, Any]:
     }
 
 
+def distilled_figures(measured: Path) -> dict[str, Any]:
+    """Figures of a student's card about samples, beside its teacher and the GAN."""
+    results = run_figures.benchmark_results(measured, ["distillation"], required=True)["distillation"]
+    keys = ("model", "steps", "calls_per_image", "images_per_second", "seeds", "kid_efflite0", "recognised")
+    errors = {key: f"{key}_standard_error" for key in ("kid_efflite0", "recognised")}
+
+    def cell(row: dict[str, Any], key: str) -> Any:
+        value, error = row[key], row.get(errors.get(key, ""))
+        return "not measured" if value is None else value if error is None else f"{value} ± {error}"
+
+    rows = [[cell(row, key) for key in keys] for row in results["summary"]]
+    saved = next(row for row in results["summary"] if row["model"] == "student" and row["steps"] == results["saved"])
+    columns = ["model", "steps", "network calls", "images/s", "seeds", "KID-EffLite0", "share recognised"]
+    return {
+        "samples": results["samples"],
+        "saved": saved,
+        "evaluation": run_figures.evaluation_rows({"KID-EffLite0": saved["kid_efflite0"]}, "clothing-64"),
+        "tables": [run_figures.table(columns, rows, results)],
+    }
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True)
@@ -79,6 +101,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--guide", type=Path, help="saved pipeline whose network becomes the guidance_unet")
     parser.add_argument("--guide_share", type=float, default=0.2, help="its guidance_unet_share, from 0 to 1")
     parser.add_argument("--guidance_scale", type=float, help="saved with the model instead of that of the run")
+    parser.add_argument("--distilled", action="store_true", help="the measured figures are those of a student")
     parser.add_argument("--float16", action="store_true", help="store both networks as float16")
     parser.add_argument("--guide_results", type=Path, help="results file of the card of --guide")
     parser.add_argument("--cards", type=Path, default=run_figures.CARDS, help="folder of the cards")
@@ -101,7 +124,8 @@ def main(argv: list[str] | None = None) -> None:
         return
     before = run_figures.published_figures(args.cards, args.name)
     draw_classes(SimpleDiffusionPipeline.from_pretrained(folder), folder / "samples.png", per_class=6)
-    run_figures.write_card(args.cards, args.name, before | sample_figures(args.name, args.measured))
+    measured = distilled_figures(args.measured) if args.distilled else sample_figures(args.name, args.measured)
+    run_figures.write_card(args.cards, args.name, before | measured)
 
 
 if __name__ == "__main__":

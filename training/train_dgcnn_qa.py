@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,21 @@ from hf_kexue.dgcnn.distillation_dgcnn import distillation_loss, project_embeddi
 from hf_kexue.dgcnn.simplified_dgcnn import simplified
 from hf_kexue.inference.evaluation import evaluate_reader
 from hf_kexue.training.arguments import TextArguments, on_error, option, parse_arguments
-from hf_kexue.training.fine_tuning import check_width, fit_steps_to_data, follow_donor, log_fresh_weights
+from hf_kexue.training.fine_tuning import (
+    FINE_TUNING_EPOCHS,
+    check_width,
+    fit_steps_to_data,
+    follow_donor,
+    log_fresh_weights,
+)
 from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish
 from hf_kexue.training.publishing import PublishingArguments, push_to_hub
 from hf_kexue.training.question_data import (
     QuestionArguments,
+    loss_counts,
+    loss_parts,
     synthetic_questions,
     training_questions,
     validation_questions,
@@ -208,7 +217,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     )  # fmt: skip
     collator = ReadingCollator(tokenizer, args.zero_ids, multiple_of=length_multiple())
     loader = training_loader(args, dataset, collator, processes=accelerator.num_processes)
-    fit_steps_to_data(args, loader, accelerator.num_processes, fine_tuning=continues)
+    fit_steps_to_data(args, loader, accelerator.num_processes, FINE_TUNING_EPOCHS if continues else 0)
     if continues and all(any(example.answers) for example in examples):
         logger.warning(
             "All questions have an answer, so the reader will forget to predict none. If that matters, add "
@@ -230,7 +239,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 3. Prepare and resume, with optimizer, schedule and EMA
     run = TrainingRun(
         args, accelerator, model, loader, manifest, "dgcnn_qa", "questions", validate_few if few else None,
-        first_score=donor is not None,
+        first_score=donor is not None, counts=partial(loss_counts, args),
     )  # fmt: skip
     pipeline = ReadingComprehensionPipeline(model=run.network, tokenizer=tokenizer)
 
@@ -241,7 +250,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             with accelerator.autocast():
                 inputs = repeated(batch) if args.r_drop else batch
                 output = run.model(**inputs)
-                loss = output.loss
+                loss = run.weighted(*loss_parts(args, output, inputs))
                 if teacher is not None:
                     with torch.no_grad():
                         teacher_output = teacher(**batch)

@@ -26,7 +26,7 @@ import torch
 from hf_kexue import DGCNNConfig, DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline, TriplePrior
 from hf_kexue.data.triples.known import known_triple_scores, memorised_share, memorised_triples
 from hf_kexue.data.triples.reading import TripleExample, add_inverses, read_triples
-from hf_kexue.data.triples.samples import TripleCollator, TripleDataset
+from hf_kexue.data.triples.samples import TripleCollator, TripleDataset, character_counts
 from hf_kexue.data.triples.schemas import build_schema, check_schema, read_schema
 from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
     Candidate,
@@ -39,6 +39,7 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
 from hf_kexue.inference.evaluation import evaluate_triples
 from hf_kexue.training.arguments import TextArguments, on_error, option, parse_arguments
 from hf_kexue.training.fine_tuning import (
+    FINE_TUNING_EPOCHS,
     blend_weights,
     check_width,
     fit_steps_to_data,
@@ -240,7 +241,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     )  # fmt: skip
     lengths = [len(example.text) for example in examples]
     loader = training_loader(args, dataset, collator, lengths, accelerator.num_processes)
-    fit_steps_to_data(args, loader, accelerator.num_processes, fine_tuning=continues)
+    fit_steps_to_data(args, loader, accelerator.num_processes, FINE_TUNING_EPOCHS if continues else 0)
     manifest = run_manifest(
         args, accelerator, model, sentences=len(examples), predicates=len(schema),
         triples=sum(len(example.triples) for example in examples), validation_sentences=len(held_out),
@@ -259,15 +260,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 3. Prepare and resume, with optimizer, schedule and EMA
     run = TrainingRun(
         args, accelerator, model, loader, manifest, "dgcnn_triples", "sentences", validate if few else None,
-        first_score=continues,
+        first_score=continues, counts=character_counts,
     )  # fmt: skip
 
     # 4. The loop
     for batch in run.batches():
         with accelerator.accumulate(run.model):
             with accelerator.autocast():
-                loss = run.model(**batch).loss
-            run.descend(loss)
+                output = run.model(**batch)
+            run.descend(run.weighted(output.subject_loss, output.object_loss))
         run.after_step(len(batch["input_ids"]))
     if args.dry_run:
         return run.estimate()

@@ -11,8 +11,10 @@ Traps     EMA weights are saved and sampled: for less than some thousand steps l
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +25,21 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from hf_kexue.data.images import image_loader
+from hf_kexue.data.images import image_loader, image_size
 from hf_kexue.inference.grids import image_grid
-from hf_kexue.simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
-from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, simple_diffusion_loss
+from hf_kexue.simple_diffusion import (
+    ShiftedCosineScheduler,
+    ShiftedFlowScheduler,
+    SimpleDiffusionPipeline,
+    SimpleDiffusionUViT2DModel,
+)
+from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, sigmoid_bias, simple_diffusion_loss
+from hf_kexue.simple_diffusion.reshift_simple_diffusion import reshifted
+from hf_kexue.simple_diffusion.times_simple_diffusion import training_times
 from hf_kexue.training.adapters import Adapters, check_adapter_arguments
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
-from hf_kexue.training.fine_tuning import copy_image_weights, fit_steps_to_data
-from hf_kexue.training.image_data import ImageArguments, open_images, sheet_labels, training_images
+from hf_kexue.training.fine_tuning import IMAGE_FINE_TUNING_EPOCHS, copy_image_weights, fit_steps_to_data
+from hf_kexue.training.image_data import ImageArguments, open_images, preset_of, sheet_labels, training_images
 from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish, gather
@@ -47,7 +56,11 @@ logger = logging.getLogger("train_simple_diffusion")
 class Arguments(PublishingArguments, ImageArguments, RunArguments):
     output_dir: str = option("outputs/simple-diffusion", "Folder for checkpoints, samples and the pipeline.")
     preset: str = option("", "Name in training/presets or path of a YAML file; default: the one of --resolution.")
-    resolution: int = option(64, "Side of the training images in pixels; chooses preset, shift and sigmoid bias.")
+    resolution: str = option(  # type: ignore[assignment]
+        "64", "Side of the training images in pixels, or HEIGHTxWIDTH; chooses preset, shift and sigmoid bias."
+    )
+    buckets: list[str] = option([], "Sizes HEIGHTxWIDTH: each picture has the one of the nearest aspect ratio, each "
+                                "batch one of them; shifted by its number of pixels.")  # fmt: skip
     streaming: bool = option(False, "Stream the data, for sets larger than memory and disk.")
     # network
     patch_size: int = option(2, "Pixels folded into channels at the input.")
@@ -66,8 +79,14 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
     lora_alpha: float | None = option(None, "Adapters count alpha / rank times; default: --lora_rank.")
     # diffusion
     base_size: list[int] = option([64], "Resolution of the unshifted cosine; two numbers interpolate (u=0, u=1).")
-    prediction_type: str = option("v_prediction", "'epsilon', 'sample' or 'v_prediction'.")
-    weighting: str = option("sigmoid", "'epsilon', 'v', 'sigmoid' or 'min_snr'.")
+    schedule: str = option("cosine", "'cosine', or 'flow': the straight path of flow matching.")
+    prediction_type: str = option("v_prediction", "'epsilon', 'sample' or 'v_prediction'; with 'flow' also "
+                                  "'flow_prediction'.")  # fmt: skip
+    weighting: str = option("sigmoid", "Loss: 'epsilon', 'sample' (x), 'v', 'flow', 'sigmoid' or 'min_snr'.")
+    time_distribution: str = option("uniform", "Of the training times: 'uniform', 'logit_normal' or 'slope' (even in "
+                                    "logSNR).")  # fmt: skip
+    time_mean: float = option(0.0, "Of the logit of the noise's share, with 'logit_normal'; JiT: 0.8.")
+    time_std: float = option(1.0, "Of the same logit; JiT: 0.8.")
     multiscale: bool = option(False, "Add the errors of mean-pooled scales down to 32 pixels.")
     class_dropout: float = option(0.1, "Share of labels replaced by the null class, for guidance.")
     # optimisation
@@ -89,24 +108,54 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
     )
 
 
-def build_scheduler(args: Arguments) -> ShiftedCosineScheduler:
-    base_size = args.base_size[0] if len(args.base_size) == 1 else tuple(args.base_size)
+def side_of(args: Arguments) -> float:
+    """Side of the square with as many pixels as --resolution."""
+    side = math.sqrt(math.prod(image_size(args.resolution)))
+    return int(side) if side == int(side) else side
+
+
+def build_scheduler(args: Arguments) -> ShiftedCosineScheduler | ShiftedFlowScheduler:
+    base_size: Any = args.base_size[0] if len(args.base_size) == 1 else tuple(args.base_size)
     kind: Any = args.prediction_type  # checked by the scheduler
-    return ShiftedCosineScheduler(sample_size=args.resolution, base_size=base_size, prediction_type=kind)
+    if args.schedule not in ("cosine", "flow"):
+        raise ValueError(f"--schedule must be 'cosine' or 'flow', got {args.schedule!r}.")
+    if args.schedule == "flow":
+        return ShiftedFlowScheduler(
+            sample_size=side_of(args), base_size=base_size, network_prediction_type=kind, solver="heun"
+        )
+    return ShiftedCosineScheduler(sample_size=side_of(args), base_size=base_size, prediction_type=kind)
 
 
 def build_model(args: Arguments, num_classes: int | None) -> SimpleDiffusionUViT2DModel:
-    """The network of the arguments, before --init_from."""
+    """The network of the arguments, before --init_from.
+
+    Raises:
+        ValueError: if its stride does not divide a size.
+    """
     keys = "patch_size input_transform hidden_size num_transformer_layers num_attention_heads mlp_ratio dropout"
     options: dict[str, Any] = {key: getattr(args, key) for key in [*keys.split(), "embedding_dim", "skip"]}
     options |= {key: tuple(getattr(args, key)) for key in ("block_out_channels", "layers_per_block")}
-    return SimpleDiffusionUViT2DModel(sample_size=args.resolution, num_class_embeds=num_classes, **options)
+    stride = args.patch_size * 2 ** len(args.block_out_channels)
+    for text in [args.resolution, *args.buckets]:
+        height, width = image_size(text)
+        if height % stride or width % stride:
+            raise ValueError(
+                f"--resolution and --buckets must be multiples of {stride}, the network's stride: {text}."
+            )
+    side = max(1, round(side_of(args) / stride)) * stride
+    return SimpleDiffusionUViT2DModel(sample_size=side, num_class_embeds=num_classes, **options)
+
+
+@functools.lru_cache
+def schedule_for(scheduler: Any, height: int, width: int) -> Any:
+    """The schedule for a bucket, shifted by its number of pixels."""
+    return reshifted(scheduler, height, width)
 
 
 def diffusion_loss(
     model: Callable[..., Any],
     batch: dict[str, Any],
-    scheduler: ShiftedCosineScheduler,
+    scheduler: Any,
     args: Arguments,
     generator: torch.Generator,
     class_dropout: float = 0.0,
@@ -119,6 +168,7 @@ def diffusion_loss(
     process in the global batch, and its size.
     """
     sample, labels = batch["pixel_values"], batch.get("class_labels")
+    scheduler = schedule_for(scheduler, *sample.shape[-2:]) if args.buckets else scheduler
     size, device = len(sample), sample.device
     first, total = rows or (0, size)
     local = slice(first, first + size)
@@ -126,7 +176,8 @@ def diffusion_loss(
     # Evenly spaced times from one random offset have less variance than independent ones.
     start = torch.rand((), dtype=torch.float64, **draw)
     places = torch.arange(total, dtype=torch.float64, device=start.device)[local] / total
-    u = ((start + places) % 1).clamp(min=1e-5)
+    kind: Any = args.time_distribution
+    u = training_times(scheduler, (start + places) % 1, kind, mean=args.time_mean, std=args.time_std)
     logsnr, slope = (value.float().to(device) for value in (scheduler.logsnr(u), scheduler.logsnr_slope(u)))
     noise = torch.randn(total, *sample.shape[1:], **draw)[local].to(sample)
     if labels is not None and class_dropout:
@@ -136,8 +187,10 @@ def diffusion_loss(
     x_t = (alpha * sample + sigma * noise).contiguous(memory_format=torch.channels_last)
     output = model(x_t, logsnr, labels).sample
     kinds: dict[str, Any] = {"prediction_type": args.prediction_type, "weighting": args.weighting}
+    kinds["logsnr_slope"] = slope if kind == "uniform" else None  # other times have a density that stands for it
+    bias = sigmoid_bias((sample.shape[-2] * sample.shape[-1]) ** 0.5)
     loss = simple_diffusion_loss(
-        output, sample, noise, logsnr, multiscale=args.multiscale, logsnr_slope=slope, reduction="none", **kinds
+        output, sample, noise, logsnr, multiscale=args.multiscale, bias=bias, reduction="none", **kinds
     )
     return loss, logsnr
 
@@ -146,7 +199,7 @@ def diffusion_loss(
 def validation_loss(
     model: SimpleDiffusionUViT2DModel,
     loader: DataLoader,
-    scheduler: ShiftedCosineScheduler,
+    scheduler: Any,
     args: Arguments,
     accelerator: Any,
 ) -> dict[str, float]:
@@ -170,8 +223,9 @@ def sample_grid(pipeline: SimpleDiffusionPipeline, args: Arguments, columns: int
     pipeline.set_progress_bar_config(desc="sampling", leave=False)
     generator, images = torch.Generator().manual_seed(args.seed), []
     for labels in sheet_labels(pipeline.unet.config.num_class_embeds or 0, columns):
+        height, width = image_size(args.resolution)
         images += pipeline(
-            batch_size=len(labels), class_labels=None if labels[0] is None else labels,
+            batch_size=len(labels), height=height, width=width, class_labels=None if labels[0] is None else labels,
             num_inference_steps=args.sample_inference_steps, generator=generator,
         ).images  # fmt: skip
     return image_grid(images, columns)
@@ -179,14 +233,14 @@ def sample_grid(pipeline: SimpleDiffusionPipeline, args: Arguments, columns: int
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 1. Data, network, manifest
-    args = parse_arguments(Arguments, HERE / "presets", argv, pattern="[0-9]*")
+    args = parse_arguments(Arguments, HERE / "presets", argv, preset_of, pattern="[0-9]*")
     output_dir, accelerator = Path(args.output_dir), start(args)
     check_adapter_arguments(args, accelerator)
     torch.backends.cudnn.benchmark = True  # all batches have one shape
     source, held_out = open_images(args, EMBEDDED)
     num_classes = len(source.label_names)
     loader = training_images(args, source, accelerator)
-    fit_steps_to_data(args, loader, accelerator.num_processes)
+    fit_steps_to_data(args, loader, accelerator.num_processes, IMAGE_FINE_TUNING_EPOCHS if args.init_from else 0)
     model = build_model(args, num_classes or None)
     fresh = copy_image_weights(model, args.init_from, source.label_names) if args.init_from else []
     scheduler = build_scheduler(args)
@@ -203,7 +257,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     validation: Any = None
     if held_out is not None:
         global_batch_size = args.train_batch_size * accelerator.num_processes
-        validation = image_loader(held_out, args.resolution, global_batch_size, train=False)
+        validation = image_loader(held_out, image_size(args.resolution), global_batch_size, train=False)
 
     def validate() -> tuple[dict[str, float], float]:
         with torch.compiler.set_stance("force_eager"):  # compiled for training only
@@ -243,7 +297,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     for batch in run.batches():
         images = len(batch["pixel_values"])
         if not images:  # all are broken: a grey picture of weight 0, so that the other processes do not hang
-            batch = {"pixel_values": torch.zeros(1, 3, args.resolution, args.resolution)}
+            batch = {"pixel_values": torch.zeros(1, 3, *image_size(args.resolution))}
         tensors = {key: value.to(accelerator.device) for key, value in batch.items() if isinstance(value, Tensor)}
         size = len(tensors["pixel_values"])
         rows = (size * accelerator.process_index, size * accelerator.num_processes)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .registration import register_when_loaded
 
 if TYPE_CHECKING:
+    from .collections import PassageCollection
     from .dgcnn import (
         DGCNNConfig,
         DGCNNForMaskedLM,
@@ -42,8 +43,10 @@ if TYPE_CHECKING:
     )
     from .simple_diffusion import (
         ShiftedCosineScheduler,
+        ShiftedFlowScheduler,
         SimpleDiffusionPipeline,
         SimpleDiffusionUViT2DModel,
+        resolution_shift_of,
         simple_diffusion_loss,
     )
 
@@ -56,11 +59,13 @@ __all__ = [
     "DGCNNForTripleExtraction",
     "DGCNNModel",
     "DGCNNTokenizer",
+    "PassageCollection",
     "RSGANDiscriminator",
     "RSGANGenerator",
     "RSGANPipeline",
     "ReadingComprehensionPipeline",
     "ShiftedCosineScheduler",
+    "ShiftedFlowScheduler",
     "SimpleDiffusionPipeline",
     "SimpleDiffusionUViT2DModel",
     "TripleExtractionPipeline",
@@ -71,6 +76,7 @@ __all__ = [
     "gradient_penalty_finite_difference",
     "kernel_distance",
     "relativistic_loss",
+    "resolution_shift_of",
     "simple_diffusion_loss",
     "sogouqa_scores",
     "triple_scores",
@@ -81,6 +87,7 @@ __all__ = [
 
 # What type checkers and editors read above happens here, name by name; a test compares the two.
 _PUBLIC = {
+    "collections": ["PassageCollection"],
     "dgcnn": [
         "DGCNNConfig",
         "DGCNNForMaskedLM",
@@ -111,8 +118,10 @@ _PUBLIC = {
     ],
     "simple_diffusion": [
         "ShiftedCosineScheduler",
+        "ShiftedFlowScheduler",
         "SimpleDiffusionPipeline",
         "SimpleDiffusionUViT2DModel",
+        "resolution_shift_of",
         "simple_diffusion_loss",
     ],
 }

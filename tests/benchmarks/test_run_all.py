@@ -12,6 +12,7 @@ HELPERS = {
     "bert_cascade",
     "gan_toys",
     "results",
+    "rows_of_a_build",
     "run_all",
     "scripts",
     "tables",
@@ -32,7 +33,8 @@ def test_declared_options_are_those_that_the_script_requires(name):
     for node in ast.walk(ast.parse(benchmark.path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
             known.add(node.args[0].value)
-            if any(keyword.arg == "required" and keyword.value.value for keyword in node.keywords):
+            positional = not node.args[0].value.startswith("-")
+            if positional or any(keyword.arg == "required" and keyword.value.value for keyword in node.keywords):
                 required.add(node.args[0].value)
     assert benchmark.needed.keys() == required
     assert benchmark.optional.keys() <= known - required
@@ -53,7 +55,7 @@ def test_data_decide_what_runs(tmp_path, capsys, monkeypatch):
     (tmp_path / "results.py").write_text("write_results = None")
     log = str(tmp_path / "log")
     for name, data in {
-        "a": "DATA = {'--train': 'duie2', '--validation': 'duie2'}", "b": "DATA: dict[str, str] = {}",
+        "a": "DATA = {'data': 'duie2', '--validation': 'duie2'}", "b": "DATA: dict[str, str] = {}",
         "c": "DATA = {'--data': 'webqa'}\nOPTIONAL_DATA = {'--peer': 'peer'}",
     }.items():  # fmt: skip
         (tmp_path / f"{name}.py").write_text(body.format(data, log))
@@ -62,7 +64,7 @@ def test_data_decide_what_runs(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(run_all, "find_benchmarks", lambda: found)
     with pytest.raises(SystemExit, match="d"):
         run_all.main(["--data", "duie2=owner/duie2"])
-    assert (tmp_path / "log").read_text() == "--train owner/duie2 --validation owner/duie2\n\n"
+    assert (tmp_path / "log").read_text() == "owner/duie2 --validation owner/duie2\n\n"
     assert "c left out" in capsys.readouterr().out
     run_all.main(["--only", "c", "--data", "webqa=here", "peer=file.py"])
     assert (tmp_path / "log").read_text().endswith("\n--data here --peer file.py\n")

@@ -93,6 +93,7 @@ def test_info_for_people(models, kind):
     assert facts["class"] in shown
     assert f"{facts['parameters'] / 1e6:.2f}M parameters" in shown
     assert f"{facts['flops'] / 1e9:.3f} GFLOPs for {facts['flops_of']}" in shown
+    assert figures("info", folder, "--device", "cpu", "--dtype", "bfloat16") == facts
 
 
 def write(path, records):

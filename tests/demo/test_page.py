@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from diffusers import DDIMScheduler
 from PIL import Image
 from tiny_models import save_gan, save_pipeline
 
 from hf_kexue.demo.page import INTERPOLATION_STEPS, MOST_CHARACTERS, NO_CLASS, Page
+from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
 
 CARDS = Path(__file__).resolve().parents[2] / "model_cards"
 TEXT = "赵州桥由隋代工匠李春主持修建。"
@@ -58,6 +61,21 @@ def pixels(picture):
 def test_the_slider_begins_at_the_guidance_that_was_saved(page, tmp_path):
     assert page.guidance() == 2.0
     assert Page(str(tmp_path)).guidance() == 1.0
+
+
+def test_steps_and_sampler_are_those_that_were_saved(page, tmp_path):
+    """DPM-Solver++ for a model that says nothing, the saved sampler for one of few steps."""
+    assert page.steps() == Page(str(tmp_path)).steps() == 20
+    pipeline = page.model("images")
+    few = SimpleDiffusionPipeline(
+        pipeline.unet, DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False),
+        pipeline.config.id2label, num_inference_steps=3,
+    )  # fmt: skip
+    few.save_pretrained(tmp_path / "few")
+    other = Page(str(tmp_path), {"images": str(tmp_path / "few")})
+    assert other.steps() == 3
+    drawn, generator = other.images("Hat", 1.0, 1, 3, 0), torch.Generator().manual_seed(0)
+    assert drawn[0].tobytes() == few(class_labels="Hat", generator=generator).images[0].tobytes()
 
 
 def test_images_depend_on_class_guidance_and_seed(page):
@@ -130,7 +148,7 @@ def test_interpolation_between_two_seeds(page):
     [
         (("images", "Sock", 2, 1, 2, 0), "'Sock'"),
         (("images", "Hat", 2, 17, 2, 0), "images must be a whole number from 1 to 16, got 17"),
-        (("images", "Hat", 2, 1, 1, 0), "steps must be a whole number from 2 to 256, got 1"),
+        (("images", "Hat", 2, 1, 0, 0), "steps must be a whole number from 1 to 256, got 0"),
         (("images", "Hat", 21, 1, 2, 0), "guidance scale must be a number from 0 to 20, got 21"),
         (("images", "Hat", 2, 1, 2, -1), "seed"),
         (("images", "Hat", 2, 1, 2, None), "seed"),

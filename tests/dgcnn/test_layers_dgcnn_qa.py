@@ -1,15 +1,12 @@
-"""The second look and the end that hears the start against plain loops in float64; convolutions by matrix products
-against torch's own."""
+"""The second look and the end that hears the start against plain loops in float64."""
 
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from torch import nn
 from torch.testing import assert_close
 
 from hf_kexue.dgcnn.configuration_dgcnn import DGCNNConfig
-from hf_kexue.dgcnn.layers_dgcnn import by_products
 from hf_kexue.dgcnn.layers_dgcnn_qa import EndPointer, SecondLook
 from hf_kexue.dgcnn.losses_dgcnn import MASKED_LOGIT
 from hf_kexue.dgcnn.modeling_dgcnn import DGCNNForQuestionAnswering
@@ -94,23 +91,3 @@ def test_the_second_cross_attention_starts_small():
     hidden, mask, states = torch.randn(2, 32, 9), torch.ones(2, 1, 9), torch.randn(2, 32, 4)
     added = model.second_look(hidden, mask, states, torch.ones(2, 1, 4)) - hidden
     assert 0 < added.std() < 0.1 * hidden.std()
-
-
-@pytest.mark.parametrize(("width", "dilation", "bias"), [(3, 1, True), (3, 4, True), (5, 3, False), (1, 1, True)])
-def test_products_are_the_convolution(width, dilation, bias):
-    layer = nn.Conv1d(6, 10, width, padding=dilation * (width // 2), dilation=dilation, bias=bias).double()
-    hidden = random_tensor(3, 6, 11).requires_grad_()
-    ours, expected = by_products(layer, hidden), layer(hidden)
-    assert_close(ours, expected)
-    weight = random_tensor(*expected.shape, seed=3)
-    leaves = [hidden, *layer.parameters()]
-    found = torch.autograd.grad((ours * weight).sum(), leaves)
-    assert_close(found, torch.autograd.grad((expected * weight).sum(), leaves))
-
-
-def test_products_in_half_precision():
-    layer, hidden = nn.Conv1d(6, 10, 3, padding=2, dilation=2), torch.randn(3, 6, 11)
-    with torch.autocast("cpu", torch.bfloat16):
-        ours = by_products(layer, hidden)
-    assert ours.dtype == torch.bfloat16
-    assert_close(ours.float(), layer(hidden), rtol=0.02, atol=0.02)  # 8 bits

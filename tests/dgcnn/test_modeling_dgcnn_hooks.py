@@ -84,7 +84,10 @@ def test_hidden_states(kind):
     blocks = []
     for block in [*model.dgcnn.encoder.blocks, *([model.dgcnn.encoder.patches] if kind == "reader" else [])]:
         block.register_forward_hook(lambda _, __, output: blocks.append(output.transpose(1, 2)))
-    states = model(**inputs, output_hidden_states=True).hidden_states
+    found = model(**inputs, output_hidden_states=True)
+    states = found.hidden_states
+    gradients = torch.autograd.grad(found.to_tuple()[-1 if kind == "reader" else 0].sum(), states, allow_unused=True)
+    assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
     assert len(states) == len(blocks) + 1
     assert_close(states[-1], blocks[-1], rtol=0, atol=0)
     assert {state.shape for state in states} == {(2, 12, 8)}

@@ -486,7 +486,7 @@ def test_no_segmenter_at_all_raises(monkeypatch):
     for name in ("rjieba", "jieba"):
         monkeypatch.setitem(sys.modules, name, None)
     words = {"word_vocab": ["[PAD]", "[UNK]"], "dictionary": ["不在别处"]}  # a segmenter not loaded before
-    with pytest.raises(ImportError, match=r"'rjieba' is not installed, .* `pip install rjieba`"):
+    with pytest.raises(ImportError, match=r"pip install rjieba"):
         DGCNNTokenizer(**words)
     with pytest.raises(ImportError, match="pip install jieba"):
         DGCNNTokenizer(**words, segmenter="jieba")

@@ -30,10 +30,11 @@ SOURCES = ("DATA", "FILE", "FOLDER", "FILE_OR_FOLDER")  # names for a file or fo
 SYNOPSIS = {"MODEL", "TEXT", "COMMAND", "REPOSITORY"}  # a line with these shows the form of a command, not a command
 PROGRAM = re.compile(r"(accelerate launch|torchrun|hf-kexue|python) ")
 INLINE = re.compile(r"`([^`\n]+)`")
-ON_DATA = ("evaluate", "extract", "ask", "check-data", "generate")
+ON_DATA = ("evaluate", "extract", "ask", "index", "check-data", "generate")
 KINDS = {
     "train_simple_diffusion": "pictures", "train_rsgan": "pictures", "train_dgcnn_qa": "questions",
     "train_dgcnn_triples": "triples", "pretrain_dgcnn": "questions",
+    "distill_simple_diffusion": "pictures",
     "qa": "questions", "triples": "triples", "images": "pictures",
 }  # fmt: skip
 TINY = ["--max_train_steps", "2", "--train_batch_size", "4", "--tracker", "none", "--mixed_precision", "no"]
@@ -44,6 +45,7 @@ TINY_NETWORKS = {
         "--sample_inference_steps", "2",
     ],
     "train_rsgan": ["--block_out_channels", "8", "8", "8", "8", "8", "--latent_dim", "8", "--group_size", "8"],
+    "distill_simple_diffusion": ["--shards", "2", "--shard_size", "4", "--sample_steps", "0"],
 }  # fmt: skip
 
 RIVERS = {"多瑙河": ("黑森林", "黑海", "欧洲"), "莱茵河": ("阿尔卑斯山", "北海", "欧洲"),
@@ -82,9 +84,9 @@ class Command:
 
     @property
     def output(self) -> str | None:
-        """Folder that a training leaves."""
+        """Folder that a training or an index leaves."""
         if not self.script:
-            return None
+            return self.words[self.words.index("--output") + 1] if self.words[1] == "index" else None
         if "--output_dir" in self.words:
             return self.words[self.words.index("--output_dir") + 1]
         return load_script(self.script).Arguments().output_dir
@@ -96,6 +98,8 @@ class Command:
             return KINDS[self.script or self.arguments[1]]
         if self.needs:
             return self.needs[0].kind
+        if self.arguments[0] == "index":
+            return "questions"
         (model,) = [word for word in self.words if word.startswith("model_cards/")]
         return {"qa": "questions", "triples": "triples"}.get(model.split("-")[1], "pictures")
 
@@ -104,14 +108,28 @@ class Command:
         """For the test."""
         words = [self.script or "-".join(self.arguments[: 1 + (self.arguments[0] == "check-data")])]
         words += [Path(word).name for word in self.words if word.startswith(("model_cards/", "outputs/"))]
-        options = {"preset", "label_column", "passages", "file", "output", "overfit", "cloze_share"}
+        options = {
+            "preset",
+            "label_column",
+            "passages",
+            "file",
+            "output",
+            "to",
+            "index",
+            "questions",
+            "overfit",
+            "cloze_share",
+        }
         words += [word[2:] for word in self.words if word[:2] == "--" and word[2:] in options]
         return "-".join([Path(self.document).stem, *words])
 
     @property
     def reads(self) -> list[str]:
         """What it takes out of `outputs/`."""
-        written = {self.output, *(word for before, word in pairwise(self.words) if before in ("--page", "--output"))}
+        written = {
+            self.output,
+            *(word for before, word in pairwise(self.words) if before in ("--page", "--output", "--to")),
+        }
         return [word for word in self.words if word.startswith("outputs/") and word not in written]
 
     def takes_own_data(self) -> bool:

@@ -157,6 +157,18 @@ def test_other_heads_and_shapes_on_request(saved, tmp_path):
     assert len(info["mismatched_keys"]) == 1
 
 
+@pytest.mark.parametrize(("make", "name"), [(tiny_images, "unet"), (tiny_gan, "generator")])
+def test_a_pipeline_hands_variant_and_shard_size_to_its_network(tmp_path, make, name):
+    pipeline = make()
+    pipeline.save_pretrained(tmp_path, variant="ema", max_shard_size="4KB")
+    files = [path.name for path in (tmp_path / name).glob("*.safetensors")]
+    assert len(files) > 1
+    assert all(".ema" in file for file in files)
+    loaded = type(pipeline).from_pretrained(tmp_path, variant="ema")
+    expected, found = (dict(getattr(each, name).state_dict()) for each in (pipeline, loaded))
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(
     ("name", "families"),
     [

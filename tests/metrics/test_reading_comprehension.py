@@ -283,6 +283,10 @@ def test_evaluate_metrics_return_what_the_functions_return(make, function, tmp_p
         ("dr. smith", "dr. smith", 1.0),
         ("dr. smith", "dr", 0.0),  # "dr." is one word, since an abbreviation ends no sentence
         ("yes! no", "yes!", 2 * 2 / (3 + 2)),
+        ("etc. more", "etc", 2 * 1 / (3 + 1)),  # the model that nltk hands out does not know this one
+        ("a.d. vision", "vision", 2 * 1 / (2 + 1)),
+        ("3. managers", "3", 0.0),  # neither does a number before a word in lower case
+        ("3. administrators", "3", 2 * 1 / (3 + 1)),  # but for words that begin sentences in lower case there
     ],
 )
 def test_cmrc_splits_sentences_before_words(prediction, gold, f1):

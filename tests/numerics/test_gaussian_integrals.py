@@ -147,7 +147,7 @@ def test_registration_in_transformers():
         assert module.num_nodes == 5
         register_gelu_feynman(num_nodes=3)  # again, with other nodes
         assert ACT2FN["gelu_feynman"].num_nodes == 3
-        with pytest.raises(ValueError, match=r"must not be taken .* got 'gelu'"):
+        with pytest.raises(ValueError, match=r"'gelu'"):
             register_gelu_feynman(name="gelu")
     finally:
         ACT2FN.pop("gelu_feynman", None)

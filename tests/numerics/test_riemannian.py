@@ -258,7 +258,7 @@ def test_other_bad_input_raises():
         gaussian_curvature(sphere, torch.ones(3, dtype=F64))
     with pytest.raises(TypeError, match=r"points .*list"):
         christoffel(sphere, [1.0, 2.0])
-    with pytest.raises(ValueError, match=r"must have shape \(\.\.\., n\); got a scalar"):
+    with pytest.raises(ValueError, match=r"\(\.\.\., n\)"):
         christoffel(sphere, torch.tensor(1.0))
     with pytest.raises(ValueError, match="x, u and v"):
         pullback_inner(torus, point, point, torch.ones(3, dtype=F64))

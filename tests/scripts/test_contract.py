@@ -43,8 +43,9 @@ NETWORKS = {
     "train_dgcnn_triples": DGCNNForTripleExtraction,
     "pretrain_dgcnn": DGCNNForMaskedLM,
     "train_rsgan": RSGANDiscriminator,
+    "distill_simple_diffusion": SimpleDiffusionUViT2DModel,
 }
-MODELS = {"train_simple_diffusion": "pipeline", "train_rsgan": "pipeline"}
+MODELS = {"train_simple_diffusion": "pipeline", "train_rsgan": "pipeline", "distill_simple_diffusion": "pipeline"}
 SOURCES = {"train_dgcnn_qa": "--train", "train_dgcnn_triples": "--train", "pretrain_dgcnn": "--texts"}
 every_script = pytest.mark.parametrize("name", tiny.SCRIPTS)
 with_accumulation = pytest.mark.parametrize(

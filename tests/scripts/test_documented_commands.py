@@ -57,7 +57,9 @@ def test_command_runs_as_printed(command, runs):
         assert any((place / command.output).glob("*/**/*.safetensors"))
         return
     name = command.arguments[0]
-    if name == "ask" and "--json" in command.words:
+    if "--to" in command.words:
+        assert list((place / command.words[command.words.index("--to") + 1]).glob("part-*"))
+    elif name == "ask" and "--json" in command.words:
         assert all(0 <= answer["score"] <= 1 for answer in json.loads(printed))
     elif name == "ask":
         assert all(re.match(r"\d\.\d{4}  \S", line) for line in printed.splitlines())

@@ -599,3 +599,18 @@ def test_unknown_presets_are_usage_messages(script, data, tmp_path, options, mes
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("output", ["tagging", "span"])
+def test_accumulated_gradients_are_those_of_one_batch(script, data, tmp_path, output):
+    """Four micro batches with unequal numbers of characters and answered windows in a group of five, which the end of
+    the epoch cuts, against all twelve questions at once. At a rate of 0 and without dropout both see one network."""
+    still = ["--max_train_steps", 2, "--learning_rate", 0, "--gate_dropout", 0, "--hidden_dropout", 0, "--zero_ids", 0]
+    crop = ["--max_characters", 16, "--without_answer", 0.6, "--output", output]
+    options = [*still, *crop, "--gate_noise", 0, "--max_grad_norm", 1e9, "--lr_warmup_steps", 0]
+    train(script, data, tmp_path / "many", *options, "--gradient_accumulation_steps", 5)
+    train(script, data, tmp_path / "one", *options, "--train_batch_size", 12)
+    many, one = ([line for line in history(tmp_path / name) if "loss" in line] for name in ("many", "one"))
+    assert [line["samples"] for line in many] == [line["samples"] for line in one] == [12, 24]
+    for key in ("loss", "gradient_norm"):
+        assert [line[key] for line in many] == pytest.approx([line[key] for line in one], rel=1e-5)

@@ -621,3 +621,17 @@ def test_unknown_names_are_usage_messages(script, data, tmp_path, options, messa
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("sampling", ["one", "all"])
+def test_accumulated_gradients_are_those_of_one_batch(script, data, tmp_path, sampling):
+    """Three micro batches of unequal texts and numbers of subjects in a group of four, which the end of the epoch
+    cuts, against all nine sentences at once. At a rate of 0 and without dropout both see one network."""
+    still = ["--max_train_steps", 2, "--learning_rate", 0, "--gate_dropout", 0, "--hidden_dropout", 0, "--zero_ids", 0]
+    options = [*still, "--sampling", sampling, "--max_grad_norm", 1e9, "--lr_warmup_steps", 0]
+    train(script, data, tmp_path / "many", *options, "--gradient_accumulation_steps", 4)
+    train(script, data, tmp_path / "one", *options, "--train_batch_size", 9)
+    many, one = ([line for line in history(tmp_path / name) if "loss" in line] for name in ("many", "one"))
+    assert [line["samples"] for line in many] == [line["samples"] for line in one] == [9, 18]
+    for key in ("loss", "gradient_norm"):
+        assert [line[key] for line in many] == pytest.approx([line[key] for line in one], rel=1e-5)

@@ -418,13 +418,62 @@ def test_without_labels(script, pictures, tmp_path):
         ["--prediction_type", "epsilon", "--weighting", "min_snr", "--base_size", "64", "32"],
         ["--resolution", "64", "--patch_size", "8", "--multiscale", "True"],
         ["--patch_size", "4", "--input_transform", "dwt", "--skip", "concat"],
+        [
+            "--schedule",
+            "flow",
+            "--prediction_type",
+            "flow_prediction",
+            "--weighting",
+            "sample",
+            "--time_distribution",
+            "logit_normal",
+            "--time_mean",
+            "0.8",
+        ],
+        ["--time_distribution", "slope", "--prediction_type", "sample", "--weighting", "flow"],
     ],
-    ids=["gradient checkpointing", "bf16", "interpolated shift", "multiscale", "wavelet"],
+    ids=["gradient checkpointing", "bf16", "interpolated shift", "multiscale", "wavelet", "flow", "even in logSNR"],
 )
 def test_options(script, pictures, tmp_path, options):
     results = train(script, pictures, tmp_path, *QUIET, "--max_train_steps", "2", *options)
     assert results["steps"] == 2
     assert all(np.isfinite(line["loss"]) for line in history(tmp_path) if "loss" in line)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "flow"])
+def test_pictures_that_are_not_square(script, pictures, tmp_path, schedule):
+    """The shift of 16 x 36 pixels is that of a square of 24, the preset that of the nearest size."""
+    options = ["--resolution", "16x36", "--schedule", schedule, "--sample_steps", "2", "--sample_inference_steps", "2"]
+    train(script, pictures, tmp_path, *options, "--max_train_steps", "2")
+    pipeline = SimpleDiffusionPipeline.from_pretrained(tmp_path / "pipeline")
+    assert pipeline.scheduler.config.sample_size == pipeline.unet.config.sample_size == 24
+    assert Image.open(tmp_path / "samples" / "final.png").size == (8 * 36, 2 * 16)
+    reset()
+    args = parse_arguments(script.Arguments, TRAINING / "presets", ["--resolution", "96x160"], script.preset_of)
+    assert args.preset == "128"
+
+
+def test_buckets(script, pictures, tmp_path):
+    """Pictures of 20 x 16 pixels go to 20 x 16, each batch is shifted by its number of pixels, and a run resumes."""
+    seen = set()
+
+    def loss(model, batch, scheduler, args, *rest, **options):
+        size = batch["pixel_values"].shape[-2:]
+        moved = script.schedule_for(scheduler, *size)
+        difference = moved.logsnr(0.5) - scheduler.logsnr(0.5)
+        seen.add((*size, round(float(difference), 6)))
+        return diffusion_loss(model, batch, scheduler, args, *rest, **options)
+
+    diffusion_loss = script.diffusion_loss
+    options = [*QUIET, "--buckets", "16x16", "20x16", "--max_train_steps", "3"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(script, "diffusion_loss", loss)
+        train(script, pictures, tmp_path / "whole", *options)
+    assert seen == {(20, 16, round(-float(np.log(20 / 16)), 6))}
+    shutil.copytree(tmp_path / "whole", tmp_path / "resumed")
+    stop_after(tmp_path / "resumed", 1)
+    train(script, pictures, tmp_path / "resumed", *options)
+    assert_same_run(tmp_path / "resumed", tmp_path / "whole")
 
 
 def test_gradient_checkpointing_changes_no_figure(script, pictures, tmp_path):
@@ -770,12 +819,18 @@ def test_fewer_pictures_than_a_batch(script, pictures, tmp_path, streaming):
         (["--split", "test"], r"'test'.*\['train', 'validation'\]"),
         (["--validation_split", "dev"], r"'dev'"),
         (["--label_column", "kind"], r"'kind'"),
-        (["--resolution", "18"], r"sample_size .*stride 4"),
+        (["--resolution", "18"], r"--resolution .*multiples of 4"),
+        (["--buckets", "16x18"], r"--buckets .*multiples of 4"),
+        (["--buckets", "16:20"], r"HEIGHTxWIDTH"),
+        (["--buckets", "16x16", "--streaming", "True"], r"--streaming"),
+        (["--schedule", "linear"], r"--schedule"),
+        (["--prediction_type", "flow_prediction"], r"prediction_type"),
+        (["--time_distribution", "normal"], r"distribution"),
         (["--validation_share", "1.5"], r"--validation_share .*1\.5"),
         (["--validation_share", "0.01"], r"--validation_share 0\.01 of 16 images"),
         (["--validation_share", "0.5", "--streaming", "True"], r"--streaming"),
     ],
-    ids=["split", "validation split", "label column", "resolution", "share", "share of none", "share of a stream"],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_bad_arguments_raise(script, pictures, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):

@@ -8,14 +8,18 @@ import io
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tarfile
+import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -26,6 +30,8 @@ pytest.importorskip("nltk", reason="the extra hf-kexue[metrics] is not installed
 
 import datasets
 from whole_runs import TRAINING, load_script, reset
+
+from hf_kexue.training.checkpoints import checkpoint_fault
 
 BENCHMARKS = TRAINING.parent / "benchmarks"
 if not (BENCHMARKS / "tiny_runs.py").is_file():
@@ -41,6 +47,7 @@ FSDP = {
     "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
     "FSDP_AUTO_WRAP_POLICY": "NO_WRAP", "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
 }  # fmt: skip
+LORA = ["--lora_rank", "2", "--sample_steps", "0"]
 GREYS = list(range(0, 250, 10))
 
 
@@ -102,6 +109,11 @@ def runs(tmp_path_factory, own_cache):
     jobs = [
         {"script": script, "argv": command(script, folder, folder / f"two-{script}", 4)} for script in tiny.SCRIPTS
     ]
+    if find_spec("peft"):
+        lora = [*LORA, "--init_from", str(folder / "one-train_simple_diffusion" / "pipeline")]
+        reset()
+        load_script(RESUMED[0]).main([*command(RESUMED[0], folder, folder / "one-lora", 8), *lora])
+        jobs.append({"script": RESUMED[0], "argv": [*command(RESUMED[0], folder, folder / "two-lora", 4), *lora]})
     for script in RESUMED:
         cut_off(folder / f"one-{script}", folder / f"one-two-{script}")
         jobs.append({"script": script, "argv": command(script, folder, folder / f"one-two-{script}", 4)})
@@ -160,6 +172,36 @@ def test_two_processes_do_what_one_does_with_twice_the_batch(runs, script):
     rate = 1e-4 if script == "train_rsgan" else 1e-2
     assert apart <= 2 * rate
     assert len({float(value.abs().sum()) for value in averaged.values()}) > 1
+
+
+@pytest.mark.skipif(find_spec("peft") is None, reason="the extra hf-kexue[lora] is not installed")
+def test_adapters_on_two_processes(runs):
+    assert_alike(runs / "one-lora", runs / "two-lora")
+    files = ("lora/adapter_model.safetensors", "pipeline/unet/diffusion_pytorch_model.safetensors")
+    for file in files:
+        one, two = (load_file(runs / name / file) for name in ("one-lora", "two-lora"))
+        torch.testing.assert_close(two, one, rtol=1e-3, atol=2e-2)  # twice the rate, as above
+
+
+def test_control_c_saves_one_checkpoint_of_two_processes(tmp_path):
+    """Long before the next line of the history; the launcher hands the signal on and adds a traceback of its own."""
+    tiny.write_data(tmp_path)
+    argv = tiny.arguments("train_dgcnn_triples", tmp_path, tmp_path / "run", 4, 10**6, 10**6)
+    argv += ["--logging_steps", "100000", "--validation_steps", "1000000"]
+    with (tmp_path / "errors").open("w") as errors:
+        launched = subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+             str(TRAINING / "train_dgcnn_triples.py"), *argv],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdout=errors, stderr=errors, start_new_session=True,
+        )  # fmt: skip
+        while launched.poll() is None and " 5/1000000 " not in (tmp_path / "errors").read_text():
+            time.sleep(0.2)
+        os.killpg(launched.pid, signal.SIGINT)
+        assert launched.wait(60)
+    (saved,) = (tmp_path / "run" / "checkpoints").iterdir()
+    assert (tmp_path / "errors").read_text().count(f"saved {saved}") == 1
+    assert checkpoint_fault(saved) is None
 
 
 @pytest.mark.parametrize("script", RESUMED)

@@ -17,8 +17,8 @@ from hf_kexue.simple_diffusion.losses_simple_diffusion import (
 )
 from hf_kexue.simple_diffusion.scheduling_shifted_cosine import ShiftedCosineScheduler
 
-PREDICTION_TYPES = ("epsilon", "sample", "v_prediction")
-WEIGHTINGS = ("epsilon", "v", "sigmoid", "min_snr")
+PREDICTION_TYPES = ("epsilon", "sample", "v_prediction", "flow_prediction")
+WEIGHTINGS = ("epsilon", "sample", "v", "flow", "sigmoid", "min_snr")
 SCHEDULES = {
     "plain": {},
     "shifted": {"sample_size": 256, "base_size": 32},
@@ -44,17 +44,20 @@ def case(batch=4, side=8, dtype=torch.float64):
 
 
 def expressed_as(prediction_type, x_hat, sample, noise, logsnr):
-    """One denoiser, said in three ways."""
+    """One denoiser in four forms."""
     alpha, sigma = alpha_sigma(logsnr)
     eps_hat = (alpha * sample + sigma * noise - alpha * x_hat) / sigma
-    return {"epsilon": eps_hat, "sample": x_hat, "v_prediction": alpha * eps_hat - sigma * x_hat}[prediction_type]
+    forms = {"epsilon": eps_hat, "sample": x_hat, "v_prediction": alpha * eps_hat - sigma * x_hat}
+    return (forms | {"flow_prediction": eps_hat - x_hat})[prediction_type]
 
 
 def plain_weight(weighting, logsnr, bias=0.0, gamma=5.0):
     snr = logsnr.exp()
     return {
         "epsilon": torch.ones_like(snr),
+        "sample": 1 / snr,
         "v": (1 + snr) / snr,
+        "flow": (1 + snr.sqrt()) ** 2 / snr,
         "sigmoid": 1 / (1 + snr * math.exp(-bias)),
         "min_snr": snr.clamp(max=gamma) / snr,
     }[weighting]
@@ -74,16 +77,33 @@ def test_the_loss_is_the_weighted_noise_error_however_it_is_expressed(weighting,
 
 
 @pytest.mark.parametrize(
-    ("prediction_type", "weighting"), [("v_prediction", "v"), ("epsilon", "epsilon")], ids=["v-mse", "epsilon-mse"]
+    ("prediction_type", "weighting"),
+    [("v_prediction", "v"), ("epsilon", "epsilon"), ("sample", "sample"), ("flow_prediction", "flow")],
 )
 def test_matching_weighting_is_plain_mse(prediction_type, weighting):
     sample, noise, logsnr, _ = case()
     output = normal(*sample.shape, seed=7)
     alpha, sigma = alpha_sigma(logsnr)
-    target = noise if prediction_type == "epsilon" else alpha * noise - sigma * sample
+    targets = {"v_prediction": alpha * noise - sigma * sample, "epsilon": noise, "sample": sample}
+    target = (targets | {"flow_prediction": noise - sample})[prediction_type]
     assert_close(prediction_target(sample, noise, logsnr, prediction_type), target)
     loss = simple_diffusion_loss(output, sample, noise, logsnr, prediction_type, weighting)
     assert_close(loss, F.mse_loss(output, target))
+
+
+PAIRS = {"sample": "sample", "epsilon": "epsilon", "flow_prediction": "flow", "v_prediction": "v"}
+
+
+@pytest.mark.parametrize("weighting", PAIRS.values())
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+def test_each_pair_is_the_square_in_the_space_of_its_loss(prediction_type, weighting):
+    """x, epsilon or v predicted, and the plain mean square of the error of x, epsilon or v: the nine pairs."""
+    sample, noise, logsnr, x_hat = case()
+    (space,) = [kind for kind, name in PAIRS.items() if name == weighting]
+    wrong, right = (expressed_as(space, x, sample, noise, logsnr) for x in (x_hat, sample))
+    output = expressed_as(prediction_type, x_hat, sample, noise, logsnr)
+    loss = simple_diffusion_loss(output, sample, noise, logsnr, prediction_type, weighting)
+    assert_close(loss, F.mse_loss(wrong, right), rtol=1e-10, atol=0)
 
 
 def test_the_target_of_a_sample_prediction_is_the_sample():
@@ -279,6 +299,7 @@ def test_float32_loss_and_gradient_against_a_float64_reference(weighting, predic
         "epsilon": twin,
         "sample": (x_t - alpha * twin) / sigma,
         "v_prediction": sigma * x_t + alpha * twin,
+        "flow_prediction": (x_t + alpha * twin) / (alpha + sigma),
     }[prediction_type]
     error = eps_hat - noise
     mean_square = plain_multiscale(error, multiscale) if multiscale else error.square().mean(dim=(1, 2, 3))

@@ -652,3 +652,26 @@ def test_a_larger_patch_makes_a_larger_image_nearly_free():
 def test_parameter_count():
     model = make_model(num_class_embeds=None)
     assert count_parameters(model) == sum(math.prod(p.shape) for p in model.state_dict().values())
+
+
+# ---- the guidance scale as an input
+
+
+def test_the_scale_starts_silent_and_then_counts():
+    plain, scaled = make_model(), make_model(perturbed=False, guidance_embedding=True)
+    missing = scaled.load_state_dict(plain.state_dict(), strict=False).missing_keys
+    assert {key.split(".")[0] for key in missing} == {"scale_embedding"}
+    inputs = make_inputs()
+    expected = plain(**inputs).sample
+    for scale in (None, 1.0, 5.0, torch.tensor([0.0, 9.0])):
+        assert_close(scaled(**inputs, guidance_scale=scale).sample, expected)
+    nn.init.normal_(scaled.scale_embedding.linear_2.weight)
+    both = scaled(**inputs, guidance_scale=torch.tensor([1.0, 5.0])).sample
+    assert_close(both[0], scaled(**inputs).sample[0])  # None is 1
+    assert_close(both[1], scaled(**inputs, guidance_scale=5.0).sample[1])
+    assert not torch.allclose(both[1], scaled(**inputs).sample[1])
+
+
+def test_a_scale_needs_its_embedding():
+    with pytest.raises(ValueError, match="guidance_embedding"):
+        make_model()(**make_inputs(), guidance_scale=2.0)

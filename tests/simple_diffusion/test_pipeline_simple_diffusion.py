@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 import torch
 from diffusers import (
+    DDIMScheduler,
+    DEISMultistepScheduler,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
     HeunDiscreteScheduler,
     UniPCMultistepScheduler,
 )
@@ -17,10 +21,13 @@ from PIL import Image
 from torch import nn
 from torch.testing import assert_close
 
+from hf_kexue.simple_diffusion.guidance_simple_diffusion import output_from_sample, predict_sample
 from hf_kexue.simple_diffusion.modeling_uvit import SimpleDiffusionUViT2DModel, SimpleDiffusionUViT2DOutput
 from hf_kexue.simple_diffusion.pipeline_simple_diffusion import SimpleDiffusionPipeline
+from hf_kexue.simple_diffusion.reshift_simple_diffusion import reshifted
 from hf_kexue.simple_diffusion.samplers import SAMPLERS, with_sampler
 from hf_kexue.simple_diffusion.scheduling_shifted_cosine import ShiftedCosineScheduler
+from hf_kexue.simple_diffusion.scheduling_shifted_flow import ShiftedFlowScheduler
 
 SOLVERS = (DPMSolverMultistepScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler, UniPCMultistepScheduler)
 NAMES = {0: "Shirt", 1: "Hat", 2: "Shoes"}
@@ -420,7 +427,7 @@ def test_samplers_by_name():
         assert pipe.unet is original.unet
         assert pipe.scheduler is not original.scheduler
         images = [values(draw(pipe, seed, latents=LEVELS, num_inference_steps=40, **options)) for seed in range(2)]
-        assert torch.equal(*images) == (sampler != "ancestral")
+        assert torch.equal(*images) == ("ancestral" not in sampler)
         slopes[sampler] = (images[0] * LEVELS).mean().item() / LEVELS.square().mean().item()
     own = original.scheduler
     assert_close(slopes["ddim"], first_order(own, 40, 0.0), rtol=1e-3, atol=0)
@@ -456,7 +463,7 @@ def test_each_image_gets_its_own_class():
 def test_classifier_free_guidance_extrapolates_the_mean():
     """Posterior means are linear in the mean of the data, so guidance w samples N(m0 + w (m1 - m0), s**2) exactly."""
     pipe = oracle_pipe(GaussianOracle((0.3, -0.3, 0.1), std=0.1))
-    options = {"num_inference_steps": 50, "eta": 0.0, "height": 32, "width": 32}
+    options = {"num_inference_steps": 50, "eta": 0.0, "height": 32, "width": 32, "reshift": "off"}
     images = values(draw(pipe, class_labels=[0, 1], guidance_scale=2.0, **options))
     expected = torch.tensor([0.1 + 2 * 0.2, 0.1 - 2 * 0.4], dtype=torch.float64)
     assert_close(images.mean(dim=(1, 2, 3)), expected, rtol=0, atol=0.02)
@@ -467,7 +474,7 @@ def test_classifier_free_guidance_extrapolates_the_mean():
 def test_autoguidance_extrapolates_from_the_second_network():
     strong, weak = GaussianOracle((0.2,), std=0.1), GaussianOracle((0.0,), std=0.1)
     pipe = oracle_pipe(strong)
-    options = {"num_inference_steps": 50, "eta": 0.0, "height": 32, "width": 32}
+    options = {"num_inference_steps": 50, "eta": 0.0, "height": 32, "width": 32, "reshift": "off"}
     images = values(draw(pipe, guidance_unet=weak, guidance_scale=3.0, **options))
     assert_close(images.mean().item(), 0.6, rtol=0, atol=0.02)
     assert len(weak.calls) == len(strong.calls) == 50
@@ -603,3 +610,159 @@ def test_upsampling_under_other_solvers_and_guidance(pipe, solver):
     images = draw(swapped, class_labels=["hat"], guidance_scale=2.0, upsample_factor=2)
     assert images.shape == (1, 3, 32, 32)
     assert images.isfinite().all()
+
+
+FLOW_CLASSES = (
+    ShiftedFlowScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    DPMSolverMultistepScheduler,
+    UniPCMultistepScheduler,
+)
+
+
+@pytest.mark.parametrize("kind", ["flow_prediction", "epsilon", "sample"])
+@pytest.mark.parametrize("cls", FLOW_CLASSES, ids=lambda cls: cls.__name__)
+def test_a_network_of_one_schedule_is_sampled_by_the_other(cls, kind):
+    """The oracle predicts v of variance-preserving noise and sees only such images: pixels end as N(0.25, 0.2**2)."""
+    pipe = oracle_pipe(GaussianOracle((0.25,), std=0.2))
+    own = ShiftedFlowScheduler.from_config(pipe.scheduler.config, prediction_type=kind)
+    pipe.scheduler = cls.from_config(own.config)
+    images = values(draw(pipe, latents=LEVELS, num_inference_steps=60))
+    slope = ((images - images.mean()) * LEVELS).mean() / LEVELS.square().mean()
+    assert images.mean().item() == pytest.approx(0.25, abs=2e-3)
+    assert slope.item() == pytest.approx(0.2, rel=0.1 if cls in FLOW_CLASSES[:2] else 0.06)
+    seen = torch.stack([logsnr[0] for _, logsnr in pipe.unet.calls])
+    assert seen.min() >= -15.001  # not where the network was never trained
+    assert bool((seen.diff() >= -1e-5).all())
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "sample", "flow_prediction"])
+def test_what_the_network_predicts_is_converted(kind):
+    """One denoiser in three forms gives one picture."""
+
+    class Converted(GaussianOracle):
+        def forward(self, sample, logsnr, class_labels=None, return_dict=True):
+            v = super().forward(sample, logsnr, class_labels).sample
+            x_0 = predict_sample(v, sample, logsnr, "v_prediction")
+            return SimpleDiffusionUViT2DOutput(sample=output_from_sample(x_0, sample, logsnr, kind))
+
+    pictures = []
+    for network, prediction in ((GaussianOracle(), "v_prediction"), (Converted(), kind)):
+        scheduler = ShiftedFlowScheduler(sample_size=8, base_size=8, network_prediction_type=prediction)
+        pipe = SimpleDiffusionPipeline(network, scheduler)
+        pipe.set_progress_bar_config(disable=True)
+        pictures.append(values(draw(pipe, latents=LEVELS, num_inference_steps=15)))
+    assert_close(*pictures, rtol=0, atol=2e-3)  # epsilon divides by an alpha of 5e-4 at the start
+
+
+def test_a_pipeline_with_the_flow_is_saved_and_loaded(pipe, tmp_path):
+    flowing, _ = with_sampler(pipe, "flow-heun")
+    flowing.save_pretrained(tmp_path)
+    loaded = SimpleDiffusionPipeline.from_pretrained(tmp_path)
+    assert type(loaded.scheduler) is ShiftedFlowScheduler
+    assert dict(loaded.scheduler.config) == dict(flowing.scheduler.config)
+
+
+def test_schedulers_that_cannot_serve_the_network(pipe):
+    for scheduler, message in (
+        (FlowMatchEulerDiscreteScheduler(), "network_prediction_type"),
+        (DDIMScheduler(prediction_type="epsilon"), "from_config"),
+        (ShiftedFlowScheduler(network_prediction_type="sample"), "from_config"),
+        (DEISMultistepScheduler.from_config(with_sampler(pipe, "flow")[0].scheduler.config), "noise of its last step"),
+    ):
+        pipe.scheduler = scheduler
+        with pytest.raises(ValueError, match=message):
+            pipe(num_inference_steps=2)
+
+
+# ---- the schedule follows the size
+
+
+def logsnr_seen(scheduler, **call):
+    pipe = SimpleDiffusionPipeline(GaussianOracle(sample_size=8), scheduler)
+    pipe.set_progress_bar_config(disable=True)
+    pipe(num_inference_steps=5, generator=torch.Generator().manual_seed(0), **call)
+    assert scheduler.config["sample_size"] == 8  # the pipeline's own stays as it is
+    return torch.stack(
+        [logsnr[0] for shape, logsnr in pipe.unet.calls if shape[-1] != 8 or "upsample_factor" not in call]
+    )
+
+
+@pytest.mark.parametrize("cls", [None, *FLOW_CLASSES, *SOLVERS], ids=lambda cls: getattr(cls, "__name__", "own"))
+def test_asking_for_another_size_moves_the_schedule(cls):
+    own = ShiftedCosineScheduler(sample_size=8, base_size=8)
+    flow_class = cls in FLOW_CLASSES and cls not in SOLVERS
+    config = ShiftedFlowScheduler.from_config(own.config).config if flow_class else own.config
+    scheduler = own if cls is None else cls.from_config(config)
+    before = logsnr_seen(scheduler)
+    options = {"use_karras_sigmas": True} if cls in SOLVERS else {}
+    for call, ratio in (
+        ({"height": 16, "width": 16}, 2),
+        ({"height": 32, "width": 8}, 2),
+        ({"height": 24}, math.sqrt(3)),
+    ):
+        expected = before - 2 * math.log(ratio)
+        assert_close(logsnr_seen(scheduler, **call), expected, rtol=0, atol=2e-2)  # diffusers keeps float32 betas
+        assert_close(logsnr_seen(scheduler, **call, reshift="off"), before, rtol=0, atol=1e-6)
+    if options:
+        karras = cls.from_config(own.config, **options)
+        assert not torch.equal(logsnr_seen(karras, height=16), logsnr_seen(scheduler, height=16))
+    assert_close(logsnr_seen(scheduler, height=8, width=8), before, rtol=0, atol=0)
+
+
+def test_upsampling_moves_the_schedule_once():
+    scheduler = ShiftedCosineScheduler(sample_size=8, base_size=8)
+    large = ShiftedCosineScheduler(sample_size=16, base_size=8)
+    seen = logsnr_seen(scheduler, upsample_factor=2)
+    large.set_timesteps(5)
+    assert_close(seen, large.logsnr_at(large.timesteps), rtol=0, atol=1e-5)
+
+
+def test_a_scheduler_without_a_size_is_left_alone(caplog):
+    foreign = ShiftedCosineScheduler(trained_betas=torch.linspace(1e-4, 0.02, 1000).numpy(), sample_size=8)
+    plain = DDIMScheduler(prediction_type="v_prediction", timestep_spacing="trailing")
+    for scheduler in (foreign, plain):
+        assert reshifted(scheduler, 16, 16) is scheduler
+    assert caplog.text.count("not re-shifted") == 2
+
+
+@pytest.mark.parametrize("call", [{"height": 18}, {"width": 6}, {"height": 0}, {"height": 16.5}, {"reshift": "on"}])
+def test_wrong_sizes_raise_before_the_network_runs(pipe, call):
+    with pytest.raises(ValueError, match=next(iter(call))):
+        pipe(num_inference_steps=2, callback_on_step_end=lambda *_: pytest.fail("a step was computed"), **call)
+
+
+# ---- distilled networks
+
+
+@pytest.mark.parametrize("classes", [3, None])
+def test_a_network_that_takes_the_scale_is_called_once(classes):
+    """With the scale where guidance acts, and 1 elsewhere."""
+    pipeline = SimpleDiffusionPipeline(
+        make_unet(guidance_embedding=True, num_class_embeds=classes), ShiftedCosineScheduler(sample_size=16),
+        guidance_scale=3.0, num_inference_steps=4,
+    )  # fmt: skip
+    scales = []
+    pipeline.unet.register_forward_pre_hook(
+        lambda _, __, given: scales.append(given["guidance_scale"]), with_kwargs=True
+    )
+    labels = None if classes is None else [0]
+    pipeline(class_labels=labels, guidance_interval=(2.0, 4.0), output_type="pt")
+    assert scales == [1.0, 1.0, 3.0, 1.0]
+    scales.clear()
+    pipeline(class_labels=labels, guidance_scale=2.0, num_inference_steps=2, output_type="pt")
+    assert scales == [2.0, 2.0]
+    with pytest.raises(ValueError, match="guidance_unet"):
+        pipeline(class_labels=labels, guidance_unet=make_unet(num_class_embeds=classes))
+
+
+def test_the_number_of_steps_is_saved(tmp_path):
+    pipeline = SimpleDiffusionPipeline(make_unet(), ShiftedCosineScheduler(sample_size=16), num_inference_steps=3)
+    pipeline.save_pretrained(tmp_path)
+    loaded = SimpleDiffusionPipeline.from_pretrained(tmp_path)
+    loaded(output_type="pt")
+    assert loaded.num_timesteps == 3
+    assert with_sampler(loaded, "dpm")[0].config.num_inference_steps == 3
+    with pytest.raises(ValueError, match="0"):
+        loaded(num_inference_steps=0)

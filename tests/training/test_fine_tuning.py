@@ -7,12 +7,12 @@ import pytest
 pytest.importorskip("yaml", reason="the extra hf-kexue[train] is not installed")
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from hf_kexue import DGCNNConfig, DGCNNForTripleExtraction
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
 from hf_kexue.training.checks import check_sources, fit_batch_to_data
-from hf_kexue.training.fine_tuning import FINE_TUNING_EPOCHS, blend_weights, fit_steps_to_data, follow_donor
+from hf_kexue.training.fine_tuning import blend_weights, fit_steps_to_data, follow_donor
 
 
 @dataclass
@@ -30,21 +30,29 @@ def parse(tmp_path):
     return lambda *argv: parse_arguments(Arguments, tmp_path, list(argv))
 
 
+class Endless(IterableDataset):
+    """A stream; nothing of it is read."""
+
+    def __iter__(self):
+        return iter(())
+
+
 LOADER = DataLoader(range(60), 8, drop_last=True)  # seven batches
 
 
 @pytest.mark.parametrize(
     ("argv", "fine_tuning", "processes", "steps", "warmup"),
     [
-        ([], False, 1, 6000, 100),
-        ([], True, 1, 7 * FINE_TUNING_EPOCHS, 14),
-        (["--lr_warmup_steps", "3"], True, 1, 7 * FINE_TUNING_EPOCHS, 3),
-        (["--max_train_steps", "900"], True, 1, 900, 100),
-        (["--max_seconds", "60"], True, 1, 6000, 100),
-        (["--num_train_epochs", "2"], False, 1, 14, 1),
-        (["--num_train_epochs", "0.5"], True, 1, 4, 0),
-        (["--num_train_epochs", "2", "--gradient_accumulation_steps", "3"], False, 1, 6, 0),
-        (["--num_train_epochs", "2"], False, 2, 6, 0),
+        ([], 0, 1, 6000, 100),
+        ([], 20, 1, 140, 14),
+        ([], 100, 1, 700, 70),
+        (["--lr_warmup_steps", "3"], 20, 1, 140, 3),
+        (["--max_train_steps", "900"], 20, 1, 900, 100),
+        (["--max_seconds", "60"], 20, 1, 6000, 100),
+        (["--num_train_epochs", "2"], 0, 1, 14, 1),
+        (["--num_train_epochs", "0.5"], 20, 1, 4, 0),
+        (["--num_train_epochs", "2", "--gradient_accumulation_steps", "3"], 0, 1, 6, 0),
+        (["--num_train_epochs", "2"], 0, 2, 6, 0),
     ],
 )  # fmt: skip
 def test_steps_follow_the_data(parse, argv, fine_tuning, processes, steps, warmup):
@@ -74,8 +82,16 @@ def test_the_batch_is_no_larger_than_the_data(parse, argv, count, processes, siz
 
 def test_large_data_are_not_seen_more_often_than_the_steps_say(parse):
     args = parse()
-    fit_steps_to_data(args, DataLoader(range(10_000), 8), 1, fine_tuning=True)
+    fit_steps_to_data(args, DataLoader(range(10_000), 8), 1, fine_tuning=20)
     assert args.max_train_steps == 6000
+
+
+def test_a_stream_keeps_its_steps(parse):
+    args = parse()
+    fit_steps_to_data(args, DataLoader(Endless(), 8), 1, fine_tuning=20)
+    assert args.max_train_steps == 6000
+    with pytest.raises(ValueError, match="--num_train_epochs"):
+        fit_steps_to_data(parse("--num_train_epochs", "2"), DataLoader(Endless(), 8), 1)
 
 
 @pytest.mark.parametrize(

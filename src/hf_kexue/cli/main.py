@@ -11,9 +11,12 @@ import typer
 
 from .. import __version__
 from .check_data import check_data
+from .export import export_onnx
 from .images import generate
+from .index import index
 from .models import evaluate, info
 from .publish import publish
+from .serve import serve
 from .texts import ask, extract
 
 USER_ERRORS = (ValueError, OSError, ImportError)
@@ -51,7 +54,7 @@ def demo(
     typer.echo(f"Open {page} in a browser.")
 
 
-for command in (demo, generate, ask, extract, evaluate, info, publish):
+for command in (demo, generate, ask, extract, index, serve, evaluate, info, export_onnx, publish):
     app.command()(command)
 app.add_typer(check_data, name="check-data")
 

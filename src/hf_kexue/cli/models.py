@@ -45,11 +45,13 @@ def evaluate(
 
 def info(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL)],
+    device: Device = None,
+    dtype: Dtype = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Parameters of a saved model, and the FLOPs of a forward pass, counted while it runs."""
     kind = saved_kind(model)
-    facts = {"model": Path(model).name, **named(kind.facts)(kind.load(model, "cpu"))}
+    facts = {"model": Path(model).name, **named(kind.facts)(kind.load(model, device, dtype))}
     if as_json:
         typer.echo(json.dumps(facts, ensure_ascii=False))
         return

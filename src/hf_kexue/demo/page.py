@@ -83,8 +83,15 @@ class Page:
         except (ValueError, OSError):
             return 1.0
 
+    def steps(self) -> int:
+        """The saved number of steps of simple diffusion; 20 if it has none, or the model is missing."""
+        try:
+            return self.model("images").config.num_inference_steps or 20
+        except (ValueError, OSError):
+            return 20
+
     def images(self, label: str, guidance: float, count: int, steps: int, seed: int) -> list[Image.Image]:
-        """Samples of simple diffusion, by DPM-Solver++.
+        """Samples of simple diffusion, by DPM-Solver++, or by the saved sampler of a model of few steps.
 
         Args:
             label: name of a class, or `NO_CLASS`.
@@ -95,14 +102,15 @@ class Page:
             ValueError: for an unknown class, or a number out of range.
         """
         _check("The number of images", count, 1, MOST_IMAGES)
-        _check("The number of steps", steps, 2, 256)
+        _check("The number of steps", steps, 1, 256)
         _check("The guidance scale", guidance, 0, 20, integer=False)
         _check_seed(seed)
         pipeline = self.model("images")
         labels = [None if label in ("", NO_CLASS, None) else label] * int(count)
         generator = torch.Generator().manual_seed(int(seed))
+        sampler = None if pipeline.config.num_inference_steps else "dpm"
         return draw_by_diffusion(
-            pipeline, labels, guidance_scale=guidance, steps=int(steps), sampler="dpm", generator=generator,
+            pipeline, labels, guidance_scale=guidance, steps=int(steps), sampler=sampler, generator=generator,
             progress=False,
         )  # fmt: skip
 

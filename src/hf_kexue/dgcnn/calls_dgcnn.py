@@ -1,13 +1,16 @@
-"""What both pipelines share in how they are called: one item, a list, or a stream; from one thread or several."""
+"""What all pipelines share in how they are called: one item, a list, or a stream; from one thread or several.
+
+Imports no torch: the runtimes without it are called alike.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from torch import nn
-from torch.utils.data import Dataset
+if TYPE_CHECKING:
+    from torch import nn
 
 CHUNK_CHARACTERS = 100_000  # of a stream are read ahead, or
 CHUNK_BATCHES = 16  # as many items as fill so many batches: within a chunk items of like lengths share a batch
@@ -15,7 +18,7 @@ CHUNK_BATCHES = 16  # as many items as fill so many batches: within a chunk item
 Item = TypeVar("Item")
 
 _lock = Lock()
-_calls: WeakKeyDictionary[nn.Module, tuple[int, list[nn.Module]]] = WeakKeyDictionary()
+_calls: "WeakKeyDictionary[nn.Module, tuple[int, list[nn.Module]]]" = WeakKeyDictionary()
 
 
 def is_stream(inputs: Any) -> bool:
@@ -24,7 +27,8 @@ def is_stream(inputs: Any) -> bool:
     if isinstance(inputs, str | bytes | Mapping):
         return False
     indexed = hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__")
-    if isinstance(inputs, Iterator | Dataset) or (indexed and not hasattr(inputs, "__iter__")):
+    of_torch = any(f"{kind.__module__}.".startswith("torch.utils.data.") for kind in type(inputs).__mro__)
+    if isinstance(inputs, Iterator) or of_torch or (indexed and not hasattr(inputs, "__iter__")):
         return True
     return isinstance(inputs, Iterable) and not hasattr(inputs, "__len__")
 
@@ -87,7 +91,7 @@ def stream(
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: "nn.Module") -> Iterator[None]:
     """Evaluation mode while any thread is in here; nothing is written to a model that has it already.
 
     The first that finds modules in training mode switches them, the last puts them back: a thread that ends early

@@ -10,11 +10,8 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tokenizers import Encoding, Regex, normalizers, pre_tokenizers
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from .checks_dgcnn import check_text, is_blank
 
@@ -177,13 +174,20 @@ def pad_column(rows: Any, length: int, side: str, is_features: bool) -> Any:
     return [*zeros, *rows] if side == "left" else [*rows, *zeros]
 
 
-def padded(rows: Sequence[Columns]) -> dict[str, Tensor]:
-    """Columns of several texts as tensors (B, L, ...), zeros after the end of each, and an attention mask unless all
+def padded(rows: Sequence[Columns]) -> Columns:
+    """Columns of several texts as arrays (B, L, ...), zeros after the end of each, and an attention mask unless all
     are of one length."""
     lengths = [len(row["input_ids"]) for row in rows]
-    batch = {}
+    batch: Columns = {}
     if len(set(lengths)) > 1:
-        batch["attention_mask"] = pad_sequence([torch.ones(size, dtype=torch.long) for size in lengths], True)
-    for name in rows[0]:
-        batch[name] = pad_sequence([torch.from_numpy(np.asarray(row[name])) for row in rows], batch_first=True)
+        batch["attention_mask"] = stacked([np.ones(size, dtype=np.int64) for size in lengths])
+    return batch | {name: stacked([row[name] for row in rows]) for name in rows[0]}
+
+
+def stacked(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Arrays (L, ...) of different lengths as one (B, L, ...), zeros after the end of each."""
+    arrays = list(map(np.asarray, rows))
+    batch = np.zeros((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), dtype=arrays[0].dtype)
+    for row, array in zip(batch, arrays):
+        row[: len(array)] = array
     return batch

@@ -18,15 +18,14 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_dgcnn import DGCNNConfig
+from .kernels_dgcnn import ChannelDropout, convolution, gate, is_plain_training, kept_by_dropout, open_gate
 from .losses_dgcnn import MASKED_LOGIT
 
 
 class DGCNNConv1d(nn.Conv1d):
     """A convolution that keeps the length, (B, D, L) -> (B, E, L): its padding is `dilation * (kernel_size // 2)`.
 
-    On a GPU it is computed by matrix products: cuDNN plans anew for each shape, and batches of texts have many. On a
-    CPU, in two dimensions, where oneDNN takes the channels of a character side by side, as they are in memory; in one
-    dimension they would be rearranged.
+    How it is computed, by device and precision, is in `kernels_dgcnn`.
 
     Args:
         in_channels, out_channels, kernel_size, stride, padding, groups, bias: of `nn.Conv1d`, in its order.
@@ -52,10 +51,7 @@ class DGCNNConv1d(nn.Conv1d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, D, L) -> (B, E, L)."""
-        if input.is_cuda:
-            return by_products(self, input)
-        weight = self.weight.unsqueeze(2)  # (E, D, 1, width)
-        return F.conv2d(input.unsqueeze(2), weight, self.bias, 1, (0, *self.padding), (1, *self.dilation)).squeeze(2)
+        return convolution(input, self.weight, self.bias, self.dilation[0])
 
 
 class ScoreConv1d(DGCNNConv1d):
@@ -67,22 +63,6 @@ class ScoreConv1d(DGCNNConv1d):
             return super().forward(input)
         with torch.autocast(input.device.type, enabled=False):
             return super().forward(input.to(self.weight.dtype))
-
-
-def by_products(layer: nn.Conv1d, hidden: Tensor) -> Tensor:
-    """A convolution that keeps the length, as one matrix product over shifted copies of its input."""
-    (width,), (dilation,), length = layer.kernel_size, layer.dilation, hidden.shape[2]
-    matrix = layer.weight.transpose(1, 2).flatten(1)  # (E, width * D)
-    if torch.is_autocast_enabled(hidden.device.type):  # before both are copied, not after
-        dtype = torch.get_autocast_dtype(hidden.device.type)
-        matrix, hidden = matrix.to(dtype), hidden.to(dtype)
-    if width > 1:
-        padded = F.pad(hidden, (dilation * (width // 2),) * 2)
-        hidden = torch.cat([padded[..., k * dilation : k * dilation + length] for k in range(width)], dim=1)
-    matrix = matrix.expand(hidden.shape[0], -1, -1)
-    if layer.bias is None:
-        return torch.bmm(matrix, hidden)
-    return torch.baddbmm(layer.bias[:, None], matrix, hidden)
 
 
 def mask_of(input_ids: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> Tensor:
@@ -103,7 +83,7 @@ class DGCNNEmbeddings(nn.Module):
             self.words = nn.Embedding(config.word_vocab_size, config.word_embedding_size, padding_idx=0)
             self.words.requires_grad_(not config.freeze_word_embeddings)
             self.word_projection = nn.Linear(config.word_embedding_size, size, bias=False)
-        self.dropout = nn.Dropout(config.hidden_dropout)
+        self.dropout = ChannelDropout(config.hidden_dropout)
 
     def forward(self, input_ids: Tensor, mask: Tensor, word_input_ids: Tensor | None = None) -> Tensor:
         """(B, L) ids and mask (B, 1, L) -> (B, D, L)."""
@@ -112,7 +92,7 @@ class DGCNNEmbeddings(nn.Module):
             if word_input_ids is None:
                 raise ValueError("this model embeds words too: pass word_input_ids, which DGCNNTokenizer returns.")
             hidden = hidden + self.word_projection(self.words(word_input_ids))
-        return self.dropout(hidden).transpose(1, 2) * mask  # (B, D, L)
+        return self.dropout(hidden.transpose(1, 2)) * mask  # (B, D, L)
 
 
 class DGCNNBlock(GradientCheckpointingLayer):
@@ -128,13 +108,16 @@ class DGCNNBlock(GradientCheckpointingLayer):
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """(B, D, L), mask (B, 1, L), None where nothing is padding -> (B, D, L)."""
-        value, gate = self.convolution(hidden).chunk(2, dim=1)  # (B, D, L) each
-        gate = self.dropout(gate)
-        if self.training and self.noise:
-            gate = gate * (1 + torch.empty_like(gate).uniform_(-self.noise, self.noise))  # 5409 eq. 9
-        value, gate = value.to(hidden.dtype), torch.sigmoid(gate).to(hidden.dtype)  # autocast: the sum stays float32
-        mixed = torch.lerp(hidden, value, gate)
-        return mixed if mask is None else mixed * mask
+        both = self.convolution(hidden)  # (B, 2D, L)
+        noise = self.noise if self.training else 0.0
+        if not noise and is_plain_training(hidden, both):
+            p = self.dropout.p if self.dropout.training else 0.0
+            return gate(hidden, both, kept_by_dropout(hidden, p) if p else None, p, mask)
+        value, logits = both.chunk(2, dim=1)  # (B, D, L) each
+        logits = self.dropout(logits)
+        if noise:
+            logits = logits * (1 + torch.empty_like(logits).uniform_(-noise, noise))  # 5409 eq. 9
+        return open_gate(hidden, value, logits, mask)
 
 
 class DGCNNStack(nn.Module):
@@ -145,13 +128,10 @@ class DGCNNStack(nn.Module):
         self.blocks = nn.ModuleList(DGCNNBlock(config, dilation) for dilation in dilations)
 
     def forward(self, hidden: Tensor, mask: Tensor | None, states: list[Tensor] | None = None) -> Tensor:
-        """(B, D, L), mask (B, 1, L) -> (B, D, L); `states` gets what goes in and what each block gives."""
-        if states is not None:
-            states.append(hidden)
+        """(B, D, L), mask (B, 1, L) -> (B, D, L); `states` gets what goes in and what each block gives, (B, L, D)."""
+        hidden = collected(hidden, states)
         for block in self.blocks:
-            hidden = block(hidden, mask)
-            if states is not None:
-                states.append(hidden)
+            hidden = collected(block(hidden, mask), states)
         return hidden
 
 
@@ -244,9 +224,12 @@ class QuestionFusion(nn.Module):
         return fused if mask is None else fused * mask
 
 
-def hidden_states(states: list[Tensor] | None) -> tuple[Tensor, ...] | None:
-    """Collected states as transformers returns them, (B, L, D) each."""
-    return None if states is None else tuple(state.transpose(1, 2) for state in states)
+def collected(hidden: Tensor, states: list[Tensor] | None) -> Tensor:
+    """(B, D, L) -> the same, as a view of the (B, L, D) that `states` gets, so that a loss has gradients there."""
+    if states is None:
+        return hidden
+    states.append(hidden.transpose(1, 2))  # (B, L, D)
+    return states[-1].transpose(1, 2)  # (B, D, L)
 
 
 def sinusoidal_positions(length: int, size: int, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_dgcnn import DGCNNConfig
-from .layers_dgcnn import DGCNNBlock, DGCNNConv1d, DGCNNStack, SmallConv1d
+from .layers_dgcnn import DGCNNBlock, DGCNNConv1d, DGCNNStack, SmallConv1d, collected
 
 
 class PatchBlocks(nn.Module):
@@ -76,7 +76,6 @@ class DGCNNEncoder(DGCNNStack):
     def forward(self, hidden: Tensor, mask: Tensor | None, states: list[Tensor] | None = None) -> Tensor:
         """As of `DGCNNStack`; the blocks on patches together give one of the states."""
         if self.patches is not None:
-            if states is not None:
-                states.append(hidden)
+            hidden = collected(hidden, states)
             hidden = self.patches(hidden, mask)
         return super().forward(hidden, mask, states)

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from .configuration_dgcnn import DGCNNConfig
 from .layers_dgcnn import DGCNNConv1d, DGCNNStack, ScoreConv1d, ZeroEmbedding
 from .losses_dgcnn import MASKED_LOGIT, single
+from .schema_dgcnn_triples import subject_types
 
 SUBJECT_PLACES = 6
 
@@ -63,7 +64,7 @@ class SelfAttention(nn.Module):
         rows = self.projection(hidden.transpose(1, 2)).view(batch, length, 3, self.heads, size // self.heads)
         query, key, value = rows.permute(2, 0, 3, 1, 4)  # (B, heads, L, D / heads) each
         found = F.scaled_dot_product_attention(query, key, value, attn_mask=(mask != 0)[:, None])
-        return found.transpose(2, 3).reshape(batch, size, length) * mask
+        return found.transpose(1, 2).flatten(2).transpose(1, 2) * mask
 
 
 class CascadeHead(nn.Module):
@@ -113,11 +114,13 @@ class CascadeHead(nn.Module):
             raise ValueError(
                 "this model wants the prior (B, L, 2 + 2C) of memorised triples, which TriplePrior makes."
             )
-        hints = prior.transpose(1, 2).to(hidden.dtype) if self.prior and prior is not None else None
+        hints = prior.to(hidden.dtype) if self.prior and prior is not None else None  # (B, L, 2 + 2C)
+        rows, kept = hidden.transpose(1, 2), mask.transpose(1, 2)
 
         def beside(attention: SelfAttention | None, width: int | None) -> Tensor:
-            parts = [hidden] if attention is None else [hidden, attention(hidden, mask)]
-            return torch.cat(parts if hints is None else [*parts, hints[:, :width] * mask], dim=1)
+            parts = [rows] if attention is None else [rows, attention(hidden, mask).transpose(1, 2)]
+            parts = parts if hints is None else [*parts, hints[..., :width] * kept]
+            return torch.cat(parts, dim=2).transpose(1, 2)  # the channels of a character side by side in memory
 
         gates = None if self.character_gate is None else self.character_gate(hidden)  # (B, 2, L)
         predicate_gate = None
@@ -150,7 +153,7 @@ class CascadeHead(nn.Module):
         code = self.subject_code(self._ends(states.hidden.transpose(1, 2), row, first, last))  # (N, D)
         place = torch.arange(states.hidden.shape[2], device=subjects.device)
         distance = self.after_start(self._steps(place, first)) + self.after_end(self._steps(place, last))  # (N, L, D)
-        hidden = (states.context[row] + (code[:, None] + distance).transpose(1, 2)) * mask
+        hidden = (states.context.transpose(1, 2)[row] + code[:, None] + distance).transpose(1, 2) * mask
         hidden = F.relu(self.object_blocks(hidden, mask))
         logits = self.object_pointer(hidden)  # (N, 2C, L)
         gates = []
@@ -177,13 +180,6 @@ class CascadeHead(nn.Module):
 def num_subject_types(config: DGCNNConfig) -> int:
     """T."""
     return max(len(subject_types(config)), 1)
-
-
-def subject_types(config: DGCNNConfig) -> list[str]:
-    """The subject types that are tagged apart, in the order of the schema; [""] where they are not."""
-    if not config.typed_subjects:
-        return [""]
-    return list(dict.fromkeys(name for entry in config.triple_schema or [] for name in entry["subject_types"])) or [""]
 
 
 def product_logits(*factors: tuple[Tensor, int]) -> Tensor:

@@ -45,7 +45,6 @@ from .layers_dgcnn import (
     SmallConv1d,
     SmallLinear,
     ZeroEmbedding,
-    hidden_states,
     identity_first,
     mask_of,
 )
@@ -151,9 +150,7 @@ class DGCNNModel(DGCNNPreTrainedModel):
         states = self.collects(output_hidden_states)
         hidden = self.encoder(self.embeddings(input_ids, mask, word_input_ids), padding, states)
         pooled = None if self.pooler is None else self.pooler(hidden, mask)
-        return BaseModelOutputWithPooling(
-            last_hidden_state=hidden.transpose(1, 2), pooler_output=pooled, hidden_states=hidden_states(states)
-        )
+        return BaseModelOutputWithPooling(hidden.transpose(1, 2), pooled, tuple(states) if states else None)
 
 
 class DGCNNForMaskedLM(DGCNNPreTrainedModel):
@@ -377,7 +374,7 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
             loss=loss,
             start_logits=logits[:, 0],
             end_logits=logits[:, 1],
-            hidden_states=hidden_states(collected),
+            hidden_states=tuple(collected) if collected else None,
             answerability_logits=answerable.squeeze(-1),
         )
 

@@ -23,10 +23,11 @@ from transformers import PreTrainedModel  # noqa: F401  transformers looks for t
 from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_dgcnn import DGCNNConfig
-from .layers_dgcnn import ZeroEmbedding, hidden_states, mask_of
-from .layers_dgcnn_triples import CascadeHead, TripleStates, subject_types
+from .layers_dgcnn import ZeroEmbedding, mask_of
+from .layers_dgcnn_triples import CascadeHead, TripleStates
 from .losses_dgcnn import per_process
 from .modeling_dgcnn import DGCNNModel, DGCNNPreTrainedModel
+from .schema_dgcnn_triples import subject_types
 
 
 @dataclass
@@ -173,7 +174,7 @@ class DGCNNForTripleExtraction(DGCNNPreTrainedModel):
             object_loss=object_loss,
             last_hidden_state=states.hidden.transpose(1, 2),
             logits=subject_logits,
-            hidden_states=hidden_states(collected),
+            hidden_states=tuple(collected) if collected else None,
         )
 
 

@@ -25,7 +25,12 @@ from typing import Any
 from .checks import check_repository
 from .remote_code import is_saved_model, missing_code, refresh_code
 
-REPLACED = ("*.safetensors", "*.json", "*.py")  # deleted from a repository when the folder no longer has them
+REPLACED = (
+    "*.safetensors",
+    "*.onnx",
+    "*.json",
+    "*.py",
+)  # deleted from a repository when the folder no longer has them
 
 
 def export_repository(source: Any, folder: str | Path, *, with_code: bool = True) -> Path:

@@ -48,8 +48,8 @@ def draw_by_diffusion(
     *,
     guidance_scale: float | None = None,
     guidance_interval: tuple[float, float] | None = None,
-    steps: int = 64,
-    sampler: str = "ancestral",
+    steps: int | None = None,
+    sampler: str | None = None,
     size: int | None = None,
     generator: torch.Generator,
     output_type: str = "pil",
@@ -63,7 +63,9 @@ def draw_by_diffusion(
         per_class: pictures of each.
         guidance_scale: 1 is off; None: the saved one. Always off without classes.
         guidance_interval: (low, high) in logSNR where guidance is applied; None: everywhere.
-        steps, sampler, size: network evaluations, name for `with_sampler`, pixels (None: training size).
+        steps, sampler: network evaluations, name for `with_sampler`; None: as the pipeline was saved, else 64
+            ancestral ones.
+        size: pixels; None: the training size.
         generator: of the noise.
         output_type: "pil", "np" or "pt".
         progress: show a progress bar of the steps.
@@ -71,7 +73,9 @@ def draw_by_diffusion(
     Raises:
         ValueError: from the pipeline or `with_sampler`.
     """
-    pipeline, options = with_sampler(pipeline, sampler)
+    options: dict[str, Any] = {}
+    if sampler is not None:
+        pipeline, options = with_sampler(pipeline, sampler)
     pipeline.set_progress_bar_config(disable=not progress)
     labels = [label for label in labels for _ in range(per_class)]
     has_classes = labels[0] is not None
@@ -188,7 +192,8 @@ def draw_interpolated(
 
 
 def draw_classes(pipeline: Any, path: Path, per_class: int, names: bool = False) -> None:
-    """Save a sheet with `per_class` samples of every class from seed 0, by DPM-Solver++ in 20 steps.
+    """Save a sheet with `per_class` samples of every class from seed 0, by DPM-Solver++ in 20 steps, or in the steps
+    that the pipeline was saved with.
 
     Args:
         pipeline: `SimpleDiffusionPipeline` with class names.
@@ -198,5 +203,6 @@ def draw_classes(pipeline: Any, path: Path, per_class: int, names: bool = False)
     """
     labels = [name for name in pipeline.class_names for _ in range(per_class)]
     generator = torch.Generator().manual_seed(0)
-    images = list(draw_in_batches(pipeline, labels, 16, generator=generator, steps=20, sampler="dpm"))
+    options = {} if pipeline.config.num_inference_steps else {"steps": 20, "sampler": "dpm"}
+    images = list(draw_in_batches(pipeline, labels, 16, generator=generator, **options))
     class_sheet(images, per_class, pipeline.class_names if names else None).save(path)

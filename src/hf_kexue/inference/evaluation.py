@@ -161,6 +161,8 @@ def evaluate_images(
     """
     if images < 4:
         raise ValueError(f"A kernel distance needs at least 4 images, got {images}.")
+    if "sampler" in options and not pipeline.config.get("num_inference_steps"):  # a few-step model draws as saved
+        options = {**options, "steps": options.get("steps") or 20, "sampler": options["sampler"] or "dpm"}
     config = getattr(pipeline, kind_of(pipeline).network).config
     labels: Labels = [None] * images
     if config.num_class_embeds is not None and source.label_column is not None:

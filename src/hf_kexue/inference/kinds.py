@@ -166,7 +166,8 @@ def kind_of(pipeline: Any) -> Kind:
 IMAGES = Option("images", int, 400, "Number of samples, and at most as many images of the data", 4)
 SEED = Option("seed", int, 0, "Of the samples and of the subset of images", 0)
 GUIDANCE = Option("guidance_scale", float, None, "1 is off; default: the saved one")
-SAMPLER = "ancestral, ddim or dpm (DPM-Solver++)"
+STEPS = "Network evaluations per image; default: the saved ones"
+SAMPLER = "ancestral, ddim or dpm (DPM-Solver++); on the flow: flow, flow-heun, flow-ancestral or flow-dpm"
 TRUNCATION = Option("truncation", float, None, "Above 0, up to 1; less is more typical and less varied; default 1")
 WITH_LABELS = {"label_column": "auto"}
 BACKGROUND = Option("background", str, "white", "Colour below transparent pictures, a name or #rrggbb")
@@ -184,13 +185,13 @@ KINDS = [
         score=f"{HERE}.evaluation:evaluate_images",
         facts=f"{HERE}.model_facts:diffusion_facts", draw=f"{HERE}.drawing:draw_by_diffusion",
         evaluate_options=(
-            IMAGES, SEED, GUIDANCE, Option("steps", int, 20, "Network evaluations per image", 1),
-            Option("sampler", str, "dpm", SAMPLER),
+            IMAGES, SEED, GUIDANCE, Option("steps", int, None, f"{STEPS}, else 20", 1),
+            Option("sampler", str, None, f"{SAMPLER}; default: as saved with steps, else dpm"),
         ),
         data_options=(BACKGROUND,),
         generate_options=(
-            GUIDANCE, Option("steps", int, 64, "Network evaluations per image", 1),
-            Option("sampler", str, "ancestral", SAMPLER),
+            GUIDANCE, Option("steps", int, None, f"{STEPS}, else 64", 1),
+            Option("sampler", str, None, f"{SAMPLER}; default: as saved, which is ancestral but for few-step models"),
             Option("size", int, None, "Pixels; default: the training size", 1),
         ),
         task="unconditional-image-generation", tag="unconditional-image-generation",

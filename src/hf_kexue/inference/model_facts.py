@@ -2,7 +2,7 @@
 
     reader_facts(load_pipeline("model_cards/dgcnn-qa-zh"))
 
-One function for each kind of model, taking a pipeline on the CPU. All return "class", "parameters", "flops" and
+One function for each kind of model, taking a pipeline on any device. All return "class", "parameters", "flops" and
 "flops_of" (the input they were counted on); text models also "parameters_without_embeddings", image models
 "sample_size" and "classes", triple extraction "predicates".
 
@@ -27,7 +27,8 @@ def diffusion_facts(pipeline: Any) -> dict[str, Any]:
     """Facts of a `SimpleDiffusionPipeline`."""
     unet = pipeline.unet
     side, channels = unet.config.sample_size, unet.config.in_channels
-    sample, logsnr = torch.zeros(1, channels, side, side), torch.zeros(1)
+    place = {"device": unet.device, "dtype": unet.dtype}
+    sample, logsnr = torch.zeros(1, channels, side, side, **place), torch.zeros(1, device=unet.device)
     flops = _flops(lambda: unet(sample, logsnr))
     return _image_facts(pipeline, unet, flops, f"one image of {side} x {side} pixels, one network evaluation")
 
@@ -35,8 +36,8 @@ def diffusion_facts(pipeline: Any) -> dict[str, Any]:
 def gan_facts(pipeline: Any) -> dict[str, Any]:
     """Facts of an `RSGANPipeline`."""
     network = pipeline.generator
-    latents = torch.zeros(1, network.config.latent_dim)
-    labels = None if network.config.num_class_embeds is None else torch.zeros(1, dtype=torch.long)
+    latents = torch.zeros(1, network.config.latent_dim, device=network.device, dtype=network.dtype)
+    labels = torch.zeros(1, dtype=torch.long, device=network.device) if network.config.num_class_embeds else None
     flops, side = _flops(lambda: network(latents, labels)), network.config.sample_size
     return _image_facts(pipeline, network, flops, f"one image of {side} x {side} pixels")
 
@@ -60,11 +61,12 @@ def reader_facts(pipeline: Any) -> dict[str, Any]:
 def triples_facts(pipeline: Any) -> dict[str, Any]:
     """Facts of a `TripleExtractionPipeline`, with the objects of one subject, since their number is data-dependent."""
     columns, _ = pipeline.preprocess("文" * TEXT_LENGTH)
-    inputs = {name: torch.from_numpy(column)[None] for name, column in columns.items()}
     model = pipeline.model
+    inputs = {name: torch.from_numpy(column)[None] for name, column in columns.items()}
+    inputs["subjects"] = torch.tensor([[0, 0, 1]])
     if model.config.triple_prior:
-        inputs["prior"] = torch.zeros(1, inputs["input_ids"].shape[1], 2 + 2 * len(model.schema))
-    flops = _flops(lambda: model(**inputs, subjects=torch.tensor([[0, 0, 1]])))
+        inputs["prior"] = torch.zeros(1, inputs["input_ids"].shape[1], 2 + 2 * len(model.schema), dtype=model.dtype)
+    flops = _flops(lambda: model(**{name: value.to(model.device) for name, value in inputs.items()}))
     of = f"a text of {TEXT_LENGTH} characters, one subject in it"
     return {**_text_facts(model, flops, of), "predicates": len(model.schema)}
 

@@ -19,13 +19,18 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 # up, so an ellipsis is never deleted.
 _CMRC_PUNCTUATION = frozenset([*"-:_*^/\\~`+=", *"，。：？！“”；’《》", "……", *"·、「」（）－～『』"])
 
-# Abbreviations after which the English sentence splitter of nltk does not end a sentence. Its trained model has to be
-# downloaded; these are the common ones.
+# The English sentence splitter of the scorer is Punkt as nltk distributes it (trained on the Wall Street Journal by
+# Kiss and Strunk, Apache 2.0), which would have to be downloaded. Text in lower case makes two of its tables matter:
+# the abbreviations, after which no sentence ends, and the words before which one ends after a number with a full stop.
 _ABBREVIATIONS = """
-    a.m al apr aug ave b.c bros ca capt cf ch co col corp dec dept dr e.g ed eds est etc feb fig ft gen gov i.e inc
-    jan jr jul jun lt ltd m.d maj mar mr mrs ms mt no nov oct op p.m ph.d pp prof rep rev sen sept sgt sr st subsp
-    u.k u.n u.s v var vol vs
+    a.a a.c a.d a.g a.h a.m a.m.e a.s a.t adm ala ariz aug ave b.f b.v bros c c.i.t c.o.m.b c.v calif chg cie co
+    col colo conn corp cos ct d d.c d.h d.w dec dr e e.f e.h e.l e.m f f.g f.j feb fla fri ft g g.d g.f g.k ga
+    gen h h.c h.f h.m i.m.s ill inc j.b j.c j.j j.k j.p j.r jan jr k kan ky l l.a l.f l.p lt ltd m m.b.a m.d.c
+    m.j maj messrs mg mich minn mr mrs ms n n.c n.d n.h n.j n.m n.v n.y nev nov oct ok okla ore p p.a.m p.m pa
+    ph.d prof r r.a r.h r.i r.j r.k r.t rep reps s s.a s.a.y s.c s.g s.p.a s.s sen sep sept sr st sw t t.j tenn
+    tues u.k u.n u.s u.s.a u.s.s.r v va vs vt w w.c w.r w.va w.w wash wed wis yr
 """
+_AFTER_NUMBERS = ("administrators", "b-week", "r-revised", "z-holiday")
 
 _SOGOU_PUNCTUATION = frozenset(
     string.punctuation
@@ -40,11 +45,10 @@ def cmrc2018_scores(predictions: Mapping[str, str], references: Mapping[str, Seq
 
     Both answers are put in lower case and stripped, and a fixed list of punctuation characters is deleted. EM asks
     whether the rest is equal to that of any reference. For F1 each character of U+4E00 to U+9FA5 is a segment; what
-    stands between them is cut into sentences and these into words, as nltk's `word_tokenize` does (with a short list
-    of abbreviations in place of its trained sentence model, which would have to be downloaded). With the length n of
-    the longest contiguous run of segments that both answers hold, P = n / segments predicted, R = n / segments of the
-    reference, and the best of 2PR / (P + R) over the references counts. A question without a prediction counts with 0
-    for both.
+    stands between them is cut into sentences and these into words, as nltk's `word_tokenize` does with its trained
+    sentence model. With the length n of the longest contiguous run of segments that both answers hold, P = n /
+    segments predicted, R = n / segments of the reference, and the best of 2PR / (P + R) over the references counts. A
+    question without a prediction counts with 0 for both.
 
     Args:
         predictions: question id -> answer. Ids that no reference has are not looked at.
@@ -145,11 +149,13 @@ def _check(predictions: Mapping[str, str], references: Mapping[str, Sequence[str
 def _word_tokenizer() -> Callable[[str], list[str]]:
     try:
         from nltk.tokenize import NLTKWordTokenizer
-        from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+        from nltk.tokenize.punkt import _ORTHO_BEG_LC, PunktParameters, PunktSentenceTokenizer
     except ImportError as error:
         raise ImportError('cmrc2018_scores needs the package nltk: pip install "hf-kexue[metrics]".') from error
     parameters = PunktParameters()
     parameters.abbrev_types = set(_ABBREVIATIONS.split())
+    for word in _AFTER_NUMBERS:
+        parameters.add_ortho_context(word, _ORTHO_BEG_LC)
     sentences, words = PunktSentenceTokenizer(parameters), NLTKWordTokenizer()
     return lambda text: [word for sentence in sentences.tokenize(text) for word in words.tokenize(sentence)]
 

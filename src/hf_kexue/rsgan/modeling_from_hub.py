@@ -40,14 +40,25 @@ class ModelFromHub(ModelMixin):
         loaded: Any = (model, info) if with_info else model
         return loaded
 
-    def save_pretrained(self, save_directory: Any, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
-        """As everywhere in diffusers, in safetensors alone.
+    def save_pretrained(
+        self,
+        save_directory: Any,
+        is_main_process: bool = True,
+        save_function: Any = None,
+        safe_serialization: bool = True,
+        variant: str | None = None,
+        max_shard_size: int | str = "10GB",
+        **kwargs: Any,
+    ) -> None:
+        """As everywhere in diffusers, in safetensors alone. A pipeline hands on only the arguments named here.
 
         Raises:
             ValueError: for `safe_serialization=False`, or adapters that are not merged into the weights.
         """
         check_saving({type(self).__name__: self}, safe_serialization)
-        super().save_pretrained(save_directory, *args, safe_serialization=True, **kwargs)
+        super().save_pretrained(
+            save_directory, is_main_process, save_function, True, variant, max_shard_size, **kwargs
+        )
 
     @classmethod
     def extract_init_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:

@@ -42,10 +42,12 @@ def in_interval(logsnr: float, interval: tuple[float, float] | None) -> bool:
 
 
 def predict_sample(model_output: Tensor, x_t: Tensor, logsnr: Tensor, prediction_type: str) -> Tensor:
-    """The clean sample that a model output implies; all (B, C, H, W)."""
+    """The clean sample that a model output implies; all (B, C, H, W), x_t of variance-preserving noise."""
     alpha, sigma = _alpha_sigma(logsnr, x_t)
     if prediction_type == "epsilon":
         return (x_t - sigma * model_output) / alpha
+    if prediction_type == "flow_prediction":
+        return (x_t - sigma * model_output) / (alpha + sigma)
     return model_output if prediction_type == "sample" else alpha * x_t - sigma * model_output
 
 
@@ -54,6 +56,8 @@ def output_from_sample(sample: Tensor, x_t: Tensor, logsnr: Tensor, prediction_t
     alpha, sigma = _alpha_sigma(logsnr, x_t)
     if prediction_type == "epsilon":
         return (x_t - alpha * sample) / sigma
+    if prediction_type == "flow_prediction":
+        return (x_t - (alpha + sigma) * sample) / sigma
     return sample if prediction_type == "sample" else (alpha * x_t - sample) / sigma
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .kernels_uvit import GroupNorm
 from .transformer_uvit import zero_init
 
 LOGSNR_BOUND = 30.0  # nats; beyond it image or noise is below the precision of float32
@@ -41,20 +42,19 @@ class ResnetBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, embedding_dim: int, norm_groups: int) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(math.gcd(norm_groups, in_channels), in_channels)
+        self.norm1 = GroupNorm(math.gcd(norm_groups, in_channels), in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.modulation = nn.Linear(embedding_dim, 2 * out_channels)
-        self.norm2 = nn.GroupNorm(math.gcd(norm_groups, out_channels), out_channels)
+        self.norm2 = GroupNorm(math.gcd(norm_groups, out_channels), out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
         zero_init(self.modulation)
         zero_init(self.conv2)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.modulation(emb)[:, :, None, None].chunk(2, dim=1)  # (B, C, 1, 1) each
-        h = torch.addcmul(shift, self.norm2(h), 1 + scale)
-        return self.shortcut(x) + self.conv2(F.silu(h))
+        scale, shift = self.modulation(emb).chunk(2, dim=1)  # (B, C) each
+        h = self.conv1(self.norm1(x))  # with SiLU, as norm2
+        return self.shortcut(x) + self.conv2(self.norm2(h, scale, shift))
 
 
 class Downsample(nn.Module):

@@ -1,24 +1,29 @@
-"""Losses of simple diffusion and SiD2: one error in epsilon space, four weightings, several scales.
+"""Losses of simple diffusion and SiD2: one error in epsilon space, six weightings, several scales.
 
-Every prediction becomes an error of the noise first, e = noise_hat - noise, because the three kinds of prediction
-differ only by a factor that depends on logSNR (alpha**2 = sigmoid(logsnr), sigma**2 = sigmoid(-logsnr)):
+Every prediction becomes an error of the noise first, e = noise_hat - noise, because the kinds of prediction differ
+only by a factor that depends on logSNR (alpha**2 = sigmoid(logsnr), sigma**2 = sigmoid(-logsnr)):
 
-    prediction_type   e in terms of the network's own error d = output - target
-    "epsilon"         e = d
-    "sample"          e = -(alpha / sigma) d
-    "v_prediction"    e = alpha d
+    prediction_type     target                     e in terms of the network's own error d = output - target
+    "epsilon"           noise                      e = d
+    "sample"            x_0                        e = -(alpha / sigma) d
+    "v_prediction"      alpha noise - sigma x_0    e = alpha d
+    "flow_prediction"   noise - x_0                e = alpha / (alpha + sigma) d = sigmoid(logsnr / 2) d
 
-The loss is then weight(logsnr) * mean(e**2), with
+The loss is then weight(logsnr) * mean(e**2). The first four weights make it the mean square of the error of that
+target, whatever the network predicts: x, epsilon or v, each with x-, epsilon- or v-loss, are nine pairs.
 
     "epsilon"   weight 1                                     plain noise regression, the loss of simple diffusion
+    "sample"    weight exp(-logsnr)                          plain regression of the image, the x-loss
     "v"         weight 1 / alpha**2                          plain regression of v
+    "flow"      weight (1 + exp(-logsnr / 2))**2             plain regression of the velocity of flow matching
     "sigmoid"   weight sigmoid(bias - logsnr)                SiD2; times -d logsnr / d u where the slope is given
     "min_snr"   weight min(snr, gamma) / snr                 Min-SNR, arXiv 2303.09556, in epsilon space
 
 The multiscale loss adds the errors of mean-pooled noise, so that the few, coarse degrees of freedom of a large image
 are not drowned by the many fine ones: sum over s in {32, 64, ..., H} of (1 / s) mean((D_s e)**2).
 
-Sources: kexue.fm archives/10047; arXiv 2301.11093 (loss, multiscale loss); arXiv 2410.19324 (sigmoid weighting).
+Sources: kexue.fm archives/10047; arXiv 2301.11093 (loss, multiscale loss); arXiv 2410.19324 (sigmoid weighting);
+arXiv 2511.13720 (the nine pairs on the straight path).
 Pure functions over tensors: no model, no scheduler. Shapes: B batch, C channels, H W rows and columns.
 """
 
@@ -32,11 +37,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PredictionType = Literal["epsilon", "sample", "v_prediction"]
-Weighting = Literal["epsilon", "v", "sigmoid", "min_snr"]
+PredictionType = Literal["epsilon", "sample", "v_prediction", "flow_prediction"]
+Weighting = Literal["epsilon", "sample", "v", "flow", "sigmoid", "min_snr"]
 
 
-def sigmoid_bias(sample_size: int) -> float:
+def sigmoid_bias(sample_size: float) -> float:
     """Bias b of the sigmoid weighting for images of `sample_size` pixels: 0 at 64, one less for each doubling.
 
     SiD2 (arXiv 2410.19324) reports about -1, -2 and -3 at 128, 256 and 512 pixels; this is the line through them.
@@ -45,12 +50,14 @@ def sigmoid_bias(sample_size: int) -> float:
 
 
 def prediction_target(sample: Tensor, noise: Tensor, logsnr: Tensor, prediction_type: PredictionType) -> Tensor:
-    """Training target: noise, sample, or v = alpha noise - sigma sample; all (B, C, H, W), logsnr (B,)."""
+    """Training target of a kind, as the module docstring has it; all (B, C, H, W), logsnr (B,)."""
     _check_choice("prediction_type", prediction_type, get_args(PredictionType))
     if prediction_type == "epsilon":
         return noise
     if prediction_type == "sample":
         return sample
+    if prediction_type == "flow_prediction":
+        return noise - sample
     alpha, sigma = _alpha_sigma(logsnr, sample.ndim)
     return alpha * noise - sigma * sample
 
@@ -67,7 +74,7 @@ def loss_weight(
 
     Args:
         logsnr: log signal-to-noise ratio, nats.
-        weighting: one of the four of the module docstring.
+        weighting: one of the six of the module docstring.
         bias: b of the sigmoid weighting; `sigmoid_bias` gives it per resolution.
         min_snr_gamma: clip of Min-SNR.
         logsnr_slope: -d logsnr / d u at the sampled times, for `"sigmoid"`: makes the expectation over uniform u the
@@ -76,8 +83,12 @@ def loss_weight(
     _check_choice("weighting", weighting, get_args(Weighting))
     if weighting == "epsilon":
         return torch.ones_like(logsnr)
+    if weighting == "sample":
+        return torch.exp(-logsnr)
     if weighting == "v":
         return 1 / torch.sigmoid(logsnr)
+    if weighting == "flow":
+        return torch.sigmoid(logsnr / 2) ** -2
     if weighting == "sigmoid":
         weight = torch.sigmoid(bias - logsnr)
         return weight if logsnr_slope is None else weight * logsnr_slope
@@ -133,8 +144,8 @@ def simple_diffusion_loss(
         model_output (B, C, H, W): what the network returned for x_t = alpha sample + sigma noise.
         sample, noise (B, C, H, W): the clean images in [-1, 1] and the standard normal noise.
         logsnr (B,): of each x_t. Weights clamp it to +-30, so that zero terminal SNR (-inf) has a finite loss.
-        prediction_type: `"epsilon"`, `"sample"` or `"v_prediction"`.
-        weighting: `"epsilon"`, `"v"`, `"sigmoid"` or `"min_snr"`.
+        prediction_type: `"epsilon"`, `"sample"`, `"v_prediction"` or `"flow_prediction"`.
+        weighting: `"epsilon"`, `"sample"`, `"v"`, `"flow"`, `"sigmoid"` or `"min_snr"`.
         multiscale: False, True (down to 32 rows) or the number of rows of the coarsest scale.
         bias: of the sigmoid weighting; None takes `sigmoid_bias(H)`.
         min_snr_gamma: of Min-SNR.
@@ -165,6 +176,8 @@ def simple_diffusion_loss(
         factor = torch.sigmoid(logsnr)
     elif prediction_type == "sample":
         factor = torch.exp(logsnr)
+    elif prediction_type == "flow_prediction":
+        factor = torch.sigmoid(logsnr / 2) ** 2
     else:
         factor = torch.ones_like(logsnr)
     bias = sigmoid_bias(sample.shape[-2]) if bias is None else bias

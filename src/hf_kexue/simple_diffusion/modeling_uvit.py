@@ -29,6 +29,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
+from .kernels_uvit import GroupNorm
 from .layers_uvit import DownBlock, LogSNREmbedding, UpBlock
 from .modeling_from_hub import ModelFromHub
 from .transformer_uvit import TransformerBlock, axial_rotary_angles, zero_init
@@ -73,6 +74,8 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         cross_attention_dim (`int`, optional): width of text states; adds a cross-attention to each transformer block.
         skip (`"concat"` | `"residual"`): skips of simple diffusion, or of SiD2.
         norm_num_groups (`int`): most groups in a GroupNorm of the convolutional levels.
+        guidance_embedding (`bool`): a network whose prediction is guided already, to the scale that it takes as an
+            input: one call a step. Its embedding starts at zero.
 
     Raises:
         ValueError: for any combination that cannot be built.
@@ -80,7 +83,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
 
     _supports_gradient_checkpointing = True
     _no_split_modules = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - the form diffusers reads
-    _skip_layerwise_casting_patterns = ["logsnr_embedding", "conv_in", "conv_out", "norm"]  # noqa: RUF012
+    _skip_layerwise_casting_patterns = ["logsnr_embedding", "scale_embedding", "conv_in", "conv_out", "norm"]  # noqa: RUF012
     _repeated_blocks = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - for compile_repeated_blocks
 
     @registered
@@ -103,6 +106,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         cross_attention_dim: int | None = None,
         skip: Literal["concat", "residual"] = "concat",
         norm_num_groups: int = 32,
+        guidance_embedding: bool = False,
     ) -> None:
         super().__init__()
         block_out_channels = tuple(block_out_channels)
@@ -120,6 +124,9 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         if num_class_embeds is not None:
             self.class_embedding = nn.Embedding(num_class_embeds + 1, embedding_dim)
             nn.init.normal_(self.class_embedding.weight, std=0.02)
+        self.scale_embedding = LogSNREmbedding(embedding_dim) if guidance_embedding else None
+        if self.scale_embedding is not None:
+            zero_init(self.scale_embedding.linear_2)  # step 0 predicts as without it
 
         self.conv_in = nn.Conv2d(in_channels * patch_size**2, block_out_channels[0], 3, padding=1)
         below = (*block_out_channels[1:], hidden_size)
@@ -137,7 +144,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
             UpBlock(c, c_below, n, embedding_dim, norm_num_groups, skip)
             for c, c_below, n in reversed(list(zip(block_out_channels, below, layers)))
         )
-        self.norm_out = nn.GroupNorm(math.gcd(norm_num_groups, block_out_channels[0]), block_out_channels[0])
+        self.norm_out = GroupNorm(math.gcd(norm_num_groups, block_out_channels[0]), block_out_channels[0])
         self.conv_out = nn.Conv2d(block_out_channels[0], out_channels * patch_size**2, 3, padding=1)
         zero_init(self.conv_out)  # step 0 predicts zero
 
@@ -194,6 +201,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
         return_dict: bool = True,
+        guidance_scale: Tensor | float | None = None,
     ) -> SimpleDiffusionUViT2DOutput | tuple[Tensor]:
         """Predict from noised images.
 
@@ -204,6 +212,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
             encoder_hidden_states (B, S, cross_attention_dim), optional: text states.
             encoder_attention_mask (B, S), optional: 1 or True where a text token is real.
             return_dict: False returns a plain tuple.
+            guidance_scale (B,), () or `float`: of a network with `guidance_embedding`; None is 1, no guidance.
 
         Returns:
             `SimpleDiffusionUViT2DOutput` with `.sample` (B, out_channels, H, W).
@@ -220,6 +229,11 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
             if class_labels is None:
                 class_labels = torch.full((batch_size,), self.config.num_class_embeds, device=sample.device)
             emb = emb + self.class_embedding(class_labels)
+        if self.scale_embedding is not None:
+            scale = torch.as_tensor(1.0 if guidance_scale is None else guidance_scale, device=sample.device)
+            emb = emb + self.scale_embedding(scale.expand(batch_size), sample.dtype)
+        elif guidance_scale is not None:
+            raise ValueError("guidance_scale was given, but this model was built without guidance_embedding.")
         emb = F.silu(emb)
         mask = None if encoder_attention_mask is None else encoder_attention_mask.bool()[:, None, None]  # (B, 1, 1, S)
 
@@ -239,7 +253,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
 
         for block, (hidden_states, h_after) in zip(self.up_blocks, reversed(skips)):
             x = self._run(block, x, emb, hidden_states, h_after)
-        x = self._unfold(self.conv_out(F.silu(self.norm_out(x))))  # (B, out_channels, H, W)
+        x = self._unfold(self.conv_out(self.norm_out(x)))  # (B, out_channels, H, W)
         return SimpleDiffusionUViT2DOutput(sample=x) if return_dict else (x,)
 
     def _run(self, block: nn.Module, *inputs: Any) -> Any:

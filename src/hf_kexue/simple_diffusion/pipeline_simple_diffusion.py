@@ -1,7 +1,7 @@
 """Sampling from a pixel-space U-ViT: noise in, images out, the loop in sight.
 
-Works with `ShiftedCosineScheduler` and, through `from_config`, with the Karras-family schedulers of diffusers: the
-network is conditioned on logSNR, which follows from their `alphas_cumprod` (`schedulers_simple_diffusion`).
+Works with `ShiftedCosineScheduler`, `ShiftedFlowScheduler` and, through `from_config`, with Karras-family and flow
+schedulers of diffusers: the network is conditioned on logSNR, which each of them has (`schedulers_simple_diffusion`).
 
 Sources: kexue.fm archives/10047 and archives/10055; arXiv 2301.11093.
 Shapes: B batch, C channels, H W rows and columns.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,11 +22,23 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from .checks_simple_diffusion import require_one_of
 from .guidance_simple_diffusion import extrapolate, in_interval, output_from_sample, predict_sample, upsample_guidance
 from .modeling_uvit import SimpleDiffusionUViT2DModel
 from .pipeline_from_hub import PipelineFromHub
-from .schedulers_simple_diffusion import check_scheduler, logsnr_of, set_stride, start_sampling
+from .reshift_simple_diffusion import reshifted
+from .schedulers_simple_diffusion import (
+    check_scheduler,
+    check_size,
+    logsnr_of,
+    network_input,
+    network_prediction,
+    output_for_step,
+    set_stride,
+    start_sampling,
+)
 from .scheduling_shifted_cosine import ShiftedCosineScheduler
+from .scheduling_shifted_flow import ShiftedFlowScheduler
 
 
 class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
@@ -34,7 +46,9 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
 
     Args:
         unet ([`SimpleDiffusionUViT2DModel`]): the network.
-        scheduler ([`ShiftedCosineScheduler`] or a Karras-family scheduler made from its config): the sampler.
+        scheduler ([`ShiftedCosineScheduler`], [`ShiftedFlowScheduler`], or a scheduler of diffusers that was made from
+            the config of either): the sampler. Its prediction is that of the network, and one that replaces it later
+            must have the same.
         id2label (`dict[int, str]`, optional): names of the classes.
         guidance_unet ([`SimpleDiffusionUViT2DModel`], optional): a weaker model (fewer steps, smaller) for
             autoguidance (arXiv 2406.02507). A pipeline saved with one guides with it;
@@ -42,6 +56,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         guidance_scale (`float`): how strongly calls guide unless they say otherwise; 1 is not at all.
         guidance_unet_share (`float`): how much, from 0 to 1, of what images move away from is drawn by the
             guidance_unet; the rest by the network itself without a class. 1 is autoguidance, 0 guidance by the class.
+        num_inference_steps (`int`, optional): steps of calls unless they say otherwise; None: 64.
 
     The networks are put into evaluation mode here, once; calls leave the mode alone, so that threads may share them.
 
@@ -49,7 +64,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         ValueError: for a guidance_scale or guidance_unet_share that is no number or out of range.
     """
 
-    _own_classes = (SimpleDiffusionUViT2DModel, ShiftedCosineScheduler)
+    _own_classes = (SimpleDiffusionUViT2DModel, ShiftedCosineScheduler, ShiftedFlowScheduler)
     _optional_components = ["guidance_unet"]  # noqa: RUF012 - the form diffusers reads
     model_cpu_offload_seq = "unet->guidance_unet"
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012 - the form diffusers reads
@@ -62,6 +77,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         guidance_unet: SimpleDiffusionUViT2DModel | None = None,
         guidance_scale: float = 1.0,
         guidance_unet_share: float = 1.0,
+        num_inference_steps: int | None = None,
     ) -> None:
         super().__init__()
         _check_guidance(guidance_scale, guidance_unet_share)
@@ -71,6 +87,8 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         self.register_modules(unet=unet, scheduler=scheduler, guidance_unet=guidance_unet)
         self.register_to_config(id2label={str(k): v for k, v in id2label.items()} if id2label else None)
         self.register_to_config(guidance_scale=guidance_scale, guidance_unet_share=guidance_unet_share)
+        self.register_to_config(num_inference_steps=num_inference_steps)
+        self._prediction_at_start = None if scheduler is None else network_prediction(scheduler)
 
     @property
     def class_names(self) -> list[str]:
@@ -131,8 +149,13 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         guidance_unet_share: float,
         upsample_factor: int,
         output_type: str,
+        reshift: str,
+        height: int | None,
+        width: int | None,
     ) -> None:
-        check_scheduler(self.scheduler)
+        check_scheduler(self.scheduler, self._prediction_at_start)
+        check_size(getattr(self.unet, "total_stride", 1), height=height, width=width)
+        require_one_of("reshift", reshift, ("auto", "off"))
         _check_guidance(guidance_scale, guidance_unet_share)
         if not isinstance(num_images_per_label, Integral) or num_images_per_label < 1:
             raise ValueError(f"num_images_per_label must be a positive integer, got {num_images_per_label!r}.")
@@ -140,7 +163,11 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
         if output_type not in ("pil", "np", "pt"):
             raise ValueError(f'output_type must be "pil", "np" or "pt", got {output_type!r}.')
-        if guidance_scale != 1.0 and guidance_unet is None and self.unet.config.num_class_embeds is None:
+        takes_scale = bool(self.unet.config.get("guidance_embedding"))
+        if takes_scale and guidance_unet is not None:
+            raise ValueError("This network takes guidance_scale as an input: a guidance_unet has no use.")
+        weaker = guidance_unet is not None or self.unet.config.num_class_embeds is not None
+        if guidance_scale != 1.0 and not weaker and not takes_scale:
             raise ValueError(
                 "guidance_scale needs a model with classes or a weaker one as guidance_unet; this one has no classes."
             )
@@ -161,6 +188,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         upsample_guidance_interval: tuple[float, float] | None = (-float("inf"), 0.0),
         height: int | None = None,
         width: int | None = None,
+        reshift: Literal["auto", "off"] = "auto",
         num_inference_steps: int | None = None,
         eta: float | None = None,
         generator: torch.Generator | list[torch.Generator] | None = None,
@@ -188,11 +216,14 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             guidance_unet_share: weight of the guidance_unet in the mean of both, from 0 to 1, whose other part is the
                 network itself without a class; None: as the pipeline was saved.
             upsample_factor: sample at this multiple of `sample_size`, steered by the prediction at `sample_size`,
-                without training (archives/10055). The scheduler must have the schedule of the large size.
+                without training (archives/10055).
             upsample_guidance_scale: 1 + w of the article.
             upsample_guidance_interval: logSNR of the large image where the steering acts; only in the noisy phase.
-            height, width: pixels; default `sample_size * upsample_factor`.
-            num_inference_steps: network evaluations, default 64.
+            height, width: pixels; default `sample_size * upsample_factor`, or those of the latents.
+            reshift: "auto" moves the schedule to the size that is asked for by `height`, `width`, `upsample_factor`
+                or `latents`, if it is not made for as many pixels: logSNR lowered by 2 log of the ratio of sides.
+                "off" samples with the schedule as it is.
+            num_inference_steps: network evaluations; None: as the pipeline was saved, else 64.
             eta: passed on to schedulers whose `step` takes it: 1 ancestral, 0 DDIM.
             generator: one, or one per image: makes the images reproducible, whatever the scheduler class.
             latents (B, C, H, W): start noise of unit variance, drawn from `generator` by default.
@@ -224,14 +255,9 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         if guidance_unet_share is None:
             guidance_unet_share = self.config.guidance_unet_share
         self._check_inputs(
-            batch_size,
-            num_images_per_label,
-            guidance_scale,
-            guidance_unet,
-            guidance_unet_share,
-            upsample_factor,
-            output_type,
-        )
+            batch_size, num_images_per_label, guidance_scale, guidance_unet, guidance_unet_share, upsample_factor,
+            output_type, reshift, height, width,
+        )  # fmt: skip
         batch_size *= num_images_per_label
         if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
             callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
@@ -248,26 +274,33 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
             latents = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
         elif latents.ndim != 4 or latents.shape[0] != batch_size or latents.shape[1] != shape[1]:
             raise ValueError(f"latents must have the shape {shape}, got {tuple(latents.shape)}.")
+        scheduler, side = self.scheduler, self.unet.config.sample_size
+        if reshift == "auto" and (height or width or latents.shape[-2:] != (side, side)):
+            scheduler = reshifted(scheduler, *latents.shape[-2:])
         labels = None
         if class_labels is not None:
             labels = self.label_ids(class_labels).repeat_interleave(num_images_per_label).to(device)
         self._guidance_scale, self._interrupt = guidance_scale, False
 
         # Sampling arithmetic stays in float32: sigma-space schedulers start at sigmas in the thousands.
-        steps = 64 if num_inference_steps is None else num_inference_steps
-        timesteps = start_sampling(self.scheduler, steps, device, generator)
+        steps = (self.config.num_inference_steps or 64) if num_inference_steps is None else num_inference_steps
+        timesteps = start_sampling(scheduler, steps, device, generator)
         self._num_timesteps = len(timesteps)
-        latents = latents.to(device, torch.float32) * self.scheduler.init_noise_sigma
-        accepted = inspect.signature(self.scheduler.step).parameters
+        latents = latents.to(device, torch.float32) * getattr(scheduler, "init_noise_sigma", 1.0)
+        accepted = inspect.signature(scheduler.step).parameters
         # The own scheduler takes the noise from the clipped sample; DDIM does so where it is asked to.
         step_options = {"generator": generator, "eta": eta, "use_clipped_model_output": True}
         step_options = {key: value for key, value in step_options.items() if key in accepted and value is not None}
-        prediction_type = self.scheduler.config.prediction_type
+        prediction_type = network_prediction(scheduler)
+        distilled = bool(self.unet.config.get("guidance_embedding"))
 
         def predict(x_t: Tensor, logsnr: Tensor) -> Tensor:
             """Guided model output, float32 (B, C, H, W)."""
             x_t, logsnr_batch = x_t.to(dtype), logsnr.to(x_t.device).expand(len(x_t))
             guided = self.guidance_scale != 1.0 and in_interval(float(logsnr), guidance_interval)
+            if distilled:  # into one call
+                scale = self.guidance_scale if guided else 1.0
+                return self.unet(x_t, logsnr_batch, labels, guidance_scale=scale).sample.float()
             if not guided or (guidance_unet is None and labels is None):
                 return self.unet(x_t, logsnr_batch, labels).sample.float()
             share = 0.0 if guidance_unet is None else guidance_unet_share
@@ -284,23 +317,22 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
 
         def denoise(x_t: Tensor, logsnr: Tensor) -> Tensor:
             x_0 = predict_sample(predict(x_t, logsnr), x_t, logsnr, prediction_type)
-            return x_0.clamp(-1, 1) if self.scheduler.config.get("clip_sample") else x_0
+            return x_0.clamp(-1, 1) if scheduler.config.get("clip_sample") else x_0
 
         with self.progress_bar(total=len(timesteps)) as progress_bar:
             for i, t in enumerate(timesteps):
                 if self.interrupt:
                     continue
-                logsnr = logsnr_of(self.scheduler, t)
-                set_stride(self.scheduler, timesteps, i)
-                # Variance-exploding classes hand over x_t / sqrt(alphas_cumprod); scaling brings it back to unit
-                # variance.
-                model_input = self.scheduler.scale_model_input(latents, t)
+                logsnr = logsnr_of(scheduler, t, i)
+                set_stride(scheduler, timesteps, i)
+                model_input = network_input(scheduler, latents, t, logsnr)
                 if upsample_factor > 1 and in_interval(float(logsnr), upsample_guidance_interval):
                     x_0 = upsample_guidance(denoise, model_input, logsnr, upsample_factor, upsample_guidance_scale)
                     model_output = output_from_sample(x_0, model_input, logsnr, prediction_type)
                 else:
                     model_output = predict(model_input, logsnr)
-                latents = self.scheduler.step(model_output, t, latents, **step_options).prev_sample
+                model_output = output_for_step(scheduler, model_output, model_input, latents, logsnr, i)
+                latents = scheduler.step(model_output, t, latents, **step_options).prev_sample
                 if callback_on_step_end is not None:
                     tensors = dict.fromkeys(callback_on_step_end_tensor_inputs, latents)  # no name but "latents"
                     latents = (callback_on_step_end(self, i, t, tensors) or {}).pop("latents", latents)

@@ -3,49 +3,46 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from diffusers import DPMSolverMultistepScheduler
 
 from .pipeline_simple_diffusion import SimpleDiffusionPipeline
+from .schedulers_simple_diffusion import without_config_warnings
 from .scheduling_shifted_cosine import ShiftedCosineScheduler
+from .scheduling_shifted_flow import ShiftedFlowScheduler
 
-SAMPLERS = ("ancestral", "ddim", "dpm")
+SAMPLERS = ("ancestral", "ddim", "dpm", "flow", "flow-heun", "flow-ancestral", "flow-dpm")
 
 
 def with_sampler(pipeline: SimpleDiffusionPipeline, sampler: str) -> tuple[SimpleDiffusionPipeline, dict[str, Any]]:
-    """The pipeline with another sampler on the same noise schedule, and the call options that go with it.
+    """The pipeline with another sampler for the same network, and the call options that go with it.
 
     Args:
         pipeline: left as it is; the returned one shares its networks.
         sampler: `"ancestral"` and `"ddim"` are `ShiftedCosineScheduler` at eta 1 and 0, `"dpm"` is second-order
-            DPM-Solver++ with its last steps at first order.
+            DPM-Solver++ with its last steps at first order, on the schedule that the pipeline has. The others are
+            `ShiftedFlowScheduler` with the solver Euler, Heun or ancestral, or DPM-Solver++ on its schedule, at the
+            sizes that the pipeline has.
 
     Raises:
         ValueError: for another name.
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}; got {sampler!r}.")
-    if sampler == "dpm":
-        with _without_warnings():  # that it keeps the size of our schedule in its configuration and does not use it
-            scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
-        options: dict[str, Any] = {}
-    else:
-        scheduler = ShiftedCosineScheduler.from_config(pipeline.scheduler.config)
-        options = {"eta": 1.0 if sampler == "ancestral" else 0.0}
+    options: dict[str, Any] = {}
+    config = pipeline.scheduler.config
+    with without_config_warnings():  # that a class keeps keys of another one in its configuration, unused
+        if sampler == "dpm":
+            scheduler = DPMSolverMultistepScheduler.from_config(config)
+        elif sampler.startswith("flow"):
+            solver = sampler.partition("-")[2] or "euler"
+            scheduler = ShiftedFlowScheduler.from_config(config, solver="euler" if solver == "dpm" else solver)
+            if solver == "dpm":
+                scheduler = DPMSolverMultistepScheduler.from_config(scheduler.config)
+        else:
+            scheduler = ShiftedCosineScheduler.from_config(config)
+            options = {"eta": 1.0 if sampler == "ancestral" else 0.0}
     kept = {key: pipeline.config[key] for key in ("id2label", "guidance_scale", "guidance_unet_share")}
+    kept["num_inference_steps"] = pipeline.config.num_inference_steps
     return SimpleDiffusionPipeline(pipeline.unet, scheduler, guidance_unet=pipeline.guidance_unet, **kept), options
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    logger = logging.getLogger("diffusers.configuration_utils")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

@@ -1,7 +1,8 @@
 """What `SimpleDiffusionPipeline` asks of scheduler classes, and what some of diffusers need to follow a schedule.
 
-The network is conditioned on logSNR, so that every class with a table of `alphas_cumprod` can serve it. Classes for
-other processes (flow matching, EDM, inversion) and options that leave the table are refused before the first step.
+The network is conditioned on logSNR, so that every class with a table of `alphas_cumprod` can serve it, and those of
+flow matching, whose x_t is the same image on another scale (`conversions_flow`). Classes for other processes (EDM,
+inversion) and options that leave the schedule are refused before the first step.
 
 Sources: kexue.fm archives/10047; the schedulers of diffusers.
 """
@@ -9,23 +10,31 @@ Sources: kexue.fm archives/10047; the schedulers of diffusers.
 from __future__ import annotations
 
 import inspect
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddim_parallel import DDIMParallelScheduler
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+from diffusers.schedulers.scheduling_flow_match_heun_discrete import FlowMatchHeunDiscreteScheduler
 from diffusers.schedulers.scheduling_pndm import PNDMScheduler
+from diffusers.utils import logging
 from torch import Tensor
 
+from .checks_simple_diffusion import require
+from .conversions_flow import variance_preserving_from_flow
+from .guidance_simple_diffusion import predict_sample
 from .layers_uvit import LOGSNR_BOUND
+from .scheduling_shifted_flow import NETWORK_PREDICTIONS, ShiftedFlowScheduler
 
 # Their step goes down by `num_train_timesteps // num_inference_steps`, wherever the next timestep lies.
 CONSTANT_STRIDE = (DDIMScheduler, DDIMParallelScheduler, PNDMScheduler)
 PREDICTION_TYPES = ("epsilon", "sample", "v_prediction")
-REFUSED_SIGMAS = {
-    "use_beta_sigmas": "places nearly all steps where there is only noise",
-    "use_flow_sigmas": "leaves the variance-preserving schedule that the network was trained with",
-}
+FLOW_MATCHING = (FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler)
 
 
 class Stride(int):
@@ -37,30 +46,71 @@ class Stride(int):
         return self.stride
 
 
-def check_scheduler(scheduler: Any) -> None:
+def check_scheduler(scheduler: Any, expected: str | None = None) -> None:
     """Refuse schedulers that cannot drive a network which is conditioned on logSNR.
+
+    Args:
+        scheduler: of the call.
+        expected: what the network returns, where that is known.
 
     Raises:
         ValueError: for a class without a table of noise levels or whose `step` needs more than the model output, and
             for options or prediction types that do not fit a variance-preserving schedule.
     """
     name, config = type(scheduler).__name__, scheduler.config
-    if not hasattr(scheduler, "alphas_cumprod") and not hasattr(scheduler, "logsnr_at"):
+    if not is_flow(scheduler) and not hasattr(scheduler, "alphas_cumprod") and not hasattr(scheduler, "logsnr_at"):
         raise ValueError(
-            f"{name} has no alphas_cumprod: it samples another process (flow matching, EDM) than the "
-            "variance-preserving one of this network. Use a class of ShiftedCosineScheduler.compatibles."
+            f"{name} has no alphas_cumprod: it samples another process (EDM) than those of this network. Use a class "
+            "of ShiftedCosineScheduler.compatibles or ShiftedFlowScheduler.compatibles."
         )
-    for option, reason in REFUSED_SIGMAS.items():
-        if config.get(option):
-            raise ValueError(f"{name} with {option}=True {reason}; use use_karras_sigmas, or the schedule's own.")
-    if config.get("prediction_type", "epsilon") not in PREDICTION_TYPES:
+    if config.get("use_beta_sigmas"):
         raise ValueError(
-            f"prediction_type {config.prediction_type!r} of {name} is not one of {', '.join(PREDICTION_TYPES)}."
+            f"{name} with use_beta_sigmas=True places nearly all steps where there is only noise; use "
+            "use_karras_sigmas, or the schedule's own."
+        )
+    if is_flow(scheduler) and "network_prediction_type" not in config:
+        raise ValueError(
+            f"The config of {name} does not say what the network returns (network_prediction_type): make it by "
+            f"{name}.from_config(ShiftedFlowScheduler.from_config(pipe.scheduler.config).config)."
+        )
+    kinds = NETWORK_PREDICTIONS if is_flow(scheduler) else PREDICTION_TYPES
+    if network_prediction(scheduler) not in kinds:
+        raise ValueError(
+            f"prediction_type {network_prediction(scheduler)!r} of {name} is not one of {', '.join(kinds)}."
+        )
+    if expected not in (None, network_prediction(scheduler)):
+        raise ValueError(
+            f"{name} takes the network's output as {network_prediction(scheduler)!r}, but the scheduler that this "
+            f"pipeline was made with as {expected!r}; make the new one by from_config of the old one's config."
         )
     parameters = list(inspect.signature(scheduler.step).parameters.values())
     required = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
     if len(required) > 3:
         raise ValueError(f"The step of {name} needs {', '.join(required[3:])}, which image generation does not have.")
+
+
+def check_size(stride: int, **sides: int | None) -> None:
+    """Refuse a height or width that the network's stride does not divide; None is not given.
+
+    Raises:
+        ValueError: if one is not a positive multiple.
+    """
+    for name, side in sides.items():
+        if side is not None and (not isinstance(side, Integral) or side < 1 or side % stride):
+            raise ValueError(f"{name} is {side!r}; positive multiples of {stride} are needed, the network's stride.")
+
+
+def is_flow(scheduler: Any) -> bool:
+    """Whether x_t of a scheduler is (1 - t) x_0 + t noise."""
+    classes = (ShiftedFlowScheduler, *FLOW_MATCHING)
+    return isinstance(scheduler, classes) or bool(scheduler.config.get("use_flow_sigmas"))
+
+
+def network_prediction(scheduler: Any) -> str:
+    """What the network returns under this scheduler."""
+    key = "network_prediction_type" if is_flow(scheduler) else "prediction_type"
+    kind: str = scheduler.config.get(key, "epsilon")
+    return kind
 
 
 def start_sampling(
@@ -81,7 +131,10 @@ def start_sampling(
         ValueError: if the timesteps ascend, or the class cannot start from the schedule's noise level.
     """
     name = type(scheduler).__name__
-    scheduler.set_timesteps(num_inference_steps, device=device)
+    if isinstance(scheduler, FLOW_MATCHING):
+        set_flow_timesteps(scheduler, num_inference_steps, device)
+    else:
+        scheduler.set_timesteps(num_inference_steps, device=device)
     if hasattr(scheduler, "set_begin_index"):  # Karras sigmas round to equal timesteps: a search would miss
         scheduler.set_begin_index(0)
     timesteps = scheduler.timesteps
@@ -90,6 +143,8 @@ def start_sampling(
     if timesteps[0] < timesteps[-1]:
         raise ValueError(f"{name} goes from images to noise; sampling needs the other direction.")
     sigmas = torch.as_tensor(getattr(scheduler, "sigmas", 0.0))
+    ends = not is_flow(scheduler) or float(sigmas[-1]) == 0.0
+    require(ends, f"{name} stops at the noise of its last step; use a class of ShiftedFlowScheduler.compatibles.")
     divides = isinstance(scheduler, PNDMScheduler) and scheduler.alphas_cumprod[-1] == 0
     if divides or not sigmas.isfinite().all():
         raise ValueError(
@@ -108,6 +163,21 @@ def start_sampling(
     return timesteps
 
 
+def set_flow_timesteps(scheduler: Any, num_inference_steps: int, device: str | torch.device | None = None) -> None:
+    """`set_timesteps` of FlowMatchEuler or FlowMatchHeun, with sigmas that are shifted once: evenly spaced in u.
+
+    Both derive the lowest time of the loop from the sigmas of their constructor, which are shifted already, and shift
+    it again. Here their range is unshifted, and ends one step above zero.
+
+    Args:
+        scheduler: of one of the two classes; with its `shift`.
+        num_inference_steps: n.
+        device: of the timesteps.
+    """
+    scheduler.sigma_max, scheduler.sigma_min = 1.0, 1.0 / num_inference_steps
+    scheduler.set_timesteps(num_inference_steps, device=device)
+
+
 def set_stride(scheduler: Any, timesteps: Tensor, index: int) -> None:
     """Let the step at `timesteps[index]` of a class with a constant stride end at the next timestep of the loop."""
     if not isinstance(scheduler, CONSTANT_STRIDE) or not scheduler.config.get("skip_prk_steps", True):
@@ -120,12 +190,23 @@ def set_stride(scheduler: Any, timesteps: Tensor, index: int) -> None:
     scheduler.num_inference_steps = steps
 
 
-def logsnr_of(scheduler: Any, timestep: Tensor) -> Tensor:
+def logsnr_of(scheduler: Any, timestep: Tensor, index: int = 0) -> Tensor:
     """logSNR at a timestep, integer or (Karras sigmas) fractional, from whatever scheduler is plugged in.
 
+    Args:
+        scheduler: checked by `check_scheduler`, and started.
+        timestep: one of the loop.
+        index: its place in the loop; flow classes keep rounded timesteps, but exact sigmas.
+
     Returns:
-        Scalar float32 in [-30, 30]: zero terminal SNR is clamped as the network clamps it.
+        Scalar float32 in [-30, 30]: zero terminal SNR is clamped as the network clamps it; of the flow, not below
+        where `ShiftedFlowScheduler` starts.
     """
+    if is_flow(scheduler):
+        t = scheduler.sigmas[index].double().cpu()
+        shift = 2.0 * math.log(scheduler.config.get("shift") or scheduler.config.get("flow_shift") or 1.0)
+        lowest = max(-LOGSNR_BOUND, scheduler.config.get("logsnr_min", -LOGSNR_BOUND) - shift)
+        return (2.0 * (torch.log1p(-t) - torch.log(t))).clamp(lowest, LOGSNR_BOUND).float()
     if hasattr(scheduler, "logsnr_at"):
         logsnr: Tensor = scheduler.logsnr_at(timestep.long()).float()
         return logsnr.clamp(-LOGSNR_BOUND, LOGSNR_BOUND)
@@ -137,5 +218,46 @@ def logsnr_of(scheduler: Any, timestep: Tensor) -> Tensor:
     return torch.lerp(table[low], table[low + 1], position - low).float()
 
 
+def network_input(scheduler: Any, x_t: Tensor, timestep: Tensor, logsnr: Tensor) -> Tensor:
+    """x_t of the scheduler on the scale that the network knows, that of variance-preserving noise.
+
+    Variance-exploding classes hand over x_t / sqrt(alphas_cumprod), which their own scaling brings back.
+    """
+    x: Tensor = scheduler.scale_model_input(x_t, timestep) if hasattr(scheduler, "scale_model_input") else x_t
+    return variance_preserving_from_flow(x, logsnr) if is_flow(scheduler) else x
+
+
+def output_for_step(scheduler: Any, output: Tensor, x_vp: Tensor, x_t: Tensor, logsnr: Tensor, index: int) -> Tensor:
+    """The output of the network as the kind that the `step` of the scheduler takes.
+
+    Args:
+        scheduler: its network returns `network_prediction(scheduler)`.
+        output, x_vp: of the network, and its input.
+        x_t: of the scheduler.
+        logsnr: of both.
+        index: place in the loop.
+    """
+    if not is_flow(scheduler):
+        return output
+    x_0 = predict_sample(output, x_vp, logsnr, network_prediction(scheduler))
+    kind = "flow_prediction" if isinstance(scheduler, FLOW_MATCHING) else scheduler.config["prediction_type"]
+    t = scheduler.sigmas[index].to(x_t)
+    if kind == "sample":
+        return x_0
+    return (x_t - x_0) / t if kind == "flow_prediction" else (x_t - (1 - t) * x_0) / t
+
+
 def _integer(generator: torch.Generator) -> int:
     return int(torch.randint(2**62, (), generator=generator, device=generator.device))
+
+
+@contextmanager
+def without_config_warnings() -> Iterator[None]:
+    """Without the warnings of diffusers that a configuration holds keys which its class does not use."""
+    theirs = logging.get_logger("diffusers.configuration_utils")
+    before = theirs.level
+    theirs.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        theirs.setLevel(before)

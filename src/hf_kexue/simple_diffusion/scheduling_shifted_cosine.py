@@ -30,6 +30,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from .checks_simple_diffusion import checked_timesteps, require, require_one_of, require_positive, require_shape
+from .configs_flow import variance_preserving_arguments
 from .curve_shifted_cosine import ShiftedCosineCurve, alpha_sigma_of, working_dtype
 from .strict_loading import refuse_unknown_fields
 from .typed_config import registered
@@ -134,15 +135,15 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         logsnr = self._curve.logsnr(times)
         abar = torch.sigmoid(logsnr)
         betas = 1.0 - abar / torch.cat([torch.ones_like(abar[:1]), abar[:-1]])
-        self._curve_known = True
+        self.follows_curve = True
         if trained_betas is not None:
             given = torch.as_tensor(np.asarray(trained_betas, dtype=np.float64))
             valid = given.ndim == 1 and len(given) > 0 and bool(((given > 0) & (given <= 1)).all())
             valid = valid and bool((given[:-1] < 1).all())
             require(valid, "trained_betas must be one row of numbers between 0 and 1; only the last may equal 1.")
-            # Betas that were rounded to float32 on their way are still the same schedule.
-            self._curve_known = given.shape == betas.shape and torch.allclose(given, betas, rtol=1e-6, atol=0.0)
-            if not self._curve_known:
+            # Rounded to float32 on their way they are still the same.
+            self.follows_curve = given.shape == betas.shape and torch.allclose(given, betas, rtol=1e-6, atol=0.0)
+            if not self.follows_curve:
                 logger.warning(
                     "trained_betas are not those of the shifted cosine which the other arguments describe. The betas "
                     f"win: num_train_timesteps is their number, {len(given)}, and logsnr(u) is not available."
@@ -187,13 +188,16 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         Raises:
             ValueError: for fields of a config of this class that neither it nor a class to swap in knows.
         """
-        if isinstance(config, dict) and config.get("_class_name") == cls.__name__:
+        if not isinstance(config, dict):
+            return super().from_config(config, return_unused_kwargs, **kwargs)
+        config = variance_preserving_arguments(config)
+        if config.get("_class_name") == cls.__name__:
             known = inspect.signature(cls.__init__).parameters.keys() - {"self"}
             if strange := [key for key in config if key not in known]:  # those of classes that were swapped in stay
                 others = (getattr(diffusers, name).__init__ for name in cls._compatibles)
                 theirs = {key for other in others for key in inspect.signature(other).parameters}
                 refuse_unknown_fields(cls.__name__, (key for key in strange if key not in theirs), known)
-        if isinstance(config, dict) and "trained_betas" not in kwargs:
+        if "trained_betas" not in kwargs:
             if SCHEDULE_KEYS & kwargs.keys():
                 config = {key: value for key, value in config.items() if key != "trained_betas"}
             elif config.get("beta_schedule") and config.get("trained_betas") is None:
@@ -210,7 +214,7 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
             ValueError: If u leaves [0, 1] (seen on the CPU only: elsewhere the check would wait for the device in
                 every training step), or foreign `trained_betas` define the schedule.
         """
-        require(self._curve_known, "logsnr(u) is unknown between the timesteps of foreign trained_betas.")
+        require(self.follows_curve, "logsnr(u) is unknown between the timesteps of foreign trained_betas.")
         u = u if isinstance(u, Tensor) else torch.tensor(u, dtype=torch.float64)
         inside = u.device.type != "cpu" or bool(((u >= 0) & (u <= 1)).all())
         require(inside, "u must lie in [0, 1], where 0 is the clean image and 1 is noise; a value given does not.")
@@ -222,7 +226,7 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         A loss weighted by it integrates over logSNR instead of over u, whatever the schedule.
         Arguments, result and errors as in `logsnr`.
         """
-        require(self._curve_known, "logsnr_slope(u) is unknown between the timesteps of foreign trained_betas.")
+        require(self.follows_curve, "logsnr_slope(u) is unknown between the timesteps of foreign trained_betas.")
         u = u if isinstance(u, Tensor) else torch.tensor(u, dtype=torch.float64)
         return self._curve.slope(u)
 

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .kernels_uvit import RMSNorm, attention
+
 
 def zero_init(layer: nn.Module) -> None:
     """Set weight and bias to zero: the branch that ends in this layer is silent at the start of training."""
@@ -41,7 +43,7 @@ def axial_rotary_angles(
 def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn the pairs (x[..., :d/2], x[..., d/2:]) of x (B, heads, L, d) by the angles behind cos and sin (L, d/2)."""
     first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+    return torch.cat([torch.addcmul(first * cos, second, sin, value=-1), torch.addcmul(second * cos, first, sin)], -1)
 
 
 class Attention(nn.Module):
@@ -52,8 +54,8 @@ class Attention(nn.Module):
         self.num_heads = num_heads
         self.to_q = nn.Linear(hidden_size, hidden_size, bias=False)
         self.to_kv = nn.Linear(context_dim or hidden_size, 2 * hidden_size, bias=False)
-        self.norm_q = nn.RMSNorm(hidden_size // num_heads, eps=1e-6)
-        self.norm_k = nn.RMSNorm(hidden_size // num_heads, eps=1e-6)
+        self.norm_q = RMSNorm(hidden_size // num_heads, eps=1e-6)
+        self.norm_k = RMSNorm(hidden_size // num_heads, eps=1e-6)
         self.to_out = nn.Linear(hidden_size, hidden_size)
 
     def forward(
@@ -69,7 +71,7 @@ class Attention(nn.Module):
         q, k = self.norm_q(q), self.norm_k(k)
         if rotary is not None:
             q, k = apply_rotary(q, *rotary), apply_rotary(k, *rotary)
-        h = F.scaled_dot_product_attention(q, k, v, attn_mask=context_mask)
+        h = attention(q, k, v, context_mask)
         return self.to_out(h.transpose(1, 2).flatten(2))  # (B, L, D)
 
 

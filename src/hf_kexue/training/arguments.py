@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
@@ -27,7 +28,7 @@ def parse_arguments(
     arguments_class: type[ArgumentsT],
     presets: Path,
     argv: list[str] | None = None,
-    default_preset: str = "{resolution}",
+    default_preset: str | Callable[[Any], str] = "{resolution}",
     pattern: str = "*",
 ) -> ArgumentsT:
     """Parse arguments: command line > preset > dataclass default.
@@ -39,7 +40,7 @@ def parse_arguments(
         arguments_class: dataclass that `transformers.HfArgumentParser` understands.
         presets: folder of `<name>.yaml`.
         argv: arguments without the program name; default `sys.argv[1:]`.
-        default_preset: pattern of the preset's name.
+        default_preset: pattern of the preset's name, or a function of the parsed arguments that returns it.
         pattern: glob of the presets of this script, for error messages.
 
     Raises:
@@ -56,7 +57,14 @@ def parse_arguments(
     requested, unknown_arguments = parser.parse_known_args(argv)
     if unknown_arguments:
         parser.error(f"unknown arguments {' '.join(unknown_arguments)}; see --help")
-    name = requested.preset or default_preset.format(**vars(requested))
+    name = requested.preset
+    if not name and callable(default_preset):
+        try:
+            name = default_preset(requested)
+        except ValueError as error:
+            parser.error(str(error))
+    elif not name:
+        name = str(default_preset).format(**vars(requested))
     known = sorted(path.stem for path in presets.glob(f"{pattern}.yaml"))
     path = Path(name) if name.endswith((".yaml", ".yml")) else presets / f"{name}.yaml"
     if not path.is_file():

@@ -17,7 +17,7 @@ CHANGEABLE = {
     "decoded_megabytes", "checkpointing_steps", "checkpoints_total_limit", "logging_steps", "validation_steps",
     "validation", "validation_split", "validation_questions", "validation_sentences", "drop_after", "sample_steps",
     "sample_inference_steps", "sample_guidance_scale", "distance_steps", "distance_images", "collapse_margin",
-    "collapse_steps", "tracker", "dry_run", "push_to_hub", "hub_private", "hub_license",
+    "collapse_steps", "tracker", "dry_run", "push_to_hub", "hub_private", "hub_license", "shards",
 }  # fmt: skip
 SOURCES = ("dataset", "train", "validation", "texts", "triples", "init_from", "teacher")
 

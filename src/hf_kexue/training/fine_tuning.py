@@ -15,6 +15,7 @@ from .arguments import RunArguments
 
 logger = logging.getLogger(__name__)
 FINE_TUNING_EPOCHS = 20
+IMAGE_FINE_TUNING_EPOCHS = 100  # noise and augmentation make each pass over few images a new one
 
 
 def follow_donor(args: Any, donor: Any, shape: Sequence[str]) -> None:
@@ -79,25 +80,26 @@ def log_fresh_weights(args: Any, report: Any) -> None:
     logger.info("Started from %s%s", args.init_from, f"; newly initialised: {', '.join(fresh)}" if fresh else "")
 
 
-def fit_steps_to_data(args: RunArguments, loader: Any, processes: int, fine_tuning: bool = False) -> None:
-    """Set --max_train_steps from --num_train_epochs; when fine-tuning with neither given, to at most
-    `FINE_TUNING_EPOCHS` epochs.
+def fit_steps_to_data(args: RunArguments, loader: Any, processes: int, fine_tuning: int = 0) -> None:
+    """Set --max_train_steps from --num_train_epochs; when fine-tuning with neither given, to at most as many epochs as
+    `fine_tuning` says.
 
     Args:
         args: of the run, from `parse_arguments`; modified.
         loader: batches, before sharding.
         processes: number of processes.
-        fine_tuning: whether the run starts from a model trained for the same task.
+        fine_tuning: epochs of a run that starts from a model trained for the same task; 0: it does not.
     """
     if args.num_train_epochs < 0:
         raise ValueError(f"--num_train_epochs must be at least 0, got {args.num_train_epochs:g}.")
-    epochs = args.num_train_epochs
-    if not epochs and (not fine_tuning or args.max_seconds or "max_train_steps" in args.explicit):
+    epochs, streaming = args.num_train_epochs, not hasattr(loader.dataset, "__len__")
+    chosen = not fine_tuning or args.max_seconds or "max_train_steps" in args.explicit
+    if not epochs and (chosen or streaming):
         return
-    if not hasattr(loader.dataset, "__len__"):
+    if streaming:
         raise ValueError("--num_train_epochs needs data of known length: use --max_train_steps with --streaming.")
     steps_per_epoch = math.ceil(len(loader) // processes / args.gradient_accumulation_steps)
-    steps = max(1, math.ceil((epochs or FINE_TUNING_EPOCHS) * steps_per_epoch))
+    steps = max(1, math.ceil((epochs or fine_tuning) * steps_per_epoch))
     if not epochs and steps >= args.max_train_steps:
         return
     args.max_train_steps = steps
@@ -105,7 +107,7 @@ def fit_steps_to_data(args: RunArguments, loader: Any, processes: int, fine_tuni
         args.lr_warmup_steps = min(args.lr_warmup_steps, steps // 10)
     logger.info(
         "%d steps, %d of them warm-up: %g epochs of %d. Change with --num_train_epochs or --max_train_steps.",
-        steps, args.lr_warmup_steps, epochs or FINE_TUNING_EPOCHS, steps_per_epoch,
+        steps, args.lr_warmup_steps, epochs or fine_tuning, steps_per_epoch,
     )  # fmt: skip
 
 

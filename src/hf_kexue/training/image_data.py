@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..data.images import ImageSource, image_loader, load_images
+from ..data.images import ImageSource, image_loader, image_size, load_images
 from .arguments import option
 from .checks import fit_batch_to_data
 
@@ -34,6 +35,14 @@ class ImageArguments:
     random_flip: bool = option(True, "Mirror half of the images.")
     dataloader_num_workers: int = option(0, "Processes that decode images.")
     decoded_megabytes: int = option(1024, "Cache decoded images in memory if all fit into this; 0: never.")
+
+
+def preset_of(requested: Any) -> str:
+    """Preset of a run: the resolution of square images, else the power of two from 64 to 1024 next to its side."""
+    height, width = image_size(requested.resolution)
+    if height == width:
+        return str(height)
+    return str(2 ** min(10, max(6, round(math.log2(height * width) / 2))))
 
 
 def open_images(
@@ -97,13 +106,20 @@ def _share_out(source: ImageSource, share: float, seed: int) -> tuple[ImageSourc
 
 
 def training_images(args: Any, source: ImageSource, accelerator: Any) -> Any:
-    """Training batches of the arguments; --train_batch_size becomes smaller where the data are."""
+    """Training batches of the arguments; --train_batch_size becomes smaller where the data are.
+
+    Raises:
+        ValueError: for a size of another form, and for buckets of a stream.
+    """
     if not source.streaming:
         fit_batch_to_data(args, len(source.rows), accelerator.num_processes)
+    buckets = [image_size(text) for text in getattr(args, "buckets", [])]
+    if buckets and source.streaming:
+        raise ValueError("--buckets needs the sizes of all pictures before the first batch: not with --streaming.")
     return image_loader(
-        source, args.resolution, args.train_batch_size, train=True, random_flip=args.random_flip, seed=args.seed,
-        num_workers=args.dataloader_num_workers, memory=args.decoded_megabytes * 2**20,
-        rank=accelerator.process_index, world_size=accelerator.num_processes,
+        source, image_size(args.resolution), args.train_batch_size, train=True, random_flip=args.random_flip,
+        seed=args.seed, num_workers=args.dataloader_num_workers, memory=args.decoded_megabytes * 2**20,
+        rank=accelerator.process_index, world_size=accelerator.num_processes, buckets=buckets,
     )  # fmt: skip
 
 

@@ -8,11 +8,12 @@ Code that imports a script and calls its `main(argv)` gets the exceptions.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 OUT_OF_MEMORY = (
     "Out of memory. Try a smaller --train_batch_size with more --gradient_accumulation_steps (the same global "
@@ -42,7 +43,7 @@ class Interruption:
         if not self.in_loop or self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        print("\nCtrl-C: finishing and saving this step; press again to stop now.", file=sys.stderr, flush=True)
+        _print("\nCtrl-C: finishing and saving this step; press again to stop now.", everywhere=False)
 
 
 interruption = Interruption()
@@ -59,11 +60,13 @@ def script_main(main: Callable[[], Any]) -> None:
     try:
         main()
     except KeyboardInterrupt as stopped:
-        _exit(str(stopped) or "Stopped.", 130)
+        _print(str(stopped) or "Stopped.", everywhere=False)
+        sys.exit(130)
     except Exception as error:
         if (message := user_error(error)) is None:
             raise
-        _exit(f"Error: {message}", 2)
+        _print(f"Error: {message}")
+        sys.exit(2)
     finally:
         interruption.in_loop = interruption.requested = False
         if previous is not None:
@@ -83,6 +86,7 @@ def user_error(error: Exception) -> str | None:
     return None
 
 
-def _exit(message: str, code: int) -> NoReturn:
-    print(message, file=sys.stderr, flush=True)
-    sys.exit(code)
+def _print(message: str, everywhere: bool = True) -> None:
+    """Print to standard error, on every process or on the main one of a run alone."""
+    if everywhere or os.environ.get("RANK", "0") == "0":
+        print(message, file=sys.stderr, flush=True)

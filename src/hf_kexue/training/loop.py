@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
@@ -64,12 +65,15 @@ class TrainingRun(Run):
             processes with the EMA weights in place. None: no validation.
         optimizer: of the model's parameters; default: AdamW of `training.setup`.
         first_score: also validate before the first step, for a network with trained weights.
+        counts: batch -> what the parts of its loss are means over, such as numbers of characters. With `weighted` the
+            gradient of accumulated batches is that of one batch with all their samples.
     """
 
     def __init__(
         self, args: RunArguments, accelerator: Any, model: nn.Module, loader: Any, manifest: dict[str, Any],
         tracker: str, samples: str, validate: Callable[[], tuple[dict[str, float], float]] | None,
         optimizer: torch.optim.Optimizer | None = None, first_score: bool = False,
+        counts: Callable[[dict[str, Any]], Sequence[float]] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(args, accelerator, loader, manifest, tracker, samples, accelerator.device)
         self.validate = validate
@@ -86,6 +90,9 @@ class TrainingRun(Run):
         # (step, loss, weight, norm) not yet checked, and the weights of the batches of this step
         self._pending: list[tuple[int, Tensor, float, Any]] = []
         self._weights: list[float | None] = []
+        self._counts, self._loss_weights = counts if args.gradient_accumulation_steps > 1 else None, [1.0]
+        if self._counts:  # `grouped` reads ahead, and says itself where a step ends
+            accelerator.gradient_state.plugin_kwargs["sync_with_dataloader"] = False
         if self.begin({"ema": self.ema, "best": self.best}):
             # A checkpoint restores its learning rate; the one of the command line wins.
             set_learning_rate(self.optimizer, self.lr_scheduler, args.learning_rate / 10**self.best.drops)
@@ -103,6 +110,32 @@ class TrainingRun(Run):
         yield from super().batches()
         with self.averaged():  # a collective, so that the main process can save alone afterwards
             pass
+
+    def grouped(self, batches: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The batches of an epoch. With `counts` those of a step are read before the first of them is trained on."""
+        steps, iterator = self.args.gradient_accumulation_steps, iter(batches)
+        if self._counts is None:
+            yield from iterator
+            return
+        while group := list(islice(iterator, steps)):
+            counts = [list(self._counts(batch)) for batch in group]
+            means = mean_over_processes(self.accelerator, [float(value) for row in counts for value in row])
+            table = torch.tensor(means, dtype=torch.float64).view(len(group), -1)
+            table = table * len(group) / table.sum(dim=0).clamp(min=torch.finfo(table.dtype).tiny)
+            for place, (batch, weights) in enumerate(zip(group, table.tolist()), start=1):
+                self._loss_weights = weights
+                self.accelerator.step = steps - 1 if place == len(group) else 0  # Accelerate adds 1 and divides
+                yield batch
+
+    def weighted(self, *losses: Tensor) -> Tensor:
+        """The sum of the parts of a loss, each weighted by its count over the mean count of the step's batches.
+
+        Args:
+            losses: in the order of `counts`, means over what it counts.
+        """
+        weights = self._loss_weights if self._counts else [1.0] * len(losses)
+        parts = [loss * weight for loss, weight in zip(losses, weights, strict=True)]
+        return sum(parts[1:], parts[0])
 
     # ---- the step
 

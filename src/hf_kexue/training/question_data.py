@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch.nn.functional as F
+from torch import Tensor
+
 from ..data.questions.clauses import ClauseQuestions
 from ..data.questions.cloze import ClozeQuestions
 from ..data.questions.from_triples import TripleQuestions
 from ..data.questions.mixed import MixedQuestions
 from ..data.questions.reading import QAExample, read_qa
+from ..data.questions.samples import answered, passage_characters
 from ..data.triples.reading import TripleExample
 from .arguments import on_error, option
 
@@ -85,3 +89,18 @@ def validation_questions(args: QuestionArguments) -> list[QAExample]:
     if not examples:
         raise ValueError(f"No question of --validation {args.validation} has an answer to score.")
     return examples
+
+
+def loss_parts(args: Any, output: Any, batch: dict[str, Any]) -> list[Tensor]:
+    """The loss by what its parts are means over, as `loss_counts` counts them."""
+    if args.output == "tagging" or args.gradient_accumulation_steps == 1:
+        return [output.loss]
+    answerability = F.binary_cross_entropy_with_logits(output.answerability_logits.float(), answered(batch))
+    return [output.loss - answerability, answerability]
+
+
+def loss_counts(args: Any, batch: dict[str, Any]) -> list[float]:
+    """Characters of the passages, with --output span windows with an answer and all windows."""
+    if args.output == "tagging":
+        return [passage_characters(batch)]
+    return [float(answered(batch).sum()), float(len(batch["input_ids"]))]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from .processes import broadcast_from_main, mean_over_processes, synchronized
 from .state import History, TrainingState, step_seed
 
 logger = logging.getLogger(__name__)
+SECONDS_TO_STOP = 5  # at most, from Ctrl-C to the end of a step on several processes
 DRY_STEPS = 2  # of --dry_run: the first one includes one-time costs
 
 
@@ -71,6 +72,10 @@ class Run:
         self.state = TrainingState()
         self.broken = BrokenImages(total=None if self.streaming else len(self.dataset))
         self._clock = self._started = self._busy = 0.0
+        self._asked, self._ask_at = (
+            (0, 0.0),
+            0,
+        )  # step and seconds of the last question whether to stop, and the next step
 
     def begin(self, states: Mapping[str, Any]) -> bool:
         """After preparing the networks: resume from the newest checkpoint, write the manifest, open history, trackers
@@ -101,6 +106,7 @@ class Run:
             accelerator.init_trackers(self.tracker, {key: str(value) for key, value in asdict(args).items()})
         path = self.folder / "history.jsonl"
         self.history = History(accelerator, path, resumed_at=state.step, read_only=args.dry_run)
+        self._asked = (state.step, state.wall_seconds)
         self._first_step, self._dry_seconds = state.step, [state.wall_seconds]
         bar: Any = tqdm(initial=state.step, total=args.max_train_steps, desc="training",
                         disable=not accelerator.is_main_process)  # fmt: skip
@@ -161,7 +167,7 @@ class Run:
                 if hasattr(part, "set_epoch"):
                     part.set_epoch(state.epoch)
             loader = accelerator.skip_first_batches(self.loader, state.batch) if state.batch else self.loader
-            for batch in synchronized(accelerator, loader) if self.streaming else loader:
+            for batch in self.grouped(synchronized(accelerator, loader) if self.streaming else loader):
                 self._started, self._busy = time.perf_counter(), time.process_time()
                 self._before_step(batch)
                 yield batch
@@ -175,6 +181,10 @@ class Run:
         self.bar.close()
         if self.broken.seen:
             logger.info(self.broken.summary())
+
+    def grouped(self, batches: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The batches of an epoch; a subclass may read those of a step together."""
+        yield from batches
 
     def _before_step(self, batch: Mapping[str, Any]) -> None:
         """Count images that could not be decoded, and seed the generators."""
@@ -216,13 +226,13 @@ class Run:
             self._dry_seconds.append(state.wall_seconds)
         if last := self.finished:
             self.check_pending()
-        if logs := state.step % args.logging_steps == 0 or last:
+        if state.step % args.logging_steps == 0 or last:
             self._log()
         if args.dry_run:
             return
         self.evaluate(last)
         saves = state.step % args.checkpointing_steps == 0 or self.finished
-        stops = self._stops(logs)
+        stops = self._stops()
         if saves or stops:
             self.check_pending()
             state.settle(self.accelerator)
@@ -259,11 +269,19 @@ class Run:
         self.history.log(state.step, **figures)
         state.running.clear()
 
-    def _stops(self, synchronised: bool) -> bool:
-        """Whether Ctrl-C was pressed; several processes synchronise when they log."""
+    def _stops(self) -> bool:
+        """Whether Ctrl-C was pressed on any process. Several ask each other every few seconds, since it is a
+        collective, but in time for launchers, which kill what has not ended after half a minute."""
         if self.accelerator.num_processes == 1:
             return interruption.requested
-        return synchronised and mean_over_processes(self.accelerator, [float(interruption.requested)]) != [0.0]
+        step, seconds = self._asked
+        if self.state.step < self._ask_at:
+            return False
+        each = (self.state.wall_seconds - seconds) / max(1, self.state.step - step)
+        requested, each = mean_over_processes(self.accelerator, [float(interruption.requested), each])
+        self._asked = (self.state.step, self.state.wall_seconds)
+        self._ask_at = self.state.step + max(1, int(SECONDS_TO_STOP / max(each, 1e-3)))
+        return requested > 0
 
     def count_time(self) -> None:
         """Add the time since the batch arrived, and since the last call."""

@@ -181,9 +181,7 @@ def test_a_broken_record_is_named(tmp_path, broken, fault):
     assert message.startswith("a.jsonl, line 2: ")
     assert fault in message
     assert message.endswith(".")
-    with pytest.warns(
-        UserWarning, match=r"^1 broken record\(s\) of .*a\.jsonl left out: a\.jsonl, line 2: "
-    ) as caught:
+    with pytest.warns(UserWarning, match=r"^1 .*a\.jsonl, line 2: ") as caught:
         assert read_qa(path, on_error="skip") == [EXAMPLE, EXAMPLE]
     assert len(caught) == 1
     assert fault in str(caught[0].message)
@@ -295,7 +293,7 @@ def test_folder_of_files_named_like_splits(tmp_path):
     write_lines(tmp_path / "train.jsonl.gz", [WHOLE])
     write_lines(tmp_path / "trial.jsonl", [WHOLE, changed(question="")])
     assert read_qa(tmp_path) == read_qa(tmp_path, "train") == [EXAMPLE]
-    with pytest.raises(ValueError, match=r"^trial\.jsonl, line 2: the question is empty"):
+    with pytest.raises(ValueError, match=r"^trial\.jsonl, line 2: "):
         read_qa(tmp_path, "trial")
 
 

@@ -52,7 +52,7 @@ def test_folders(tmp_path, monkeypatch):
     (tmp_path / "others").mkdir()
     write(tmp_path / "others" / "train.txt", "丙\n\n丁\n丙")
     assert read_texts(tmp_path / "others") == ["丙", "丁"]
-    with pytest.raises(ValueError, match="has no split 'test'; it has train"):
+    with pytest.raises(ValueError, match=r"'test'.*train"):
         read_texts(tmp_path / "others", split="test")
 
 

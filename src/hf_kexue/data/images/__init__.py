@@ -1,6 +1,7 @@
 """Images and optional class labels as tensors in [-1, 1]."""
 
 from .broken import BrokenImages
+from .buckets import image_size
 from .loading import ImageDataset, StreamedImageDataset, collate_images, image_loader
 from .pixels import image_to_pixels, image_to_tensor
 from .reading import ImageSource, load_images
@@ -12,6 +13,7 @@ __all__ = [
     "StreamedImageDataset",
     "collate_images",
     "image_loader",
+    "image_size",
     "image_to_pixels",
     "image_to_tensor",
     "load_images",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .pixels import Size, sides
 
-def decoded_bytes(number: int, resolution: int) -> int:
+
+def decoded_bytes(number: int, resolution: Size) -> int:
     """Size of a `DecodedImages` in bytes."""
-    return number * 3 * resolution**2
+    return number * 3 * math.prod(sides(resolution))
 
 
 def shared_bytes(*shape: int) -> Tensor:
@@ -23,19 +26,19 @@ def shared_bytes(*shape: int) -> Tensor:
 
 
 class DecodedImages:
-    """Pictures (N, 3, resolution, resolution) as bytes, decoded on first use, by one process or several.
+    """Pictures (N, 3, height, width) as bytes, decoded on first use, by one process or several.
 
     Args:
         number: N.
-        resolution: of their sides.
+        resolution: of their sides, or (height, width).
         labels: their classes, or None.
-        decode: index -> (3, resolution, resolution) uint8, or a name if it cannot be decoded.
+        decode: index -> (3, height, width) uint8, or a name if it cannot be decoded.
     """
 
     def __init__(
-        self, number: int, resolution: int, labels: Sequence[int] | None, decode: Callable[[int], Tensor | str]
+        self, number: int, resolution: Size, labels: Sequence[int] | None, decode: Callable[[int], Tensor | str]
     ) -> None:
-        self.pixels, self.known = shared_bytes(number, 3, resolution, resolution), shared_bytes(number)
+        self.pixels, self.known = shared_bytes(number, 3, *sides(resolution)), shared_bytes(number)
         self.labels = None if labels is None else torch.as_tensor(labels, dtype=torch.int64)
         self.broken: dict[int, str] = {}  # kept by each process for itself
         self.decode = decode

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..epochs import EpochDataset
+from .buckets import BucketSampler, assign_buckets
 from .decoded import DecodedImages, decoded_bytes
-from .pixels import image_to_pixels, normalized
+from .pixels import Size, image_to_pixels, normalized
 from .reading import ImageSource
 
 
@@ -33,20 +34,22 @@ class _Decoder:
     """Row -> example; shared by the two data set classes below."""
 
     source: ImageSource
-    resolution: int
+    resolution: Size
     random_flip: bool
     seed: int
+    buckets: Sequence[Size] | None = None  # in place of the resolution, one a row
 
     def flips(self, epoch: int, index: int) -> bool:
         """Whether this image is mirrored in this epoch."""
         return self.random_flip and random.Random(f"{self.seed} {epoch} {index}").random() < 0.5
 
     def pixels(self, row: dict[str, Any], index: int) -> Tensor | str:
-        """(3, resolution, resolution) uint8, or the name of a picture that cannot be decoded."""
+        """(3, height, width) uint8, or the name of a picture that cannot be decoded."""
         record = row[self.source.image_column] or {}
         try:
             image = Image.open(io.BytesIO(record["bytes"]) if record.get("bytes") else record["path"])
-            return image_to_pixels(image, self.resolution, self.source.background)
+            size = self.resolution if self.buckets is None else self.buckets[index]
+            return image_to_pixels(image, size, self.source.background)
         except Exception as error:  # PIL raises a dozen kinds for files that are not pictures
             return f"{record.get('path') or f'row {index}'} ({type(error).__name__})"
 
@@ -65,23 +68,30 @@ class ImageDataset(EpochDataset):
 
     Args:
         source: from `load_images`.
-        resolution: side of the square examples in pixels.
+        resolution: side of the square examples in pixels, or (height, width).
         random_flip: mirror half of the images, chosen anew in each epoch (`set_epoch` before the loader is iterated).
         seed: of the flips.
         memory: bytes for the cache of decoded pictures; a data set that fits is decoded only once.
+        buckets: a size for each row, in place of `resolution` and without the cache.
 
-    Each item is `{"pixel_values": (3, resolution, resolution) in [-1, 1], "class_labels": int}`, or `{"broken":
+    Each item is `{"pixel_values": (3, height, width) in [-1, 1], "class_labels": int}`, or `{"broken":
     name}`.
     """
 
     def __init__(
-        self, source: ImageSource, resolution: int, random_flip: bool = False, seed: int = 0, memory: int = 0
+        self,
+        source: ImageSource,
+        resolution: Size,
+        random_flip: bool = False,
+        seed: int = 0,
+        memory: int = 0,
+        buckets: Sequence[Size] | None = None,
     ) -> None:
         super().__init__()
         self.source = source
-        self.decode = _Decoder(source, resolution, random_flip, seed)
+        self.decode = _Decoder(source, resolution, random_flip, seed, buckets)
         self.decoded: DecodedImages | None = None
-        if decoded_bytes(len(source.rows), resolution) <= memory:
+        if buckets is None and decoded_bytes(len(source.rows), resolution) <= memory:
             labels = None
             if source.label_column:
                 labels = [source.class_of(label) for label in source.rows[source.label_column][:]]
@@ -115,7 +125,7 @@ class StreamedImageDataset(IterableDataset):
     def __init__(
         self,
         source: ImageSource,
-        resolution: int,
+        resolution: Size,
         random_flip: bool = False,
         seed: int = 0,
         shuffle_buffer: int = 2048,
@@ -159,7 +169,7 @@ def collate_images(examples: list[dict[str, Any]] | dict[str, Any]) -> dict[str,
 
 def image_loader(
     source: ImageSource,
-    resolution: int,
+    resolution: Size,
     batch_size: int,
     *,
     train: bool,
@@ -169,6 +179,7 @@ def image_loader(
     memory: int = 0,
     rank: int = 0,
     world_size: int = 1,
+    buckets: Sequence[tuple[int, int]] | None = None,
 ) -> DataLoader:
     """Batches of `collate_images`: shuffled by a generator of its own and without a short last batch in training.
 
@@ -179,6 +190,8 @@ def image_loader(
         num_workers: persistent processes that decode and share the cache.
         memory: as for `ImageDataset`.
         rank, world_size: shard of a stream; a map-style data set is sharded by Accelerate's `prepare`.
+        buckets: sizes (height, width) in place of `resolution`; each batch has one of them, and each picture the one
+            with the nearest aspect ratio. For training only, and not for streams.
     """
     # Without it each new iterator draws from the global generator, and a resumed run gets other dropout masks.
     generator = torch.Generator().manual_seed(seed)
@@ -186,10 +199,15 @@ def image_loader(
         buffer = 2048 if train else 0
         stream = StreamedImageDataset(source, resolution, random_flip, seed, buffer, rank, world_size)
         return DataLoader(stream, batch_size, collate_fn=collate_images, num_workers=num_workers, generator=generator)
+    sampler, sizes = None, None
+    if buckets:
+        places = assign_buckets(source, buckets)
+        sampler, sizes = BucketSampler(places, batch_size, seed), [buckets[place] for place in places]
     return DataLoader(
-        ImageDataset(source, resolution, random_flip, seed, memory),
+        ImageDataset(source, resolution, random_flip, seed, memory, sizes),
         batch_size,
-        shuffle=train,
+        shuffle=train and sampler is None,
+        sampler=sampler,
         drop_last=train,
         collate_fn=collate_images,
         num_workers=num_workers,

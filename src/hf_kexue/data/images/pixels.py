@@ -1,4 +1,4 @@
-"""One picture of any mode, depth and shape -> (3, resolution, resolution) pixels.
+"""One picture of any mode, depth and shape -> (3, height, width) pixels.
 
 Transparent pictures are drawn on a background colour, photographs are rotated by their EXIF orientation, and grey
 pictures of 12, 16 or 32 bits are rescaled to 8 bits.
@@ -14,13 +14,16 @@ from torch import Tensor
 TWELVE_BITS, SIXTEEN_BITS = 4095, 65535
 
 
-def image_to_pixels(image: Image.Image, resolution: int, background: str = "white") -> Tensor:
-    """Scale the shorter side to `resolution` and crop the centre: (3, resolution, resolution) uint8.
+Size = int | tuple[int, int]  # side of a square, or (height, width)
+
+
+def image_to_pixels(image: Image.Image, resolution: Size, background: str = "white") -> Tensor:
+    """Scale until both sides cover `resolution` and crop the centre: (3, height, width) uint8.
 
     Args:
         image: of any mode. 16-bit grey values are taken as 12-bit (microscopes, X-rays) if none exceeds 4095, floats
             as [0, 1] if none exceeds 1.
-        resolution: side of the square in pixels.
+        resolution: side of the square in pixels, or (height, width).
         background: colour below transparent pixels, as `PIL.ImageColor` knows them: a name or "#rrggbb".
 
     Raises:
@@ -33,17 +36,25 @@ def image_to_pixels(image: Image.Image, resolution: int, background: str = "whit
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
     image = image.convert("RGB")
-    if image.size != (resolution, resolution):
-        scale = resolution / min(image.size)
-        width, height = (max(resolution, round(side * scale)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
-        left, top = (width - resolution) // 2, (height - resolution) // 2
-        image = image.crop((left, top, left + resolution, top + resolution))
+    height, width = sides(resolution)
+    if image.size != (width, height):
+        scale = max(width / image.width, height / image.height)
+        image = image.resize(
+            (max(width, round(image.width * scale)), max(height, round(image.height * scale))),
+            Image.Resampling.LANCZOS,
+        )
+        left, top = (image.width - width) // 2, (image.height - height) // 2
+        image = image.crop((left, top, left + width, top + height))
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)  # (3, H, W)
 
 
-def image_to_tensor(image: Image.Image, resolution: int, flip: bool = False, background: str = "white") -> Tensor:
-    """`image_to_pixels` in [-1, 1], mirrored or not: (3, resolution, resolution) float32."""
+def sides(resolution: Size) -> tuple[int, int]:
+    """(height, width)."""
+    return (resolution, resolution) if isinstance(resolution, int) else (resolution[0], resolution[1])
+
+
+def image_to_tensor(image: Image.Image, resolution: Size, flip: bool = False, background: str = "white") -> Tensor:
+    """`image_to_pixels` in [-1, 1], mirrored or not: (3, height, width) float32."""
     return normalized(image_to_pixels(image, resolution, background), flip)
 
 

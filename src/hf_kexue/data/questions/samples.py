@@ -11,7 +11,7 @@ several labels dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -231,3 +231,13 @@ class ReadingCollator:
                     generator = np.random.default_rng((sample.seed, len(name)))
                     dropped = torch.from_numpy(generator.random(shape) < self.zero_ids)
                     batch[name][row][dropped] = 0
+
+
+def passage_characters(batch: Mapping[str, Tensor]) -> float:
+    """Characters of all passages of a batch."""
+    return float(((batch["token_type_ids"] == 1) & (batch["attention_mask"] == 1)).sum())
+
+
+def answered(batch: Mapping[str, Tensor]) -> Tensor:
+    """(B,) in {0, 1}: whether a passage of a batch holds an answer."""
+    return batch["start_labels"].amax(dim=1) * batch["end_labels"].amax(dim=1)

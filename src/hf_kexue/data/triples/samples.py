@@ -249,3 +249,9 @@ class TripleCollator:
             for ids, sample in zip(arrays.get(name, ()), samples):
                 generator = np.random.default_rng((self.seed, sample.seed, len(name)))  # independent of the padding
                 ids[generator.random(len(ids)) < self.zero_ids] = 0
+
+
+def character_counts(batch: Mapping[str, Tensor]) -> tuple[float, float]:
+    """What the two parts of the loss are means over: the characters of all texts, and those of each subject's text."""
+    lengths = batch["attention_mask"].sum(dim=1)  # (B,)
+    return float(lengths.sum()), float(lengths[batch["subjects"][:, 0]].sum())

@@ -1,0 +1,146 @@
+"""What to predict and in which space to measure the error: x, epsilon or v, each with x-, epsilon- and v-loss.
+
+    python benchmarks/nine_pairs.py                                      # the embedded photographs at 64 px, patch 8
+    python benchmarks/nine_pairs.py --emoji FOLDER_OR_HUB_ID             # and emoji at 128 px, patch 16
+
+Nine trainings per data set with the network and the loss of training/train_simple_diffusion.py that differ in nothing
+but --prediction_type and --weighting: the straight path with logit-normal times (0.8, 0.8), v its velocity, one seed,
+equal images. A token has more numbers (192 and 768) than the network is wide (128). Measures: KID-EffLite0 of samples
+to held-out pictures, and the mean square of the velocity error on held-out pictures by logSNR, the same for all pairs
+however they were trained. Finished pairs are kept in --output_dir and not trained again. Writes
+benchmarks/results/nine_pairs.json and nine_pairs.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.training_utils import EMAModel
+from results import FOLDER, REPOSITORY, write_results
+from sample_quality import distance, features, photographs
+from scripts import load_script, preset_arguments
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from hf_kexue.data.images import ImageSource, image_loader, image_to_tensor, load_images
+from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
+from hf_kexue.simple_diffusion.guidance_simple_diffusion import predict_sample
+
+DATA: dict[str, str] = {}  # the embedded photographs serve
+OPTIONAL_DATA = {"--emoji": "emoji-128"}
+PREDICTIONS = {"x": "sample", "epsilon": "epsilon", "v": "flow_prediction"}
+LOSSES = {"x": "sample", "epsilon": "epsilon", "v": "flow"}
+LEVELS = torch.arange(-9.0, 10.0, 1.5)  # logSNR at which the curves have points
+NETWORK = [
+    "--block_out_channels", "64", "--layers_per_block", "2", "--hidden_size", "128", "--num_transformer_layers", "4",
+    "--num_attention_heads", "4", "--embedding_dim", "128", "--preset", "64",
+]  # fmt: skip
+RECIPE = [
+    "--schedule", "flow", "--time_distribution", "logit_normal", "--time_mean", "0.8", "--time_std", "0.8",
+    "--learning_rate", "1e-3", "--ema_decay", "0.99",
+]  # fmt: skip
+
+
+def train(folder: Path, options: list[str], steps: int, pictures: ImageSource) -> SimpleDiffusionPipeline:
+    """One of the pairs, in this process, with averaged weights; a finished one is loaded."""
+    if (folder / "model_index.json").is_file():
+        return SimpleDiffusionPipeline.from_pretrained(folder)
+    script, args = load_script("train_simple_diffusion"), preset_arguments("train_simple_diffusion", *options)
+    torch.manual_seed(args.seed)
+    network, scheduler = script.build_model(args, None), script.build_scheduler(args)
+    loader = image_loader(pictures, args.resolution, args.train_batch_size, train=True, random_flip=True, memory=2**30)
+    optimizer = torch.optim.AdamW(network.parameters(), args.learning_rate, betas=(0.9, 0.99))
+    averaged = EMAModel(network.parameters(), decay=args.ema_decay)
+    generator = torch.Generator().manual_seed(args.seed)
+    batches = (batch for _ in itertools.count() for batch in loader)
+    for step, batch in zip(tqdm(range(steps), desc=folder.name, leave=False), batches):
+        for group in optimizer.param_groups:  # warm-up, then half a cosine
+            group["lr"] = args.learning_rate * min((step + 1) / 50, (1 + math.cos(math.pi * step / steps)) / 2)
+        loss, _ = script.diffusion_loss(network, batch, scheduler, args, generator)
+        loss.mean().backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), args.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        averaged.step(network.parameters())
+    averaged.copy_to(network.parameters())
+    pipeline = SimpleDiffusionPipeline(network, scheduler)
+    pipeline.save_pretrained(folder)
+    return pipeline
+
+
+@torch.no_grad()
+def velocity_errors(pipeline: SimpleDiffusionPipeline, pictures: Tensor) -> list[float]:
+    """Mean square of the error of noise - x_0 at each of LEVELS, on the same pictures (N, 3, H, W) and noise."""
+    noise = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(0))
+    kind, found = pipeline.scheduler.config.network_prediction_type, []
+    for level in LEVELS:
+        logsnr = level.expand(len(pictures))
+        x_vp = torch.sigmoid(level).sqrt() * pictures + torch.sigmoid(-level).sqrt() * noise
+        x_0 = predict_sample(pipeline.unet(x_vp, logsnr).sample, x_vp, logsnr, kind)
+        # At equal x_t an error of x_0 is one of the velocity, 1 / t times as large.
+        found.append(((x_0 - pictures).square().mean() / torch.sigmoid(-level / 2) ** 2).item())
+    return found
+
+
+def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
+    """Velocity errors over logSNR: a panel for each data set, colours for predictions, line styles for losses."""
+    import matplotlib.pyplot as plt
+
+    sets = list(dict.fromkeys(row["data"] for row in rows))
+    figure, axes = plt.subplots(1, len(sets), figsize=(6.5 * len(sets), 4.5), squeeze=False)
+    colours, styles = dict(zip(PREDICTIONS, ("C0", "C3", "C2"))), dict(zip(LOSSES, ("-", "--", ":")))
+    for axis, data in zip(axes[0], sets):
+        for row in (row for row in rows if row["data"] == data):
+            label = f"{row['prediction']} with {row['loss']}-loss, KID {row['kid_efflite0']:.3f}"
+            style = {"color": colours[row["prediction"]], "linestyle": styles[row["loss"]], "label": label}
+            axis.plot(LEVELS.tolist(), row["velocity_errors"], **style)
+        axis.set(title=data, xlabel="logSNR", ylabel="mean square of the velocity error", yscale="log")
+        axis.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--emoji", help="folder or Hub id of pictures at 128 px with the splits train and validation")
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("--output_dir", type=Path, default=Path("outputs/nine-pairs"))
+    args = parser.parse_args()
+    embedded = str(REPOSITORY / "training" / "data" / "clothing-64")
+    sets = [("photographs, 64 px, patch 8", embedded, 64, 8)]
+    if args.emoji:
+        sets.append(("emoji, 128 px, patch 16", args.emoji, 128, 16))
+    rows: list[dict[str, Any]] = []
+    for data, dataset, size, patch in sets:
+        held_out, source = photographs(dataset, "validation", args.samples, size), load_images(dataset, split="train")
+        truth = features(held_out)
+        pictures = torch.stack([image_to_tensor(picture, size) for picture in held_out[:64]])
+        fixed = [*NETWORK, *RECIPE, "--patch_size", str(patch), "--resolution", str(size)]
+        fixed += ["--train_batch_size", str(args.batch)]
+        for prediction, loss in tqdm(list(itertools.product(PREDICTIONS, LOSSES)), desc=data):
+            folder = args.output_dir / f"{size}-{prediction}-{loss}-{args.steps}x{args.batch}"
+            options = ["--prediction_type", PREDICTIONS[prediction], "--weighting", LOSSES[loss], *fixed]
+            pipeline = train(folder, options, args.steps, source)
+            pipeline.set_progress_bar_config(disable=True)
+            generator = torch.Generator().manual_seed(0)
+            images = pipeline(batch_size=args.samples, num_inference_steps=20, generator=generator).images
+            errors = velocity_errors(pipeline, pictures)
+            rows.append({
+                "data": data, "prediction": prediction, "loss": loss, **distance(truth, images),
+                "velocity_error": round(sum(errors) / len(errors), 4),
+                "velocity_errors": [round(error, 4) for error in errors],
+            })  # fmt: skip
+            draw_curves(rows, FOLDER / "nine_pairs.png")
+            setting = {"steps": args.steps, "images_per_step": args.batch, "samples": args.samples}
+            write_results("nine_pairs", {**setting, "logsnr": LEVELS.tolist(), "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Parts of a long run: small files that are either complete or absent, so that a run that was killed goes on.
+
+    part-1-of-1-00000.jsonl  part-1-of-1-00000.parquet  part-1-of-1-00000.csv
+    rejected-1-of-1-00000.jsonl           rows that were set aside, with the reason; only where there are any
+    done-1-of-1.json                      written when the shard is finished
+
+A part is computed from its rows alone and written to a temporary file that is renamed: whatever moment a run is
+killed at, the same command makes the same bytes of what is missing. A part counts once all of its files exist.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PART_FORMATS = ("jsonl", "parquet", "csv")
+MENTION = ("text", "start", "end", "type")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the rows of a task hold.
+
+    Args:
+        list_name: key of the list of each row: "triples" or "answers".
+        text_names: keys that hold strings, beside "row" and "id".
+        table: names of the columns of the CSV file, which has a line for each entry of the list.
+        cells: entry -> its values in that table.
+        arrow: () -> pyarrow type of an entry.
+    """
+
+    list_name: str
+    text_names: tuple[str, ...]
+    table: tuple[str, ...]
+    cells: Callable[[dict[str, Any]], list[Any]]
+    arrow: Callable[[], Any]
+
+
+def part_name(shard: tuple[int, int], number: int) -> str:
+    """Name of a part without its suffix; shards count from 1, parts from 0."""
+    return f"part-{shard[0]}-of-{shard[1]}-{number:05d}"
+
+
+def is_complete(folder: Path, name: str, formats: Sequence[str]) -> bool:
+    """Whether all files of a part exist."""
+    return all((folder / f"{name}.{form}").is_file() for form in formats)
+
+
+def write_part(
+    folder: Path, name: str, formats: Sequence[str], columns: Columns, rows: list[dict], rejected: list[dict]
+) -> None:
+    """Write the files of a part: what was set aside first, so that a complete part has it for certain."""
+    if rejected:
+        write_atomically(folder / f"{name.replace('part', 'rejected', 1)}.jsonl", json_lines(rejected))
+    writers = {"jsonl": json_lines, "csv": lambda rows: _csv(columns, rows), "parquet": lambda r: _parquet(columns, r)}
+    for form in formats:
+        write_atomically(folder / f"{name}.{form}", writers[form](rows))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is never seen by halves, even if the machine stops."""
+    unfinished = unfinished_path(path)
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+
+
+def unfinished_path(path: Path) -> Path:
+    """Where this process writes what will be `path`."""
+    return path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left; that of running ones stays."""
+    for path in folder.glob(".*.unfinished"):
+        try:
+            os.kill(int(path.name.split(".")[-2]), 0)
+        except ProcessLookupError:
+            path.unlink(missing_ok=True)
+        except (PermissionError, ValueError):
+            continue
+
+
+def json_lines(rows: Iterable[dict]) -> bytes:
+    """Rows as JSON lines."""
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows).encode()
+
+
+def _csv(columns: Columns, rows: list[dict]) -> bytes:
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["row", "id", *columns.table])
+    for row in rows:
+        for entry in row[columns.list_name]:
+            table.writerow([row["row"], row.get("id"), *columns.cells(entry)])
+    return text.getvalue().encode()
+
+
+def _parquet(columns: Columns, rows: list[dict]) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
+    text, lists = pyarrow.string(), pyarrow.list_(columns.arrow())
+    names = {"row": pyarrow.int64(), "id": text, **dict.fromkeys(columns.text_names, text), columns.list_name: lists}
+    plain = [{**row, "id": None if row.get("id") is None else str(row["id"])} for row in rows]
+    sink = pyarrow.BufferOutputStream()
+    # The schema is written down: the type of lists that are all empty would be lost.
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(plain, schema=pyarrow.schema(names)), sink)
+    return bytes(sink.getvalue())
+
+
+def _triple_cells(triple: dict[str, Any]) -> list[Any]:
+    subject, found = ([triple[role].get(key) for key in MENTION] for role in ("subject", "object"))
+    return [*subject, triple["predicate"], *found, triple["score"]]
+
+
+def _triple_type() -> Any:
+    import pyarrow
+
+    kinds = (pyarrow.string(), pyarrow.int64(), pyarrow.int64(), pyarrow.string())
+    mention = pyarrow.struct(dict(zip(MENTION, kinds)))
+    return pyarrow.struct(
+        {"subject": mention, "predicate": pyarrow.string(), "object": mention, "score": pyarrow.float64()}
+    )
+
+
+def _answer_type() -> Any:
+    import pyarrow
+
+    whole = pyarrow.int64()
+    places = {"start": whole, "end": whole, "passage": pyarrow.string()}
+    return pyarrow.struct({"answer": pyarrow.string(), "score": pyarrow.float64(), **places})
+
+
+_ANSWER = ("answer", "score", "start", "end", "passage")
+_PLACES = ("", "_start", "_end", "_type")
+_TRIPLE = (*(f"subject{place}" for place in _PLACES), "predicate", *(f"object{place}" for place in _PLACES), "score")
+TRIPLE_COLUMNS = Columns("triples", ("text",), _TRIPLE, _triple_cells, _triple_type)
+ANSWER_COLUMNS = Columns(
+    "answers", ("question",), _ANSWER, lambda answer: [answer.get(key) for key in _ANSWER], _answer_type
+)
