@@ -37,6 +37,7 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
     triple_figures,
 )
 from hf_kexue.inference.evaluation import evaluate_triples
+from hf_kexue.inference.triple_constraints import learn_constraints
 from hf_kexue.training.arguments import TextArguments, on_error, option, parse_arguments
 from hf_kexue.training.fine_tuning import (
     FINE_TUNING_EPOCHS,
@@ -52,7 +53,6 @@ from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish
 from hf_kexue.training.publishing import PublishingArguments, push_to_hub
 from hf_kexue.training.setup import length_multiple, run_manifest, start, training_loader
-from hf_kexue.training.triple_constraints import learn_constraints
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_triples")
