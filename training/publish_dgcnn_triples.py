@@ -50,6 +50,9 @@ def stage(run: Path, reader: str | None) -> dict[str, Any]:
     what = "sentences with triples" + (", conditioned on memorised triples" if results["arguments"]["prior"] else "")
     if not results["steps"]:
         what = "memorised triples besides the network, without training"
+    if results["arguments"].get("blend_with"):
+        share = results["arguments"]["blend"]
+        what = f"mean of the weights after ({share:g}) and before ({1 - share:g}) the last stage; {what}"
     found = run_figures.stage_figures(run, results, what, "sentences")
     if reader and results["arguments"]["init_from"]:
         donor = Path(results["arguments"]["init_from"])

@@ -37,9 +37,11 @@ from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
     triple_figures,
 )
 from hf_kexue.inference.evaluation import evaluate_triples
+from hf_kexue.inference.triple_constraints import learn_constraints
 from hf_kexue.training.arguments import TextArguments, on_error, option, parse_arguments
 from hf_kexue.training.fine_tuning import (
     FINE_TUNING_EPOCHS,
+    blend_weights,
     check_width,
     fit_steps_to_data,
     follow_donor,
@@ -51,7 +53,6 @@ from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish
 from hf_kexue.training.publishing import PublishingArguments, push_to_hub
 from hf_kexue.training.setup import length_multiple, run_manifest, start, training_loader
-from hf_kexue.training.triple_constraints import learn_constraints
 
 HERE = Path(__file__).resolve().parent
 logger = logging.getLogger("train_dgcnn_triples")
@@ -105,6 +106,10 @@ class Arguments(PublishingArguments, TextArguments):
     init_from: str | None = option(
         None, "Folder of a saved model (reader, masked LM, triples); its tokenizer is used."
     )
+    blend_with: str | None = option(
+        None, "Folder of a model that --init_from was fine-tuned from: the run starts from a mean of both."
+    )
+    blend: float = option(0.5, "Share of --init_from in that mean.")
 
 
 SHAPE = (
@@ -185,6 +190,10 @@ def build_model(args: Arguments, tokenizer: DGCNNTokenizer, schema: list[dict[st
     log_fresh_weights(args, report)
     if donor.triple_schema and (args.prior or donor.triple_prior):
         init_prior_columns(model, DGCNNForTripleExtraction.from_pretrained(args.init_from, dtype=torch.float32))
+    if args.blend_with:
+        blend_weights(
+            model, DGCNNForTripleExtraction.from_pretrained(args.blend_with, dtype=torch.float32), args.blend
+        )
     return model
 
 

@@ -12,7 +12,7 @@ from whole_runs import TRAINING, load_script
 
 from hf_kexue.data.triples.reading import Triple, TripleExample, read_triples
 from hf_kexue.data.triples.schemas import build_schema
-from hf_kexue.training.triple_constraints import learn_constraints
+from hf_kexue.inference.triple_constraints import learn_constraints
 
 if not (TRAINING / "template_sentences.py").is_file():
     pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)

@@ -6,12 +6,13 @@ import pytest
 
 pytest.importorskip("yaml", reason="the extra hf-kexue[train] is not installed")
 
+import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from hf_kexue import DGCNNConfig
+from hf_kexue import DGCNNConfig, DGCNNForTripleExtraction
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
 from hf_kexue.training.checks import check_sources, fit_batch_to_data
-from hf_kexue.training.fine_tuning import fit_steps_to_data, follow_donor
+from hf_kexue.training.fine_tuning import blend_weights, fit_steps_to_data, follow_donor
 
 
 @dataclass
@@ -124,3 +125,22 @@ def test_paths_are_not_looked_up_on_the_hub(parse, source, tmp_path, monkeypatch
         check_sources(args)
     args.train = ["squad", "owner/name", "data"]
     check_sources(args)
+
+
+def test_weights_between_two_models():
+    def model(*predicates, hidden_size=8):
+        schema = [{"predicate": name} for name in predicates]
+        return DGCNNForTripleExtraction(
+            DGCNNConfig(vocab_size=20, hidden_size=hidden_size, dilations=(1,), triple_schema=schema)
+        )
+
+    one, other = model("作者", "歌手"), model("作者", "歌手")
+    mine = {key: value.clone() for key, value in one.state_dict().items()}
+    blend_weights(one, other, 0.75)
+    for key, value in one.state_dict().items():
+        torch.testing.assert_close(value, 0.75 * mine[key] + 0.25 * other.state_dict()[key])
+    for unlike in (model("歌手", "作者"), model("作者"), model("作者", "歌手", hidden_size=12)):
+        with pytest.raises(ValueError, match="--blend_with"):
+            blend_weights(one, unlike, 0.5)
+    with pytest.raises(ValueError, match=r"--blend must"):
+        blend_weights(one, other, 1.5)

@@ -8,7 +8,7 @@ predicate has one.
                  the best object alone                                                         `cardinality`
                  the other way round                                                            `inverse_of`
 
-The keys stand in entries of a schema; `training.triple_constraints.learn_constraints` writes those that hold in 98 %
+The keys stand in entries of a schema; `inference.triple_constraints.learn_constraints` writes those that hold in 98 %
 of the training sentences. Spans are character offsets. Imports neither torch nor transformers.
 """
 

@@ -112,6 +112,32 @@ def fit_steps_to_data(args: RunArguments, loader: Any, processes: int, fine_tuni
 
 
 @torch.no_grad()
+def blend_weights(model: Any, other: Any, share: float) -> None:
+    """Set the weights of a model to share * its own + (1 - share) * another's. Between a model and what it was
+    fine-tuned from, such a mean holds most of what both know (Wortsman et al. 2022, arXiv 2109.01903).
+
+    Args:
+        model: any; modified.
+        other: of the same shape, with the same schema where it has one.
+        share: in [0, 1].
+
+    Raises:
+        ValueError: for a share out of range, another shape or another order of predicates.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"--blend must be in [0, 1], got {share}.")
+    mine, theirs = model.state_dict(), other.state_dict()
+    names = [
+        [entry["predicate"] for entry in getattr(one.config, "triple_schema", None) or []] for one in (model, other)
+    ]
+    if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in theirs.items()} or names[0] != names[1]:
+        raise ValueError("--blend_with has another shape or other predicates than the model of --init_from.")
+    for key, value in mine.items():
+        if value.is_floating_point():
+            value.copy_(torch.lerp(theirs[key].to(value), value, share))
+
+
+@torch.no_grad()
 def init_prior_columns(model: Any, donor: Any) -> None:
     """Initialise the layers that read the prior: copy the columns of the hidden states, copy those of the prior by
     predicate name, and zero the others.
