@@ -56,7 +56,7 @@ CHINESE_PAGES = {
     "docs/zh/command-line.md": ["docs/command-line.md"],
     "docs/zh/index.md": ["docs/index.md"],
 }
-MADE_BY_COMMANDS = ("demo/", "outputs/", "path/to/", "owner/", "you/", ".venv", "reader-repository")
+MADE_BY_COMMANDS = ("demo/", "outputs/", "onnx/", "path/to/", "owner/", "you/", ".venv", "reader-repository")
 LITERAL = re.compile(r"`[^`]*`|\]\([^)]*\)|<!--.*?-->")
 CODE_WORD = re.compile(r"`([^`\n]+)`")
 # Options of launchers, which are not ours.

@@ -28,7 +28,7 @@ from hf_kexue.inference.extraction import TEXTS_AT_ONCE, extract_each
 from hf_kexue.inference.saved_models import load_pipeline
 from hf_kexue.rsgan import RSGANPipeline
 
-COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
+COMMANDS = sorted(command.callback.__name__.replace("_", "-") for command in app.registered_commands)
 CHECKS = sorted(command.callback.__name__ for command in check_data.registered_commands)
 
 

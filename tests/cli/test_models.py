@@ -284,7 +284,7 @@ def test_a_repository_that_is_not_there(monkeypatch):
 HELP = """
 import sys
 from hf_kexue.cli.main import app, check_data
-names = [c.callback.__name__ for c in app.registered_commands]
+names = [c.callback.__name__.replace("_", "-") for c in app.registered_commands]
 checks = [c.callback.__name__ for c in check_data.registered_commands]
 calls = [[], *([name] for name in names), *(["check-data", name] for name in checks)]
 for call in calls:

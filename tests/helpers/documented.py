@@ -86,7 +86,8 @@ class Command:
     def output(self) -> str | None:
         """Folder that a training or an index leaves."""
         if not self.script:
-            return self.words[self.words.index("--output") + 1] if self.words[1] == "index" else None
+            is_whole = self.words[1] == "index" and "--output" in self.words  # a text may name the command alone
+            return self.words[self.words.index("--output") + 1] if is_whole else None
         if "--output_dir" in self.words:
             return self.words[self.words.index("--output_dir") + 1]
         return load_script(self.script).Arguments().output_dir

@@ -37,7 +37,7 @@ FULL = {
     "character_gate": True, "triple_prior": True, "position_embedding": "learned", "max_position_embeddings": 40,
     "subject_power": 2, "object_power": 4, "object_dilations": (1,), "typed_subjects": True,
 }  # fmt: skip
-GENERATOR = {"sample_size": 8, "latent_dim": 4, "block_out_channels": (4, 4), "group_size": 4}
+GENERATOR = {"sample_size": 32, "latent_dim": 4, "block_out_channels": (4, 4, 4, 4), "group_size": 4}
 TINY = {"vocab_size": 60, "hidden_size": 16, "dilations": (1, 2)}
 
 

@@ -83,7 +83,9 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
 
     _supports_gradient_checkpointing = True
     _no_split_modules = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - the form diffusers reads
-    _skip_layerwise_casting_patterns = ["logsnr_embedding", "scale_embedding", "conv_in", "conv_out", "norm"]  # noqa: RUF012
+    _skip_layerwise_casting_patterns = [  # noqa: RUF012
+        *("logsnr_embedding", "scale_embedding", "conv_in", "conv_out", "norm")
+    ]
     _repeated_blocks = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - for compile_repeated_blocks
 
     @registered
