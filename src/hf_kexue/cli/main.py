@@ -45,7 +45,7 @@ def root(
 def demo(
     output: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("demo"),
     repository: Annotated[Path, typer.Option(help="Checkout of hf_kexue.")] = Path("."),
-    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the short training.")] = 150,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the short training.")] = 60,
 ) -> None:
     """Run the published models, train a small one, and show the results on one page."""
     from ..demo.run import run_demo
