@@ -144,7 +144,9 @@ class BeforeRename:
         pass
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="the run to be killed is a forked process, and this system has no fork"
+)
 def test_killed_runs_leave_the_bytes_of_an_unbroken_one(extractor, texts, tmp_path):
     """SIGKILL 30 times: at random moments, and between writing and renaming each kind of file."""
     torch.set_num_threads(1)

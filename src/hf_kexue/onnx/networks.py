@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from ..dgcnn.layers_dgcnn_triples import TripleStates
+from .draws import Draws, Sizes
 
-Sizes = dict[str, int]
 CHECKED: list[Sizes] = [  # other sizes than the traced ones, single ones and lengths that no patch divides among them
     {"batch": 1, "question_length": 1, "length": 1, "count": 1, "height": 1, "width": 1, "text_length": 1},
     {"batch": 3, "question_length": 5, "length": 71, "count": 4, "height": 3, "width": 2, "text_length": 7},
@@ -215,7 +215,7 @@ def _reader(model: Any) -> Network:
     config = model.config
 
     def inputs(sizes: Sizes) -> dict[str, Tensor]:
-        draw = _Draws(sizes)
+        draw = Draws(sizes)
         question, passage = ("batch", "question_length"), ("batch", "length")
         columns = {
             "question_input_ids": draw.ids(config.vocab_size, *question),
@@ -242,7 +242,7 @@ def _subjects(model: Any) -> Network:
     config = model.config
 
     def inputs(sizes: Sizes) -> dict[str, Tensor]:
-        draw = _Draws(sizes)
+        draw = Draws(sizes)
         text = ("batch", "length")
         columns = {"input_ids": draw.ids(config.vocab_size, *text), "attention_mask": draw.mask(*text)}
         if config.word_vocab_size:
@@ -262,7 +262,7 @@ def _objects(model: Any) -> Network:
     widths = {"hidden": config.hidden_size, "context": config.hidden_size, "character_gates": 2}
 
     def inputs(sizes: Sizes) -> dict[str, Tensor]:
-        draw = _Draws(sizes)
+        draw = Draws(sizes)
         columns: dict[str, Tensor] = {"attention_mask": draw.mask("batch", "length")}
         for name in _states(config):
             if name == "predicate_gate":
@@ -295,7 +295,7 @@ def _uvit(model: Any, name: str) -> Network:
     config, stride = model.config, model.total_stride
 
     def inputs(sizes: Sizes) -> dict[str, Tensor]:
-        draw = _Draws(sizes | {"pixel_rows": sizes["height"] * stride, "pixel_columns": sizes["width"] * stride})
+        draw = Draws(sizes | {"pixel_rows": sizes["height"] * stride, "pixel_columns": sizes["width"] * stride})
         columns = {
             "sample": draw.normal("batch", config.in_channels, "pixel_rows", "pixel_columns"),
             "logsnr": draw.normal("batch") * 4,
@@ -318,7 +318,7 @@ def _generator(model: Any, name: str) -> Network:
     config = model.config
 
     def inputs(sizes: Sizes) -> dict[str, Tensor]:
-        draw = _Draws(sizes)
+        draw = Draws(sizes)
         columns = {"latents": draw.normal("batch", config.latent_dim)}
         if config.num_class_embeds is not None:
             columns["class_labels"] = draw.ids(config.num_class_embeds, "batch")
@@ -326,36 +326,3 @@ def _generator(model: Any, name: str) -> Network:
 
     shapes: dict[str, dict[int, str | tuple[str, int]]] = {name: {0: "batch"} for name in inputs(TRACED)}
     return Network(name, GeneratorNetwork(model), inputs, shapes, ["sample"], {})
-
-
-class _Draws:
-    """Random inputs; an axis is a number, or the name of one of the sizes. Each call draws on."""
-
-    def __init__(self, sizes: Sizes) -> None:
-        self.sizes = sizes
-        self.generator = torch.Generator().manual_seed(sum(sizes.values()))
-
-    def _shape(self, axes: tuple[str | int, ...]) -> list[int]:
-        return [axis if isinstance(axis, int) else self.sizes[axis] for axis in axes]
-
-    def ids(self, below: int, *axes: str | int) -> Tensor:
-        """Whole numbers from 0."""
-        return torch.randint(below, self._shape(axes), generator=self.generator)
-
-    def normal(self, *axes: str | int) -> Tensor:
-        return torch.randn(self._shape(axes), generator=self.generator)
-
-    def uniform(self, *axes: str | int) -> Tensor:
-        return torch.rand(self._shape(axes), generator=self.generator)
-
-    def mask(self, *axes: str | int) -> Tensor:
-        """(B, L) of which all rows but the first end in padding."""
-        rows, length = self._shape(axes)
-        ends = length - torch.arange(rows) * (length // (rows + 1))
-        return (torch.arange(length) < ends[:, None]).long()
-
-    def spans(self) -> Tensor:
-        """(count, 3): text, first and last character."""
-        count, rows, length = self.sizes["count"], self.sizes["batch"], self.sizes["length"]
-        places = torch.randint(length, (count, 2), generator=self.generator).sort(dim=1).values
-        return torch.cat([torch.arange(count)[:, None] % rows, places], dim=1)

@@ -3,6 +3,8 @@
 Works with `ShiftedCosineScheduler`, `ShiftedFlowScheduler` and, through `from_config`, with Karras-family and flow
 schedulers of diffusers: the network is conditioned on logSNR, which each of them has (`schedulers_simple_diffusion`).
 
+A few lines longer than 350: a third describes the arguments of a call, which are those of pipelines of diffusers.
+
 Sources: kexue.fm archives/10047 and archives/10055; arXiv 2301.11093.
 Shapes: B batch, C channels, H W rows and columns.
 """

@@ -395,7 +395,6 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
 def register_with_diffusers() -> None:
     """Make the class known as `diffusers.ShiftedCosineScheduler`; opt-in, never called on import.
 
-    diffusers looks class names of configs up in its own namespace. Once the name is there, `from_config` of another
-    class drops the keys of this one without a warning and `compatibles` lists it.
+    Once the name is in its namespace, `from_config` of another class drops keys of this one without a warning.
     """
     setattr(diffusers, ShiftedCosineScheduler.__name__, ShiftedCosineScheduler)
