@@ -3,18 +3,20 @@
 import csv
 import gzip
 import json
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-import traceback
+from functools import partial
 
 import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
+from killed_runs import Kill, killed_run, start_server
 from tiny_models import save_extractor, save_reader
 from typer.testing import CliRunner
 
@@ -90,86 +92,31 @@ def test_rows_are_those_of_the_pipeline(extractor, texts, tmp_path):
         assert scores == pytest.approx([t["score"] for t in expected], abs=1e-5)  # batches differ by rounding
 
 
-def killed_run(folder, texts, pipeline, kill):
-    """A run in a child process that `kill` ends; returns its exit status."""
-    child = os.fork()
-    if child == 0:
-        try:
-            task = ExtractTask("model")
-            task.__dict__["_pipeline"] = pipeline
-            kill.inside()
-            run_corpus(task, texts, folder, formats=ALL, part_rows=6, progress=False)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(3)
-        os._exit(0)
-    kill.outside(child)
-    return os.waitpid(child, 0)[1]
-
-
-class AtRandom:
-    """Any moment within the time of an unbroken run."""
-
-    def __init__(self, seconds):
-        self.seconds = seconds
-
-    def inside(self):
-        pass
-
-    def outside(self, child):
-        time.sleep(self.seconds)
-        os.kill(child, signal.SIGKILL)
-
-
-class BeforeRename:
-    """Between writing a file and renaming it; with `after`, right after renaming."""
-
-    def __init__(self, count, after):
-        self.count, self.after = count, after
-
-    def inside(self):
-        replace, calls = os.replace, [0]
-
-        def replace_and_die(*paths):
-            calls[0] += 1
-            if calls[0] == self.count and not self.after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            replace(*paths)
-            if calls[0] == self.count:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        os.replace = replace_and_die
-
-    def outside(self, child):
-        pass
-
-
 @pytest.mark.skipif(
-    not hasattr(os, "fork"), reason="the run to be killed is a forked process, and this system has no fork"
+    "forkserver" not in multiprocessing.get_all_start_methods(), reason="the runs to be killed need a fork server"
 )
 def test_killed_runs_leave_the_bytes_of_an_unbroken_one(extractor, texts, tmp_path):
     """SIGKILL 30 times: at random moments, and between writing and renaming each kind of file."""
-    torch.set_num_threads(1)
-    pipeline = load_pipeline(extractor, device="cpu")
-    never = AtRandom(0)
-    never.outside = lambda child: None
+    run = partial(killed_run, start_server(), texts=texts, model=extractor, formats=ALL)
+    assert run(tmp_path / "unbroken", kill=Kill()) == 0
     started = time.perf_counter()
-    assert killed_run(tmp_path / "unbroken", texts, pipeline, never) == 0
+    assert run(tmp_path / "once more", kill=Kill()) == 0
     seconds = time.perf_counter() - started
     expected = contents(tmp_path / "unbroken")
+    assert contents(tmp_path / "once more") == expected
     assert sum(name.startswith("part-") for name in expected) == 3 * 10
     generator, killed = random.Random(0), 0
     for attempt in range(3):  # each a run that is killed until it ends
         folder = tmp_path / f"killed-{attempt}"
         for number in range(10):
-            at_rename = BeforeRename(generator.randint(1, 6), after=number % 4 == 1)
-            kill = at_rename if number % 2 else AtRandom(generator.uniform(0, seconds / 6))
-            status = killed_run(folder, texts, pipeline, kill)
-            assert status in (0, signal.SIGKILL)
-            killed += status == signal.SIGKILL
+            at_rename = Kill(rename=generator.randint(1, 6), after=number % 4 == 1)
+            at_random = Kill(seconds=generator.uniform(0, seconds / 8))
+            status = run(folder, kill=at_rename if number % 2 else at_random)
+            assert status in (0, -signal.SIGKILL)
+            killed += status == -signal.SIGKILL
             left = contents(folder) if folder.is_dir() else {}
             assert left.items() <= expected.items()  # nothing is ever seen by halves
-        assert killed_run(folder, texts, pipeline, never) == 0
+        assert run(folder, kill=Kill()) == 0
         assert contents(folder) == expected
         assert not list(folder.glob("*unfinished"))
     assert killed >= 20
@@ -402,11 +349,9 @@ def test_parts_are_bounded_by_characters(monkeypatch):
 
 
 def test_unfinished_files_of_the_dead_are_removed(tmp_path):
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
-    dead, mine = (tmp_path / f".part.jsonl.{number}.unfinished" for number in (child, os.getpid()))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead, mine = (tmp_path / f".part.jsonl.{number}.unfinished" for number in (ended.pid, os.getpid()))
     for path in (dead, mine):
         path.write_text("")
     part_files.remove_unfinished(tmp_path)
