@@ -13,6 +13,7 @@ the last run.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ SHAPES = {  # benchmark: title of its table, keys of its rows, their column name
     ),
     "reader_against_bert": (
         "the same data and CPU time: CMRC 2018, validation", ("model", "exact_match", "f1"), ("EM", "F1"),
+    ),
+    "refusing": (
+        "{measured_on} questions, half of them asked of a wrong passage",
+        ("what", "precision", "recall", "answerable_refused", "right_decisions"),
+        ("precision", "recall", "answerable ones refused", "right decisions"),
     ),
     "reader_ablation": (
         "one part changed, short training: CMRC 2018, validation", ("what", "exact_match", "f1"), ("EM", "F1"),
@@ -108,6 +114,13 @@ def scores_of(reader: ReadingComprehensionPipeline, validation: str | None) -> d
     }
 
 
+def calibration_of(folder: Path) -> dict[str, Any]:
+    """What `calibrate` saved in the configuration of a folder; empty if there is none."""
+    path = folder / "config.json"
+    saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {name: saved[name] for name in ("no_answer_threshold", "score_calibration") if saved.get(name) is not None}
+
+
 def publish(
     name: str,
     runs: list[Path],
@@ -116,6 +129,7 @@ def publish(
     validation: str | None = None,
     half: bool = False,
     max_answer_len: float | None = None,
+    calibrated: Path | None = None,
 ) -> Path:
     """Write folder, figures and card of a model.
 
@@ -127,6 +141,7 @@ def publish(
         validation: file, folder or Hub id with questions to score the published model on; None: the last run's scores.
         half: store the weights as float16 though they are below 25 MB.
         max_answer_len: saved with the model; None: what it was trained with.
+        calibrated: folder of the same model with the calibration to publish; None: that of the published model stays.
 
     Returns:
         The model's folder.
@@ -137,14 +152,18 @@ def publish(
     """
     folder = cards / name
     run_figures.require_text(cards, name)
+    fitted = calibration_of(folder if calibrated is None else calibrated)
     if not runs:
         before = run_figures.published_figures(cards, name)
+        if calibrated is not None:
+            path = folder / "config.json"
+            config = json.loads(path.read_text(encoding="utf-8")) | fitted
+            path.write_text(json.dumps(config, ensure_ascii=False, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         run_figures.write_card(cards, name, with_benchmarks(before, measured, name))
         return folder
     saved = runs[-1] / "model"
     model, half = run_figures.load_model(DGCNNForQuestionAnswering, saved, half)
-    if max_answer_len is not None:
-        model.config.update({"max_answer_len": max_answer_len})
+    model.config.update(fitted | ({} if max_answer_len is None else {"max_answer_len": max_answer_len}))
     reader = ReadingComprehensionPipeline(model=model, tokenizer=DGCNNTokenizer.from_pretrained(saved))
     card = with_benchmarks(figures(runs, scores_of(reader, validation)), measured, name)
     shutil.rmtree(folder, ignore_errors=True)  # remove files of older versions
@@ -162,8 +181,12 @@ def main() -> None:
     parser.add_argument("--validation", help="questions to score the published model on")
     parser.add_argument("--float16", action="store_true", help="store weights as float16 even below 25 MB")
     parser.add_argument("--max_answer_len", type=float, help="longest answer, saved with the model")
+    parser.add_argument("--calibrated", type=Path, help="the model as `hf-kexue calibrate` wrote it")
     args = parser.parse_args()
-    publish(args.name, args.runs, validation=args.validation, half=args.float16, max_answer_len=args.max_answer_len)
+    publish(
+        args.name, args.runs, validation=args.validation, half=args.float16, max_answer_len=args.max_answer_len,
+        calibrated=args.calibrated,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -89,6 +89,11 @@ def close(found, expected):
     assert found == expected
 
 
+def as_answers(found):
+    """With every field of an answer of the service."""
+    return [{"passage": None, "probability": None, **answer} for answer in found]
+
+
 def test_health_and_documentation(service):
     status, found = service("/health")
     assert status == 200
@@ -105,12 +110,12 @@ def test_answers_are_those_of_the_pipeline(service, models, collection):
     reader = models["reader"]
     status, found = service("/ask", {"question": WHO, "context": RADIUM, "top_k": 2})
     assert status == 200
-    close(found, [{**a, "passage": None} for a in reader(question=WHO, context=RADIUM, top_k=2)])
+    close(found, as_answers(reader(question=WHO, context=RADIUM, top_k=2)))
     texts = [text for _, text in PASSAGES]
     _, found = service("/ask", {"question": WHO, "passages": texts, "top_k": 3, "impossible": True})
-    close(found, reader(question=WHO, passages=texts, top_k=3, handle_impossible_answer=True))
+    close(found, as_answers(reader(question=WHO, passages=texts, top_k=3, handle_impossible_answer=True)))
     _, found = service("/ask", {"question": WHO, "top_k": 2})
-    close(found, collection.ask(reader, WHO, top_k=2))
+    close(found, as_answers(collection.ask(reader, WHO, top_k=2)))
 
 
 def test_triples_are_those_of_the_pipeline(service, models):
@@ -188,7 +193,7 @@ def test_clients_at_once_get_their_own_answers(service, models):
         found = list(clients.map(ask, range(60)))
     for (status, answers), one in zip(found, expected):
         assert status == 200
-        close(answers, [{**one, "passage": None}])
+        close(answers, as_answers([one]))
 
 
 def test_busy_and_slow_services_say_so(models):

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .calibrate import calibrate
 from .check_data import check_data
 from .export import export_onnx
 from .images import generate
@@ -54,7 +55,7 @@ def demo(
     typer.echo(f"Open {page} in a browser.")
 
 
-for command in (demo, generate, ask, extract, index, serve, evaluate, info, export_onnx, publish):
+for command in (demo, generate, ask, extract, index, serve, evaluate, calibrate, info, export_onnx, publish):
     app.command()(command)
 app.add_typer(check_data, name="check-data")
 

@@ -87,6 +87,10 @@ class DGCNNConfig(PreTrainedConfig):
         max_relative_position: distances to the subject above it count as it.
         max_answer_len: longest answer that the reader's pipeline returns unless a call overrides it; an ASCII letter
             or digit is 0.5, whitespace 0, another character 1.
+        no_answer_threshold: score of the best span below which "no answer" wins, in (0, 1), where a call allows it.
+        score_calibration: slope and intercept of the line from the logit of a span's score to that of the probability
+            that it is right, which answers then name; None: unknown. `ReadingComprehensionPipeline.calibrate` fits
+            both.
         triple_thresholds: probabilities that subject start, subject end, object start and object end must exceed.
         sparse_prediction: `DGCNNForMaskedLM` with labels scores only the labelled characters: most of its arithmetic.
         initializer_range: standard deviation of embeddings at the start.
@@ -144,6 +148,8 @@ class DGCNNConfig(PreTrainedConfig):
     object_dilations: list[int] | tuple[int, ...] = ()
     max_relative_position: int = 64
     max_answer_len: float | int = 30
+    no_answer_threshold: float = 0.5
+    score_calibration: list[float] | tuple[float, ...] | None = None
     triple_thresholds: list[float] | tuple[float, ...] = (0.5, 0.4, 0.5, 0.4)
     sparse_prediction: bool = False
     initializer_range: float | int = 0.02
@@ -185,6 +191,12 @@ class DGCNNConfig(PreTrainedConfig):
             raise ValueError(f"gate_noise must be in [0, 1], got {self.gate_noise}.")
         if not self.max_answer_len > 0:
             raise ValueError(f"max_answer_len must be positive, got {self.max_answer_len}.")
+        if not 0 < self.no_answer_threshold < 1:
+            raise ValueError(f"no_answer_threshold must be in (0, 1), got {self.no_answer_threshold}.")
+        if self.score_calibration is not None and (len(self.score_calibration) != 2 or self.score_calibration[0] <= 0):
+            raise ValueError(
+                f"score_calibration must be a positive slope and an intercept, got {self.score_calibration}."
+            )
         if not 0 <= self.focal_alpha <= 1:
             raise ValueError(f"focal_alpha must be in [0, 1], got {self.focal_alpha}.")
         for name in ("focal_gamma", "initializer_range"):

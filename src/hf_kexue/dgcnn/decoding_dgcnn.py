@@ -167,13 +167,24 @@ def vote(passages: Sequence[Iterable[Span]], method: str = "article") -> list[Vo
     return sorted(answers, key=lambda answer: (-answer.score, answer.passage, answer.start, answer.end))
 
 
-def no_answer_score(spans: Iterable[Span | VotedSpan]) -> float:
-    """Score of "no answer": 1 - score of the best span, in [0, 1]; 1 without any span.
+def no_answer_score(spans: Iterable[Span | VotedSpan], threshold: float = 0.5) -> float:
+    """Score of "no answer", above the best span exactly where that is below the threshold.
 
-    Starts and ends that carry the global answerability make every span small where nothing answers. "No answer" then
-    wins where the best span is below 0.5.
+        (1 - best) * threshold / (1 - threshold)      at most 1; with a threshold of 0.5 it is 1 - best
+
+    Starts and ends that carry the global answerability make every span small where nothing answers.
+
+    Args:
+        spans: best is the highest of their scores, 0 without any, 1 where a vote sums up to more.
+        threshold: in (0, 1).
+
+    Raises:
+        ValueError: for another threshold.
     """
-    return min(max(1.0 - max((span.score for span in spans), default=0.0), 0.0), 1.0)
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold must be in (0, 1), got {threshold!r}.")
+    best = min(max((span.score for span in spans), default=0.0), 1.0)
+    return min((1.0 - best) * threshold / (1.0 - threshold), 1.0)
 
 
 def _rank(span: Span) -> tuple[float, int, int]:

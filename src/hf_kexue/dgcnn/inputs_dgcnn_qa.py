@@ -17,6 +17,7 @@ from .checks_dgcnn import (
 from .decoding_dgcnn import vote
 
 DOC_STRIDE = 128
+DUPLICATES = ("once", "each")
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,12 @@ class QASettings:
 
     top_k: int = 1
     handle_impossible_answer: bool = False
-    max_answer_len: float = field(kw_only=True)  # `config.max_answer_len` unless a call overrides it
+    no_answer_threshold: float = 0.5  # this and the next: the model's own unless a call overrides it
+    max_answer_len: float = field(kw_only=True)
     max_seq_len: int = 1024
     doc_stride: int = None  # type: ignore[assignment]  # at most half a window
     vote: str = "article"
+    duplicates: str = "once"
     batch_size: int = 16
     simplify: bool = False
     progress: bool | None = None
@@ -44,6 +47,10 @@ class QASettings:
             raise TypeError(f"max_answer_len must be a number, got {length!r}.")
         if not length > 0:
             raise ValueError(f"max_answer_len must be positive, got {length}.")
+        if not 0 < self.no_answer_threshold < 1:
+            raise ValueError(f"no_answer_threshold must be in (0, 1), got {self.no_answer_threshold!r}.")
+        if self.duplicates not in DUPLICATES:
+            raise ValueError(f"duplicates must be one of {', '.join(DUPLICATES)}, got {self.duplicates!r}.")
         if self.doc_stride >= self.max_seq_len:
             raise ValueError(
                 f"doc_stride, what neighbouring windows share, must be below max_seq_len, the length of a window; got "
@@ -59,10 +66,12 @@ class QAOptions(TypedDict, total=False):
 
     top_k: int
     handle_impossible_answer: bool
+    no_answer_threshold: float
     max_answer_len: float
     max_seq_len: int
     doc_stride: int
     vote: str
+    duplicates: str
     batch_size: int
     simplify: bool
     progress: bool | None
@@ -124,6 +133,22 @@ def read_records(inputs: Any, question: Any, context: Any, passages: Any) -> tup
 def numbered_record(number: int, fields: Any) -> Record:
     """The record of a mapping that is one of several: its texts may be blank."""
     return _record(fields, f"Record {number} (from 0): ", blank=True)
+
+
+def check_answers(number: int, record: Any) -> list[str]:
+    """The "answers" of a record to calibrate with.
+
+    Raises:
+        TypeError, ValueError: naming the record, for anything but a mapping with a list of strings there.
+    """
+    if not isinstance(record, Mapping):
+        raise TypeError(f"Record {number} (from 0): a record must be a dictionary, got {type(record).__name__}.")
+    answers = record.get("answers")
+    if not isinstance(answers, list | tuple) or not all(isinstance(answer, str) for answer in answers):
+        raise ValueError(
+            f"Record {number} (from 0): answers must be a list of strings, empty for none; got {answers!r}."
+        )
+    return list(answers)
 
 
 def _record(fields: Any, where: str, blank: bool = False) -> Record:

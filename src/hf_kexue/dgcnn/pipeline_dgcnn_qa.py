@@ -4,6 +4,7 @@ model in torch.
 Source: kexue.fm/archives/5409 and /6906 (decoding and vote).
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,11 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Pipeline
 from transformers.utils import logging
 
+from .calibration_dgcnn_qa import Calibration, calibration, is_right
 from .calls_dgcnn import evaluating
 from .checks_dgcnn import check_names
 from .columns_dgcnn import Columns, padded
-from .inputs_dgcnn_qa import QASettings, Record, check_fit
+from .inputs_dgcnn_qa import QASettings, Record, check_answers, check_fit
 from .reading_dgcnn_qa import Reading, Window
 
 if TYPE_CHECKING:
@@ -44,14 +46,19 @@ class ReadingComprehensionPipeline(Reading, Pipeline):
         model: `DGCNNForQuestionAnswering`.
         tokenizer: `DGCNNTokenizer`, the one the model was trained with.
         top_k: answers for each question, distinct strings. Fewer only where the texts hold fewer.
-        handle_impossible_answer: let "no answer" compete with score 1 - best span score, so that it wins where every
-            span is below 0.5. Against voted answers it counts like the vote of one passage.
+        handle_impossible_answer: let "no answer" compete, so that it wins where every span is below
+            `no_answer_threshold`, see `decoding_dgcnn.no_answer_score`. Against voted answers it counts like the vote
+            of one passage.
+        no_answer_threshold: in (0, 1); the model's own (`config.no_answer_threshold`, 0.5 unless `calibrate` fitted
+            another) by default.
         max_answer_len: in the article's unit: an ASCII letter or digit is 0.5, whitespace 0, another character 1. The
             model's own (`config.max_answer_len`) by default.
         max_seq_len: tokens of a window, all of them of the passage: the question is not in the row. A model that
             learned from windows with an answer chooses better within one than between two.
         doc_stride: tokens that neighbouring windows share; by default 128, or half a window where that is less.
         vote: how passages are put together, see `decoding_dgcnn.vote`: "article", "squares" or "best".
+        duplicates: "once": passages that differ in white space alone have one vote, the place is that of the first;
+            "each": every passage has its own, as in the article.
         batch_size: windows that run together, of one question or of several.
         simplify: read traditional characters as simplified ones, with the package opencc; answers and places are
             those of the text that was given.
@@ -67,6 +74,8 @@ class ReadingComprehensionPipeline(Reading, Pipeline):
                       p_start * p_end = s gives s**2 / (1 + s)
             start     first character; 0 for no answer
             end       one past the last character; 0 for no answer
+            probability   of a context, where the model is calibrated: that the answer is right, in [0, 1]; None for no
+                      answer
             passage   with `passages` only: which of them `start` and `end` refer to, the one with the best span
                       among those that hold the string; None for no answer
 
@@ -94,9 +103,42 @@ class ReadingComprehensionPipeline(Reading, Pipeline):
     def _settings(self, settings: dict[str, Any]) -> QASettings:
         """Those of a call, over those of the constructor, over the model's own."""
         self._sanitize_parameters(**settings)
-        own = {"max_answer_len": self.model.config.max_answer_len}
+        config = self.model.config
+        own: dict[str, Any] = {name: getattr(config, name) for name in ("max_answer_len", "no_answer_threshold")}
         own |= {} if self._batch_size is None else {"batch_size": self._batch_size}
         return QASettings(**{**own, **self._preprocess_params, **settings})
+
+    def calibrate(
+        self, records: Iterable[Mapping[str, Any]], *, batch_size: int = 32, progress: bool | None = None
+    ) -> Calibration:
+        """Fit `config.score_calibration` and `config.no_answer_threshold`, which `save_pretrained` saves.
+
+            reader.calibrate([{"question": "谁发现了镭？", "context": "居里夫妇发现了镭。", "answers": ["居里夫妇"]},
+                              {"question": "谁发现了镭？", "context": "今天天气不错。", "answers": []}, ...])
+
+        Args:
+            records: hundreds or more, that no training saw, with "question", "context" and "answers", a list of
+                strings that is empty where the context holds no answer. A share of these like that in use is best.
+            batch_size: windows that run together.
+            progress: show a bar; None: with 50,000 characters or more.
+
+        Returns:
+            What was fitted, and what it does on these records. Right is an answer that equals one of "answers" but for
+            punctuation, spaces, width and case.
+
+        Raises:
+            TypeError, ValueError: for broken records, and where all answers, or none, are right; the model is as
+                before then.
+        """
+        rows = list(records)
+        references = [check_answers(number, row) for number, row in enumerate(rows)]
+        found = self([{key: row[key] for key in ("question", "context") if key in row} for row in rows],
+                     batch_size=batch_size, progress=progress, handle_impossible_answer=False, top_k=1)  # fmt: skip
+        right = [is_right(answer["answer"], some) for answer, some in zip(found, references)]
+        fit = calibration([answer["score"] for answer in found], right, list(map(bool, references)))
+        self.model.config.score_calibration = [fit.slope, fit.intercept]
+        self.model.config.no_answer_threshold = fit.threshold
+        return fit
 
     def _sanitize_parameters(self, **settings: Any) -> tuple[dict, dict, dict]:
         check_names(settings, [field.name for field in fields(QASettings)])
@@ -144,6 +186,10 @@ class ReadingComprehensionPipeline(Reading, Pipeline):
         inputs["question_mask"] = pad_sequence(list(masks), batch_first=True)
         scores = self.forward(inputs)
         return scores["start"].numpy(), scores["end"].numpy()
+
+    @property
+    def _line(self) -> Sequence[float] | None:
+        return self.model.config.score_calibration
 
     def _computing(self) -> AbstractContextManager[Any]:
         return evaluating(self.model)

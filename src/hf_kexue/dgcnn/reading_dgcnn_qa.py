@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Unpack
 
 from numpy.typing import NDArray
 
+from .calibration_dgcnn_qa import probability
 from .calls_dgcnn import is_stream, stream
 from .columns_dgcnn import CHARACTERS_WITH_PROGRESS, Columns
 from .decoding_dgcnn import Span, best_per_string, best_spans, no_answer_score, vote
@@ -41,7 +42,7 @@ class Window(NamedTuple):
 
 
 class Reading:
-    """Calls, windows and answers. A subclass gives the five methods that raise here."""
+    """Calls, windows and answers. A subclass gives the methods that raise here."""
 
     def __call__(
         self,
@@ -77,6 +78,11 @@ class Reading:
         """The columns of a question, and those of its passages with their character offsets, each as a whole."""
         raise NotImplementedError
 
+    @property
+    def _line(self) -> Sequence[float] | None:
+        """`config.score_calibration`."""
+        raise NotImplementedError
+
     def _score(self, batch: list[Window], questions: dict[int, Any]) -> tuple[NDArray, NDArray]:
         """Start and end of each window, (B, L) float32 in [0, 1]. `questions` keeps what is known of the questions of
         a batch for the next."""
@@ -92,7 +98,8 @@ class Reading:
 
     def postprocess(self, model_outputs: list[list[Span]], settings: QASettings, is_voted: bool) -> Any:
         """The result for a question from the spans of each of its passages."""
-        nothing = [Span("", no_answer_score([span for spans in model_outputs for span in spans]), 0, 0)]
+        every = [span for spans in model_outputs for span in spans]
+        nothing = [Span("", no_answer_score(every, settings.no_answer_threshold), 0, 0)]
         answers: list[dict[str, Any]]
         if is_voted:
             voted = vote(model_outputs, settings.vote)
@@ -101,7 +108,11 @@ class Reading:
         else:
             answers = [_answer(*span) for span in model_outputs[0]]
             nothing_score = nothing[0].score
-        extra = {"passage": None} if is_voted else {}
+        extra: dict[str, Any] = {"passage": None} if is_voted else {}
+        if self._line is not None and not is_voted:
+            extra = {"probability": None}
+            for answer in answers:
+                answer["probability"] = float(probability(answer["score"], *self._line))
         if settings.handle_impossible_answer:
             answers.append(_answer("", nothing_score, 0, 0) | extra)
             answers.sort(key=lambda answer: -answer["score"])
@@ -114,7 +125,7 @@ class Reading:
         records as the model reads them, character for character."""
         found: list[list[list[Span]]] = [[[] for _ in record.passages] for record in records]
         keep = [max(settings.top_k, SPANS_FOR_VOTE) if record.is_voted else settings.top_k for record in records]
-        sizes = [len(passage) for record in records for passage in record.passages]
+        sizes = [len(record.passages[number]) for record in records for number in _numbers_to_read(record, settings)]
         show = sum(sizes) >= CHARACTERS_WITH_PROGRESS if settings.progress is None else settings.progress
         questions: dict[int, Any] = {}  # of those in the batch
         windows = self._windows(read, settings)
@@ -138,7 +149,8 @@ class Reading:
         by_length = sorted(range(len(records)), key=lambda number: max(map(len, records[number].passages)))
         for record in by_length:  # so that the windows of a batch are of like lengths
             question, passages = self.preprocess(records[record])
-            for passage, (columns, offsets) in enumerate(passages):
+            for passage in _numbers_to_read(records[record], settings):
+                columns, offsets = passages[passage]
                 seen = 0
                 for first in range(0, max(len(offsets) - settings.doc_stride, 1) if len(offsets) else 0, step):
                     piece = slice(first, first + settings.max_seq_len)
@@ -147,6 +159,16 @@ class Reading:
                     rows = {name: column[piece] for name, column in columns.items()}
                     yield Window(record, passage, question, rows, offsets[piece], reached - seen)
                     seen = reached
+
+
+def _numbers_to_read(record: Record, settings: QASettings) -> list[int]:
+    """Of the passages; with `duplicates="once"` the first of those that differ in white space alone."""
+    if settings.duplicates == "each":
+        return list(range(len(record.passages)))
+    first: dict[tuple[str, ...], int] = {}
+    for number, passage in enumerate(record.passages):
+        first.setdefault(tuple(passage.split()), number)
+    return list(first.values())
 
 
 def _size(record: Record) -> int:

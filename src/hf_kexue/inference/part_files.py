@@ -137,10 +137,11 @@ def _answer_type() -> Any:
 
     whole = pyarrow.int64()
     places = {"start": whole, "end": whole, "passage": pyarrow.string()}
-    return pyarrow.struct({"answer": pyarrow.string(), "score": pyarrow.float64(), **places})
+    numbers = {"score": pyarrow.float64(), "probability": pyarrow.float64()}
+    return pyarrow.struct({"answer": pyarrow.string(), **numbers, **places})
 
 
-_ANSWER = ("answer", "score", "start", "end", "passage")
+_ANSWER = ("answer", "score", "probability", "start", "end", "passage")
 _PLACES = ("", "_start", "_end", "_type")
 _TRIPLE = (*(f"subject{place}" for place in _PLACES), "predicate", *(f"object{place}" for place in _PLACES), "score")
 TRIPLE_COLUMNS = Columns("triples", ("text",), _TRIPLE, _triple_cells, _triple_type)

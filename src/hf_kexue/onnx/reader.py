@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -68,7 +69,13 @@ class OnnxReader(Reading):
 
     def _settings(self, settings: dict[str, Any]) -> QASettings:
         check_names(settings | self._given, [field.name for field in fields(QASettings)])
-        return QASettings(**{"max_answer_len": self.config.max_answer_len, **self._given, **settings})
+        own = {"max_answer_len": self.config.max_answer_len,
+               "no_answer_threshold": getattr(self.config, "no_answer_threshold", 0.5)}  # fmt: skip
+        return QASettings(**{**own, **self._given, **settings})
+
+    @property
+    def _line(self) -> Sequence[float] | None:
+        return getattr(self.config, "score_calibration", None)
 
     def preprocess(self, input_: Record, **_: Any) -> tuple[Columns, list[tuple[Columns, NDArray]]]:
         """The columns of a question, and those of its passages with their character offsets, each as a whole."""

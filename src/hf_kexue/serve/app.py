@@ -165,10 +165,12 @@ def _add_ask(app: Any, reader: Any, collection: Any, limits: Limits, executor: A
         impossible: bool = False
 
     class Answer(BaseModel):
-        """`passage`: its number (from 0) among the passages given, or its id in the collection."""
+        """`passage`: its number (from 0) among the passages given, or its id in the collection. `probability`: of an
+        answer from a context by a calibrated reader."""
 
         answer: str
         score: float
+        probability: float | None = None
         start: int
         end: int
         passage: int | str | None = None
