@@ -200,8 +200,8 @@ class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
         step_options = {"generator": generator, "eta": settings.eta, "use_clipped_model_output": True}
         step_options = {key: value for key, value in step_options.items() if key in accepted and value is not None}
         loop = SamplingLoop(
-            scheduler, timesteps, lambda x_t, logsnr: network(x_t, logsnr, self.guidance_scale), step_options,
-            generator, upsampling, known, noise_copy,
+            scheduler, timesteps, lambda x_t, logsnr: network(x_t, logsnr, self.guidance_scale),
+            lambda x_t, logsnr: network(x_t, logsnr, 1.0), step_options, generator, upsampling, known, noise_copy,
         )  # fmt: skip
         if picture is not None and first == len(timesteps):
             latents = 2.0 * picture - 1.0
