@@ -1,4 +1,4 @@
-"""The three editing pipelines: what they give back, what they share with drawing, and the statistics of a prior that is
+"""The three editing pipelines: what they give back, what they share with drawing, and their law where the prior is
 known."""
 
 import numpy as np
@@ -97,6 +97,16 @@ def test_an_empty_mask_is_drawing_without_a_picture(pipe, method, cls):
     for options in ({}, {"guidance_scale": 1.0}, {"class_labels": ["Hat", "Dress"]}):
         drawn = draw(inpaint, picture(), Image.new("L", (16, 16), 255), method=method, output_type="pt", **options)
         assert torch.equal(drawn, draw(quiet(plain), output_type="pt", **options))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_picture_of_which_nothing_is_kept_is_drawn_beside_others(pipe, method):
+    """In one batch with a picture of which something is."""
+    inpaint, masks = editing(pipe, SimpleDiffusionInpaintPipeline), [Image.new("L", (16, 16), 255), mask()]
+    drawn = draw(inpaint, picture(), masks, method=method, output_type="pt")
+    plain = draw(pipe, batch_size=2, output_type="pt")
+    assert torch.equal(drawn[0], plain[0])
+    assert not torch.equal(drawn[1], plain[1])
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -59,9 +59,9 @@ class Known:
     """
 
     observation: Observation
-    method: Method = "gradient"
-    resampling: int = 1
-    iterations: int = 3
+    method: Method
+    resampling: int
+    iterations: int
 
     def __post_init__(self) -> None:
         require_one_of("method", self.method, ("replacement", "projection", "gradient"))
