@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -69,6 +69,20 @@ class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
         self.register_to_config(guidance_scale=guidance_scale, guidance_unet_share=guidance_unet_share)
         self.register_to_config(num_inference_steps=num_inference_steps)
         self._prediction_at_start = None if scheduler is None else network_prediction(scheduler)
+
+    @classmethod
+    def from_pipe(cls, pipeline: DiffusionPipeline, **kwargs: Any) -> Self:
+        """A pipeline of this class with the components and settings of another, which it shares.
+
+        Unlike that of diffusers it leaves the dtype of the networks alone, which are in use elsewhere.
+
+        Args:
+            pipeline: of this family.
+            **kwargs: arguments of the constructor to replace, such as `scheduler`.
+        """
+        names = inspect.signature(cls.__init__).parameters.keys() - {"self"}
+        settings = {name: pipeline.config[name] for name in names & pipeline.config.keys()}
+        return cls(**settings | pipeline.components | kwargs)
 
     @property
     def class_names(self) -> list[str]:
