@@ -12,6 +12,7 @@ import typer
 from .. import __version__
 from .calibrate import calibrate
 from .check_data import check_data
+from .edit import edit
 from .export import export_onnx
 from .images import generate
 from .index import index
@@ -55,7 +56,10 @@ def demo(
     typer.echo(f"Open {page} in a browser.")
 
 
-for command in (demo, generate, ask, extract, index, serve, evaluate, calibrate, info, export_onnx, publish):
+COMMANDS = (
+    demo, generate, edit, ask, extract, index, serve, evaluate, calibrate, info, export_onnx, publish
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(check_data, name="check-data")
 

@@ -43,6 +43,4 @@ def with_sampler(pipeline: SimpleDiffusionPipeline, sampler: str) -> tuple[Simpl
         else:
             scheduler = ShiftedCosineScheduler.from_config(config)
             options = {"eta": 1.0 if sampler == "ancestral" else 0.0}
-    kept = {key: pipeline.config[key] for key in ("id2label", "guidance_scale", "guidance_unet_share")}
-    kept["num_inference_steps"] = pipeline.config.num_inference_steps
-    return SimpleDiffusionPipeline(pipeline.unet, scheduler, guidance_unet=pipeline.guidance_unet, **kept), options
+    return SimpleDiffusionPipeline.from_pipe(pipeline, scheduler=scheduler), options
