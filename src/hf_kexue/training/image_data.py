@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..data.images import ImageSource, image_loader, image_size, load_images
+from ..data.images import CaptionColumns, ImageSource, image_loader, image_size, load_images
 from .arguments import option
 from .checks import fit_batch_to_data
 
@@ -37,6 +37,27 @@ class ImageArguments:
     decoded_megabytes: int = option(1024, "Cache decoded images in memory if all fit into this; 0: never.")
 
 
+@dataclass
+class CaptionArguments:
+    """Common arguments of runs on images with captions."""
+
+    caption_column: list[str] = option([], "Columns of texts, or of lists of texts, one of which is drawn at each visit; "
+                                       "named twice, twice as often.")  # fmt: skip
+    caption_prefix: str | None = option(None, "Column of a text before each caption with a colon, such as a style.")
+
+
+def caption_columns(args: Any) -> CaptionColumns | None:
+    """Columns of the captions of a run, None if it has none.
+
+    Raises:
+        ValueError: for a prefix without captions.
+    """
+    columns, prefix = getattr(args, "caption_column", []), getattr(args, "caption_prefix", None)
+    if prefix and not columns:
+        raise ValueError(f"--caption_prefix {prefix} stands before captions: name them with --caption_column.")
+    return CaptionColumns(tuple(columns), prefix) if columns else None
+
+
 def preset_of(requested: Any) -> str:
     """Preset of a run: the resolution of square images, else the power of two from 64 to 1024 next to its side."""
     height, width = image_size(requested.resolution)
@@ -51,7 +72,7 @@ def open_images(
     """Training and validation images of the arguments.
 
     Args:
-        args: `ImageArguments`, optionally with `streaming`.
+        args: `ImageArguments`, optionally with `streaming` and `CaptionArguments`.
         embedded: folder of the data set 'embedded'.
         held_out: whether validation images are of use.
         unlabelled: what becomes of pictures without a label, see `load_images`.
@@ -66,6 +87,7 @@ def open_images(
     options: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
     options |= {"background": args.background, "unlabelled": unlabelled}
     options["label_column"] = None if args.label_column == "none" else args.label_column
+    options["captions"] = caption_columns(args)
     options["streaming"] = streaming = getattr(args, "streaming", False)
     source = load_images(folder, split=args.split, **options)
     if args.validation_share:
