@@ -18,20 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
-from hf_kexue import DGCNNConfig, DGCNNModel, DGCNNTokenizer
-from hf_kexue.data.images import ImageDataset, ImageSource, collate_images
+from hf_kexue.data.images import ImageDataset, collate_images
 from hf_kexue.simple_diffusion.prompts_simple_diffusion import encode_tokens, tokenize_prompts
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
 from hf_kexue.training.contrastive import ContrastiveModel, retrieval_share
 from hf_kexue.training.fine_tuning import fit_steps_to_data
-from hf_kexue.training.image_data import CaptionArguments, ImageArguments, open_images
+from hf_kexue.training.image_data import CaptionArguments, ImageArguments, all_captions, open_images
 from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish
 from hf_kexue.training.setup import run_manifest, start, training_loader
 from hf_kexue.training.sharding import keep_first_row, zero_first_row
+from hf_kexue.training.text_conditioning import new_text_encoder
 
 HERE = Path(__file__).resolve().parent
 EMBEDDED = HERE / "data" / "emoji"
@@ -58,22 +57,6 @@ def pooled(text_encoder: Any, columns: Any) -> torch.Tensor:
     return encode_tokens(text_encoder, columns).pooled
 
 
-def build(args: Arguments, captions: list[str]) -> tuple[DGCNNModel, DGCNNTokenizer]:
-    """A newly initialised encoder, and the tokenizer of the characters of the captions."""
-    tokenizer = DGCNNTokenizer.from_texts(
-        captions, min_count=args.min_count, segmenter="none", model_max_length=args.max_prompt_tokens
-    )
-    shape = {key: getattr(args, key) for key in ("hidden_size", "dilations", "gate_dropout", "hidden_dropout")}
-    return DGCNNModel(DGCNNConfig(vocab_size=len(tokenizer), initializer_range=0.1, **shape)), tokenizer
-
-
-def all_captions(source: ImageSource) -> list[list[str]]:
-    """The captions of each picture, without decoding any."""
-    columns = source.captions
-    assert columns is not None
-    return [columns.all_of(row) for row in source.rows.select_columns(columns.names)]
-
-
 @torch.no_grad()
 def validation_figures(model: ContrastiveModel, dataset: ImageDataset, tokenizer: Any) -> dict[str, float]:
     """Of the held-out pictures: how often the first caption finds its picture, and the second the first caption."""
@@ -98,9 +81,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if not args.caption_column:
         raise ValueError("--caption_column is missing: name the columns of the captions.")
     source, held_out = open_images(args, EMBEDDED)
-    if source.streaming:
-        raise ValueError("The captions are read before the first step: not with --streaming.")
-    text_encoder, tokenizer = build(args, [text for texts in all_captions(source) for text in texts])
+    captions = [text for texts in all_captions(source) for text in texts]
+    shape = {key: getattr(args, key) for key in ("hidden_size", "dilations", "gate_dropout", "hidden_dropout")}
+    text_encoder, tokenizer = new_text_encoder(captions, args.max_prompt_tokens, args.min_count, **shape)
     model = ContrastiveModel(text_encoder, args.hidden_size, pooled)
     memory = args.decoded_megabytes * 2**20
     dataset = ImageDataset(source, args.resolution, args.random_flip, args.seed, memory, captions_each=2)
@@ -123,7 +106,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 3. The loop
     for batch in run.batches():
         pairs = [text for place in (0, 1) for text in (captions[place] for captions in batch["captions"])]
-        columns = {name: c.to(accelerator.device) for name, c in tokenize_prompts(tokenizer, pairs, warn=False).items()}
+        columns = {
+            name: c.to(accelerator.device) for name, c in tokenize_prompts(tokenizer, pairs, warn=False).items()
+        }
         with accelerator.accumulate(run.model):
             with accelerator.autocast():
                 losses = run.model(batch["pixel_values"], columns)
@@ -142,12 +127,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     # 5. Save
     if accelerator.is_main_process:
-        save(run, tokenizer, output_dir, results, accelerator)
+        save(run, tokenizer, output_dir, results)
     finish(accelerator)
     return results
 
 
-def save(run: TrainingRun, tokenizer: Any, output_dir: Path, results: dict[str, Any], accelerator: Accelerator) -> None:
+def save(run: TrainingRun, tokenizer: Any, output_dir: Path, results: dict[str, Any]) -> None:
     """Figures, and the encoder with its tokenizer."""
     (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
     with run.averaged():

@@ -6,8 +6,8 @@ Three losses over a batch of B pictures with two captions each, of vectors a, b 
     N(x, y) = mean of the cross entropies of  s x y^T  by rows and by columns,  |x| = |y| = 1
 
 so that names of one picture in any language lie close together and others apart (InfoNCE, arXiv 1807.03748; pictures
-and words as in CLIP, arXiv 2103.00020), and a linear map takes the vector to a picture of 16 x 16 pixels. The picture's
-tower, the temperature and the sketch are thrown away afterwards.
+and words as in CLIP, arXiv 2103.00020), and a linear map takes the vector to a picture of 16 x 16 pixels. The
+tower of the pictures, the temperature and the sketch are thrown away afterwards.
 
 Shapes: B pictures, P width of the encoder's vector, J width of the common space.
 """
@@ -15,6 +15,7 @@ Shapes: B pictures, P width of the encoder's vector, J width of the common space
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ class ContrastiveModel(nn.Module):
         self.sketch = nn.Linear(pooled_dim, 3 * SKETCH_SIDE**2)
         widths = (3, 48, 96, 192)
         layers: list[nn.Module] = []
-        for narrow, wide in zip(widths, widths[1:]):
+        for narrow, wide in pairwise(widths):
             layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), nn.GroupNorm(8, wide), nn.SiLU()]
         self.pictures = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * 192, COMMON))
         self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))

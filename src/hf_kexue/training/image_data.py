@@ -41,7 +41,7 @@ class ImageArguments:
 class CaptionArguments:
     """Common arguments of runs on images with captions."""
 
-    caption_column: list[str] = option([], "Columns of texts, or of lists of texts, one of which is drawn at each visit; "
+    caption_column: list[str] = option([], "Columns of texts or lists of texts, one of which is drawn at each visit; "
                                        "named twice, twice as often.")  # fmt: skip
     caption_prefix: str | None = option(None, "Column of a text before each caption with a colon, such as a style.")
 
@@ -56,6 +56,19 @@ def caption_columns(args: Any) -> CaptionColumns | None:
     if prefix and not columns:
         raise ValueError(f"--caption_prefix {prefix} stands before captions: name them with --caption_column.")
     return CaptionColumns(tuple(columns), prefix) if columns else None
+
+
+def all_captions(source: ImageSource) -> list[list[str]]:
+    """The captions of each picture, without decoding any.
+
+    Raises:
+        ValueError: for a stream.
+    """
+    columns = source.captions
+    assert columns is not None
+    if source.streaming:
+        raise ValueError("All captions are read before the first step: not with --streaming.")
+    return [columns.all_of(row) for row in source.rows.select_columns(columns.names)]
 
 
 def preset_of(requested: Any) -> str:

@@ -1,7 +1,7 @@
 """Captions of pictures: prompts made of the text columns of a row, one drawn at each visit.
 
-    captions = CaptionColumns(("name_en", "name_zh", "tags_en"), prefix="style")
-    captions.all_of(row)                       # ["noto: red apple", "noto: 苹果", "noto: apple, fruit, red"]
+captions = CaptionColumns(("name_en", "name_zh", "tags_en"), prefix="style")
+captions.all_of(row)                       # ["noto: red apple", "noto: 苹果", "noto: apple, fruit, red"]
 """
 
 from __future__ import annotations

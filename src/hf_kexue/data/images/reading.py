@@ -90,7 +90,9 @@ def load_images(
     ImageColor.getrgb(background)  # check the colour now, not in the first batch
     rows = _open(dataset, split, config_name, streaming, cache_dir)
     features = rows.features or {}
-    images = [key for key, feature in features.items() if isinstance(feature, ImageFeature) or _is_plain_image(feature)]
+    images = [
+        key for key, feature in features.items() if isinstance(feature, ImageFeature) or _is_plain_image(feature)
+    ]
     labels = [key for key, feature in features.items() if isinstance(feature, ClassLabel)]
     image_column = image_column or (images[0] if len(images) == 1 else "")
     if image_column not in features:
