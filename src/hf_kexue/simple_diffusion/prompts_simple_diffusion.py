@@ -11,30 +11,71 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 logger = logging.getLogger(__name__)
 LONGEST = 512  # tokens, for a tokenizer that knows no limit
 
 
-@dataclass
+@dataclass(frozen=True)
 class EncodedPrompts:
-    """What an encoder makes of prompts.
+    """What an encoder makes of prompts; a network without cross-attention needs no states.
 
     Args:
-        states (B, S, T): of the tokens.
-        mask (B, S): bool, True where a token is real; at least one a row.
-        pooled (B, P): one vector a prompt.
+        states (B, S, T): of the tokens, or None.
+        mask (B, S): bool, True where a token is real, at least one a row; or None.
+        pooled (B, P): one vector a prompt, or None.
     """
 
-    states: Tensor
-    mask: Tensor
-    pooled: Tensor
+    states: Tensor | None
+    mask: Tensor | None
+    pooled: Tensor | None
+
+    def __len__(self) -> int:
+        return len(next(part for part in (self.states, self.pooled) if part is not None))
+
+    @property
+    def length(self) -> int:
+        """S, or 0 without states."""
+        return 0 if self.states is None else self.states.shape[1]
+
+    def repeated(self, count: int, images: int = 1) -> EncodedPrompts:
+        """The rows, or the only one `count` times, each for so many images next to each other."""
+        times = count // len(self)
+        return self._each(lambda part: part.repeat(times, *[1] * (part.ndim - 1)).repeat_interleave(images, dim=0))
+
+    def padded(self, length: int) -> EncodedPrompts:
+        """With S of at least `length`; what is added is masked."""
+        if self.states is None or self.mask is None or self.length >= length:
+            return self
+        more = length - self.length
+        return replace(self, states=F.pad(self.states, (0, 0, 0, more)), mask=F.pad(self.mask, (0, more)))
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> EncodedPrompts:
+        """On another device, states and vectors in another precision."""
+        return self._each(lambda part: part.to(device) if part.dtype == torch.bool else part.to(device, dtype))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> EncodedPrompts:
+        parts = (self.states, self.mask, self.pooled)
+        return EncodedPrompts(*(None if part is None else change(part) for part in parts))
+
+
+def check_prompts(name: str, prompts: Any) -> list[str]:
+    """A text or several as a list.
+
+    Raises:
+        ValueError: for anything else, and for none.
+    """
+    texts = [prompts] if isinstance(prompts, str) else prompts
+    if not isinstance(texts, list | tuple) or not texts or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{name} must be a text or a list of texts, got {prompts!r}.")
+    return list(texts)
 
 
 def tokenize_prompts(tokenizer: Any, prompts: Sequence[str], warn: bool = True) -> dict[str, Tensor]:
@@ -64,8 +105,8 @@ def tokenize_prompts(tokenizer: Any, prompts: Sequence[str], warn: bool = True) 
 
 
 def encode_tokens(text_encoder: Any, columns: Mapping[str, Tensor]) -> EncodedPrompts:
-    """States, mask and vectors of tokenized prompts. The vector is the encoder's `pooler_output`, else its
-    `text_embeds`, else the mean of the states of real tokens.
+    """States, mask and vectors of tokenized prompts. The vector is the encoder's `pooler_output`, else the
+    mean of the states of real tokens.
 
     Args:
         text_encoder: of transformers.
@@ -79,14 +120,6 @@ def encode_tokens(text_encoder: Any, columns: Mapping[str, Tensor]) -> EncodedPr
     mask = columns["attention_mask"].to(device) != 0
     pooled = output.get("pooler_output")
     if pooled is None:
-        pooled = output.get("text_embeds")
-    if pooled is None:
         weight = mask.to(states.dtype)[..., None]
         pooled = (states * weight).sum(dim=1) / weight.sum(dim=1)
     return EncodedPrompts(states, mask, pooled)
-
-
-def encode_prompts(tokenizer: Any, text_encoder: Any, prompts: Sequence[str]) -> EncodedPrompts:
-    """Tokenize and encode; see `tokenize_prompts` and `encode_tokens`."""
-    with torch.no_grad():
-        return encode_tokens(text_encoder, tokenize_prompts(tokenizer, prompts))
