@@ -43,7 +43,7 @@ def in_interval(logsnr: float, interval: tuple[float, float] | None) -> bool:
 
 def predict_sample(model_output: Tensor, x_t: Tensor, logsnr: Tensor, prediction_type: str) -> Tensor:
     """The clean sample that a model output implies; all (B, C, H, W), x_t of variance-preserving noise."""
-    alpha, sigma = _alpha_sigma(logsnr, x_t)
+    alpha, sigma = alpha_sigma(logsnr, x_t)
     if prediction_type == "epsilon":
         return (x_t - sigma * model_output) / alpha
     if prediction_type == "flow_prediction":
@@ -53,7 +53,7 @@ def predict_sample(model_output: Tensor, x_t: Tensor, logsnr: Tensor, prediction
 
 def output_from_sample(sample: Tensor, x_t: Tensor, logsnr: Tensor, prediction_type: str) -> Tensor:
     """The model output that implies a clean sample: inverse of `predict_sample`."""
-    alpha, sigma = _alpha_sigma(logsnr, x_t)
+    alpha, sigma = alpha_sigma(logsnr, x_t)
     if prediction_type == "epsilon":
         return (x_t - alpha * sample) / sigma
     if prediction_type == "flow_prediction":
@@ -89,13 +89,14 @@ def upsample_guidance(
     x_hat = denoise(x_t, logsnr)
     if factor == 1 or scale == 0:
         return x_hat
-    alpha, sigma = _alpha_sigma(logsnr, x_t)
+    alpha, sigma = alpha_sigma(logsnr, x_t)
     rho = (alpha.square() + sigma.square() / factor**2).sqrt()
     x_low = denoise(F.avg_pool2d(x_t, factor) / rho, logsnr + 2 * math.log(factor))  # (B, C, H/s, W/s)
     correction = x_low - F.avg_pool2d(x_hat, factor)
     return x_hat + scale * correction.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
 
-def _alpha_sigma(logsnr: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
+def alpha_sigma(logsnr: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
+    """alpha and sigma in the dtype of x_t, (B or 1, 1, ...)."""
     logsnr = logsnr.to(x_t).reshape(-1, *[1] * (x_t.ndim - 1))
     return torch.sigmoid(logsnr).sqrt(), torch.sigmoid(-logsnr).sqrt()

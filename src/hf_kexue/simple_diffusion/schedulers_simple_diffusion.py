@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddim_parallel import DDIMParallelScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from diffusers.schedulers.scheduling_flow_match_heun_discrete import FlowMatchHeunDiscreteScheduler
 from diffusers.schedulers.scheduling_pndm import PNDMScheduler
@@ -29,11 +30,15 @@ from .checks_simple_diffusion import require
 from .conversions_flow import variance_preserving_from_flow
 from .guidance_simple_diffusion import predict_sample
 from .layers_uvit import LOGSNR_BOUND
+from .scheduling_shifted_cosine import ShiftedCosineScheduler
 from .scheduling_shifted_flow import NETWORK_PREDICTIONS, ShiftedFlowScheduler
 
 # Their step goes down by `num_train_timesteps // num_inference_steps`, wherever the next timestep lies.
 CONSTANT_STRIDE = (DDIMScheduler, DDIMParallelScheduler, PNDMScheduler)
 PREDICTION_TYPES = ("epsilon", "sample", "v_prediction")
+REPEATABLE = (
+    ShiftedCosineScheduler, ShiftedFlowScheduler, DDIMScheduler, DDIMParallelScheduler, DDPMScheduler,
+)  # fmt: skip
 FLOW_MATCHING = (FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler)
 
 
@@ -225,6 +230,51 @@ def network_input(scheduler: Any, x_t: Tensor, timestep: Tensor, logsnr: Tensor)
     """
     x: Tensor = scheduler.scale_model_input(x_t, timestep) if hasattr(scheduler, "scale_model_input") else x_t
     return variance_preserving_from_flow(x, logsnr) if is_flow(scheduler) else x
+
+
+def scheduler_sample(scheduler: Any, x_vp: Tensor, timestep: Tensor, logsnr: Tensor) -> Tensor:
+    """The inverse of `network_input`: x_t of the scheduler from that of variance-preserving noise."""
+    one = torch.ones((1, 1, 1, 1), device=x_vp.device)
+    return x_vp / network_input(scheduler, one, timestep, logsnr)
+
+
+def begin_later(scheduler: Any, timesteps: Tensor, strength: float) -> int:
+    """Leave out the first steps of a loop, to begin with a picture under noise.
+
+    Args:
+        scheduler: that `start_sampling` has started.
+        timesteps: of it.
+        strength: share of the steps to do, from 0 (none) to 1 (all); above 0 at least one.
+
+    Returns:
+        Place in the loop of the first step to do.
+
+    Raises:
+        ValueError: for PNDM, whose first steps differ from the others.
+    """
+    order = scheduler.order
+    total = (len(timesteps) + order - 1) // order
+    steps = max(1, round(strength * total)) if strength > 0 else 0
+    first = min((total - steps) * order, len(timesteps))
+    if first and isinstance(scheduler, PNDMScheduler):
+        raise ValueError("PNDMScheduler cannot begin within its steps (strength below 1): its first ones differ.")
+    if first < len(timesteps) and hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(first)
+    return first
+
+
+def check_repeatable(scheduler: Any) -> None:
+    """Refuse to resample with a scheduler that remembers its steps, and so cannot do one twice.
+
+    Raises:
+        ValueError: naming those that can.
+    """
+    if not isinstance(scheduler, REPEATABLE) or scheduler.config.get("solver") == "heun":
+        known = ", ".join(cls.__name__ for cls in REPEATABLE)
+        raise ValueError(
+            f"{type(scheduler).__name__} remembers its last steps and cannot do one twice: leave resampling at 1, or "
+            f"use one of {known} (not with the solver heun)."
+        )
 
 
 def output_for_step(scheduler: Any, output: Tensor, x_vp: Tensor, x_t: Tensor, logsnr: Tensor, index: int) -> Tensor:
