@@ -8,6 +8,7 @@ classes of diffusers through `schedulers_simple_diffusion`.
 from .losses_simple_diffusion import simple_diffusion_loss
 from .modeling_uvit import SimpleDiffusionUViT2DModel
 from .pipeline_simple_diffusion import SimpleDiffusionPipeline
+from .pipeline_text_to_image import SimpleDiffusionTextToImagePipeline
 from .resolution_shift import resolution_shift_of
 from .scheduling_shifted_cosine import ShiftedCosineScheduler
 from .scheduling_shifted_flow import ShiftedFlowScheduler
@@ -16,6 +17,7 @@ __all__ = [
     "ShiftedCosineScheduler",
     "ShiftedFlowScheduler",
     "SimpleDiffusionPipeline",
+    "SimpleDiffusionTextToImagePipeline",
     "SimpleDiffusionUViT2DModel",
     "resolution_shift_of",
     "simple_diffusion_loss",

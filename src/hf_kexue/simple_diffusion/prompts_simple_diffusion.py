@@ -10,16 +10,15 @@ Shapes: B prompts, S tokens, T width of the states, P width of the vectors.
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from logging import getLogger
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-logger = logging.getLogger(__name__)
 LONGEST = 512  # tokens, for a tokenizer that knows no limit
 
 
@@ -100,7 +99,9 @@ def tokenize_prompts(tokenizer: Any, prompts: Sequence[str], warn: bool = True) 
         for prompt in prompts:
             count = len(tokenizer(prompt, verbose=False)["input_ids"])
             if count > longest:
-                logger.warning("A prompt has %d tokens and is cut to the first %d: %.80s...", count, longest, prompt)
+                getLogger(__name__).warning(
+                    "A prompt has %d tokens and is cut to the first %d: %.80s...", count, longest, prompt
+                )
     return columns
 
 
