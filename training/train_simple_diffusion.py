@@ -1,6 +1,7 @@
 """Train a simple-diffusion U-ViT in pixel space, with Accelerate.
 
 Article   kexue.fm archives/10047; arXiv 2301.11093 (schedule, U-ViT, losses); arXiv 2410.19324 (sigmoid weighting)
+          captions: --caption_column and --text_encoder, the empty prompt is the null class of guidance
 Data      a Hub data set id, a local folder (parquet or pictures in class folders), or the embedded photographs
 Command   accelerate launch training/train_simple_diffusion.py --resolution 64
           (again resumes; training/README.md has the commands, hours and scores of the published models)
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from torch.utils.data import DataLoader
 
 from hf_kexue.data.images import image_loader, image_size
 from hf_kexue.inference.grids import image_grid
-from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
+from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionTextToImagePipeline
 from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, sigmoid_bias, simple_diffusion_loss
 from hf_kexue.simple_diffusion.times_simple_diffusion import training_times
 from hf_kexue.training.adapters import Adapters, check_adapter_arguments
@@ -39,6 +40,7 @@ from hf_kexue.training.image_data import (
     open_images,
     preset_of,
     sheet_labels,
+    sheet_prompts,
     training_images,
 )
 from hf_kexue.training.interruption import script_main
@@ -51,6 +53,7 @@ from hf_kexue.training.text_conditioning import (
     PromptArguments,
     TextConditionedModel,
     TextEncoder,
+    check_prompt_arguments,
     kept_captions,
     open_text_encoder,
 )
@@ -112,7 +115,7 @@ class Arguments(PublishingArguments, PromptArguments, CaptionArguments, ImageArg
     sample_steps: int = option(2000, "Optimizer steps between sample grids; 0 for none, not even at the end.")
     sample_inference_steps: int = option(32, "Network evaluations per sampled image.")
     sample_guidance_scale: float = option(
-        2.0, "Guidance of a class-conditional model: of the sample grids, and saved with it."
+        2.0, "Guidance of a model of classes or prompts: of the sample grids, and saved with it."
     )
 
 
@@ -190,16 +193,18 @@ def validation_loss(
     return {"validation_loss": float(loss.mean()), **by_bin}
 
 
-def sample_grid(pipeline: SimpleDiffusionPipeline, args: Arguments, columns: int = 8) -> Image.Image:
-    """A grid with a row of samples per class (a subset of many classes, or four rows), from a fixed seed."""
+def sample_grid(pipeline: Any, args: Arguments, prompts: Sequence[str] = (), columns: int = 8) -> Image.Image:
+    """A grid from a fixed seed: one picture a prompt, or a row of samples per class (a subset of many classes), or
+    four rows."""
     pipeline.set_progress_bar_config(desc="sampling", leave=False)
     generator, images = torch.Generator().manual_seed(args.seed), []
+    height, width = image_size(args.resolution)
+    options = {"height": height, "width": width, "num_inference_steps": args.sample_inference_steps}
+    if prompts:
+        return image_grid(pipeline(list(prompts), generator=generator, **options).images, columns)
     for labels in sheet_labels(pipeline.unet.config.num_class_embeds or 0, columns):
-        height, width = image_size(args.resolution)
-        images += pipeline(
-            batch_size=len(labels), height=height, width=width, class_labels=None if labels[0] is None else labels,
-            num_inference_steps=args.sample_inference_steps, generator=generator,
-        ).images  # fmt: skip
+        classes = None if labels[0] is None else labels
+        images += pipeline(batch_size=len(labels), class_labels=classes, generator=generator, **options).images
     return image_grid(images, columns)
 
 
@@ -208,12 +213,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     args = parse_arguments(Arguments, HERE / "presets", argv, preset_of, pattern="[0-9]*")
     output_dir, accelerator = Path(args.output_dir), start(args)
     check_adapter_arguments(args, accelerator)
+    check_prompt_arguments(args, accelerator)
     torch.backends.cudnn.benchmark = True  # all batches have one shape
     source, held_out = open_images(args, EMBEDDED)
     num_classes = len(source.label_names)
     loader = training_images(args, source, accelerator)
     fit_steps_to_data(args, loader, accelerator.num_processes, IMAGE_FINE_TUNING_EPOCHS if args.init_from else 0)
     text = open_text_encoder(args, lambda: [one for each in all_captions(source) for one in each])
+    prompts = sheet_prompts(source) if text else []
     unet = build_model(args, num_classes or None, **(text.dimensions(args.cross_attention) if text else {}))
     fresh = copy_image_weights(unet, args.init_from, source.label_names) if args.init_from else []
     model: Any = unet
@@ -254,17 +261,22 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         args, accelerator, model, loader, manifest, "simple_diffusion", "images", validate if held_out else None,
         optimizer, first_score=bool(args.init_from),
     )  # fmt: skip
-    guidance_scale = args.sample_guidance_scale if num_classes else 1.0
+    guidance_scale = args.sample_guidance_scale if num_classes or text else 1.0
     names = dict(enumerate(source.label_names)) or None
-    pipeline = SimpleDiffusionPipeline(run.network, scheduler, names, guidance_scale=guidance_scale)
+    pipeline: Any
+    if text is None:
+        pipeline = SimpleDiffusionPipeline(run.network, scheduler, names, guidance_scale=guidance_scale)
+    else:
+        parts = (run.network.unet, scheduler, run.network.text_encoder, text.tokenizer)
+        pipeline = SimpleDiffusionTextToImagePipeline(*parts, guidance_scale=guidance_scale)
     run.trained.train()  # the pipeline sets evaluation mode
     if args.compile:
-        run.trained.compile_repeated_blocks(dynamic=False)
+        (run.trained if text is None else run.trained.unet).compile_repeated_blocks(dynamic=False)
 
     def draw(name: str) -> None:
         with run.averaged(), torch.compiler.set_stance("force_eager"):
             if accelerator.is_main_process:
-                grid = sample_grid(pipeline, args)
+                grid = sample_grid(pipeline, args, prompts)
                 (output_dir / "samples").mkdir(exist_ok=True)
                 grid.save(output_dir / "samples" / f"{name}.png")
                 run.history.log_image(run.state.step, "samples", grid)
@@ -276,8 +288,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             batch = {"pixel_values": torch.zeros(1, 3, *image_size(args.resolution))}
         tensors = {key: value.to(accelerator.device) for key, value in batch.items() if isinstance(value, Tensor)}
         if text is not None:
-            prompts = [captions[0] for captions in batch.get("captions", [[""]])]
-            tensors["columns"] = text.columns(prompts, accelerator.device)
+            captions = [drawn[0] for drawn in batch.get("captions", [[""]])]
+            tensors["columns"] = text.columns(captions, accelerator.device)
         size = len(tensors["pixel_values"])
         rows = (size * accelerator.process_index, size * accelerator.num_processes)
 

@@ -153,17 +153,18 @@ class SimpleDiffusionTextToImagePipeline(DrawingPipeline, DiffusionPipeline):
         assert isinstance(settings, PromptSettings)
         assert settings.prompts is not None
         assert settings.negative is not None
-        dtype, doors = self.unet.dtype, self._doors(self.unet)
-        sides = []
         length = max(settings.prompts.length, settings.negative.length)
-        for text in (settings.prompts, settings.negative):
-            text, inputs = text.padded(length).to(device, dtype), {}
-            if "pooled_projection_dim" in doors:
-                inputs["pooled_projections"] = text.pooled
-            if "cross_attention_dim" in doors:
-                inputs |= {"encoder_hidden_states": text.states, "encoder_attention_mask": text.mask}
-            sides.append(inputs)
-        return Conditions(*sides)
+        sides = (text.padded(length).to(device, self.unet.dtype) for text in (settings.prompts, settings.negative))
+        return Conditions(*map(self.network_inputs, sides))
+
+    def network_inputs(self, text: EncodedPrompts) -> dict[str, Tensor]:
+        """Keyword arguments of the network, those that it has inputs for."""
+        doors, inputs = self._doors(self.unet), {}
+        if "pooled_projection_dim" in doors and text.pooled is not None:
+            inputs["pooled_projections"] = text.pooled
+        if "cross_attention_dim" in doors and text.states is not None and text.mask is not None:
+            inputs |= {"encoder_hidden_states": text.states, "encoder_attention_mask": text.mask}
+        return inputs
 
     @torch.no_grad()
     def __call__(

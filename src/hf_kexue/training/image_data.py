@@ -98,9 +98,10 @@ def open_images(
     """
     folder = str(embedded) if args.dataset == "embedded" else args.dataset
     options: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
-    options |= {"background": args.background, "unlabelled": unlabelled}
-    options["label_column"] = None if args.label_column == "none" else args.label_column
     options["captions"] = caption_columns(args)
+    options |= {"background": args.background, "unlabelled": unlabelled}
+    no_labels = args.label_column == "none" or (options["captions"] and args.label_column == "auto")
+    options["label_column"] = None if no_labels else args.label_column
     options["streaming"] = streaming = getattr(args, "streaming", False)
     source = load_images(folder, split=args.split, **options)
     if args.validation_share:
@@ -156,6 +157,12 @@ def training_images(args: Any, source: ImageSource, accelerator: Any) -> Any:
         seed=args.seed, num_workers=args.dataloader_num_workers, memory=args.decoded_megabytes * 2**20,
         rank=accelerator.process_index, world_size=accelerator.num_processes, buckets=buckets,
     )  # fmt: skip
+
+
+def sheet_prompts(source: ImageSource, count: int = SHEET_BATCH) -> list[str]:
+    """Prompts of a sheet of samples: the first caption of pictures evenly spread over the data."""
+    captions = all_captions(source)
+    return [captions[row * len(captions) // count][0] for row in range(count)]
 
 
 def sheet_labels(num_classes: int, columns: int) -> Iterator[list[int] | list[None]]:

@@ -128,6 +128,29 @@ def new_text_encoder(
     return DGCNNModel(config), tokenizer
 
 
+def check_prompt_arguments(args: Any, accelerator: Any) -> None:
+    """Raise for arguments that contradict each other or that captions do not go with.
+
+    Raises:
+        ValueError: naming them.
+    """
+    if bool(args.caption_column) != bool(args.text_encoder):
+        raise ValueError(
+            "--caption_column and --text_encoder go together: captions need an encoder, 'new' or a trained one."
+        )
+    if not args.text_encoder:
+        return
+    if not 0 <= args.caption_dropout < 1:
+        raise ValueError(f"--caption_dropout must be at least 0 and below 1, got {args.caption_dropout:g}.")
+    if args.label_column not in ("auto", "none"):
+        raise ValueError(f"--label_column {args.label_column}: a model of prompts takes no classes beside them.")
+    if args.lora_rank:
+        raise ValueError("--lora_rank trains adapters of models without prompts: leave out --text_encoder.")
+    kind = str(accelerator.distributed_type).rpartition(".")[2]
+    if kind in ("FSDP", "DEEPSPEED"):
+        raise ValueError(f"{kind} shards one network, --text_encoder adds another: use accelerate_configs/ddp.yaml.")
+
+
 def open_text_encoder(args: Any, captions: Callable[[], list[str]]) -> TextEncoder | None:
     """The encoder of the arguments, or None for a run without captions.
 
@@ -136,17 +159,11 @@ def open_text_encoder(args: Any, captions: Callable[[], list[str]]) -> TextEncod
         captions: read for a new encoder alone.
 
     Raises:
-        ValueError: for captions without an encoder or the reverse, and a folder that holds none.
+        ValueError: for a folder that holds none.
     """
     name = args.text_encoder
-    if bool(args.caption_column) != bool(name):
-        raise ValueError(
-            "--caption_column and --text_encoder go together: captions need an encoder, 'new' or a trained one."
-        )
     if name is None:
         return None
-    if not 0 <= args.caption_dropout < 1:
-        raise ValueError(f"--caption_dropout must be at least 0 and below 1, got {args.caption_dropout:g}.")
     if name == "new":
         encoder: Any
         encoder, tokenizer = new_text_encoder(

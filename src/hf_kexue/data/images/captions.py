@@ -30,12 +30,12 @@ class CaptionColumns:
         """The columns to keep of a data set."""
         return list(dict.fromkeys([*self.columns, *([self.prefix] if self.prefix else [])]))
 
-    def all_of(self, row: Mapping[str, Any]) -> list[str]:
-        """The captions of a row in the order of the columns, without empty ones; none at all is [""]: the empty
-        prompt, which stands for any picture."""
+    def all_of(self, row: Mapping[str, Any], bare: bool = False) -> list[str]:
+        """The captions of a row in the order of the columns, without empty ones. Where there are none, it is the
+        prefix alone or the empty prompt, which stands for any picture; or [] with `bare`."""
         texts = [_joined(row[column]) for column in self.columns]
         prefix = _joined(row[self.prefix]) if self.prefix else ""
-        return [f"{prefix}: {text}" if prefix else text for text in texts if text] or [prefix]
+        return [f"{prefix}: {text}" if prefix else text for text in texts if text] or ([] if bare else [prefix])
 
     def draw(self, row: Mapping[str, Any], key: str, count: int = 1) -> list[str]:
         """Captions of a row, decided by a key alone; of different columns as long as there are so many.

@@ -124,6 +124,31 @@ def load_images(
     return ImageSource(rows, image_column, label_column, names, streaming, background, captions)
 
 
+def load_captioned_images(
+    dataset: str,
+    *,
+    split: str = "train",
+    caption_column: str | None = None,
+    caption_prefix: str | None = None,
+    background: str = "white",
+) -> ImageSource:
+    """Open a data set of images with captions.
+
+    Args:
+        dataset, split, background: as of `load_images`.
+        caption_column: columns of texts or lists of texts, separated by commas.
+        caption_prefix: column of a text before each caption, with a colon.
+
+    Raises:
+        ValueError: as of `load_images`, and without a caption column.
+    """
+    names = [name.strip() for name in (caption_column or "").split(",") if name.strip()]
+    if not names:
+        raise ValueError("Pictures are drawn from their captions: name the column with --caption-column.")
+    captions = CaptionColumns(tuple(names), caption_prefix)
+    return load_images(dataset, split=split, background=background, captions=captions)
+
+
 def _is_plain_image(feature: Any) -> bool:
     """Whether these are bytes and path of parquet files that do not say that they hold images."""
     return isinstance(feature, dict) and set(feature) == {"bytes", "path"}
