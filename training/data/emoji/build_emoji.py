@@ -1,6 +1,6 @@
 """Render open sets of emoji at any size, with names and tags in English and Chinese, as parquet for training.
 
-    pip install resvg-py pillow pyarrow
+    pip install "hf-kexue[emoji]"
     python training/data/emoji/build_emoji.py --size 128 --output data/emoji-128
 
 fetches the pinned packages with npm; `--modules FOLDER` takes a node_modules that has them. Where there is neither npm

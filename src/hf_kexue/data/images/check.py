@@ -53,8 +53,8 @@ class ImageReport(DataReport):
     Args:
         settings: `resolution`, `batch_size`, `background`, `rare`, `held_out`, the name of the other split, and
             `long_caption`.
-        totals: number of `images`, `classes` and `captions`; `shortest` and `longest` side in pixels, and `middle`, the
-            median of the shorter sides.
+        totals: number of `images`, `classes` and `captions`; `shortest` and `longest` side in pixels, and `middle`,
+            the median of the shorter sides.
         counts, examples: as of `DataReport`, for each of `FINDINGS`.
 
     `modes` counts the modes of Pillow, `classes` the pictures of each class.
