@@ -75,7 +75,8 @@ class PooledText(nn.Module):
 
 def cosines(size: int, waves: int, like: Tensor) -> Tensor:
     """cos(pi a (i + 1/2) / size) for i < size and a < waves: (size, waves)."""
-    places = (torch.arange(size, device=like.device, dtype=torch.float32) + 0.5) / size
+    precision = torch.promote_types(like.dtype, torch.float32)
+    places = (torch.arange(size, device=like.device, dtype=precision) + 0.5) / size
     return (math.pi * places[:, None] * torch.arange(waves, device=like.device)).cos().to(like.dtype)
 
 
