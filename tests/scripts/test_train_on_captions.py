@@ -103,7 +103,7 @@ def test_a_pipeline_of_prompts_is_left_with_its_samples(trained):
 
 
 def test_a_run_with_a_new_encoder_resumes_bit_for_bit(trained, tmp_path):
-    """Captions and their dropout are drawn by the place in the run, and the encoder's weights and averages are kept."""
+    """Captions and their dropout are drawn by the place in the run; the encoder's weights and averages are kept."""
     resumed = cut_off(trained, tmp_path / "resumed", 2)
     options = ["--text_encoder", "new", "--cross_attention", "True", "--validation_split", "unseen_pair"]
     train("train_simple_diffusion", resumed, *PICTURES, *options)
@@ -125,6 +125,11 @@ def test_a_trained_encoder_stays_or_learns(encoder, tmp_path, along):
     assert again["steps"] == 4
 
 
+def test_a_stream_with_a_trained_encoder(encoder, tmp_path):
+    options = ["--text_encoder", encoder / "model", "--streaming", "True", "--split", "train", *QUIET]
+    assert train("train_simple_diffusion", tmp_path / "run", *PICTURES, *options)["steps"] == 4
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -134,7 +139,7 @@ def test_a_trained_encoder_stays_or_learns(encoder, tmp_path, along):
         (["--text_encoder", "no/such/folder"], "no such file"),
         (["--text_encoder", "new", "--caption_column", "nothing"], "'nothing'"),
         (["--text_encoder", "new", "--lora_rank", "2", "--init_from", str(EMOJI)], "lora_rank"),
-        (["--text_encoder", "new", "--streaming", "True"], "streaming"),
+        (["--text_encoder", "new", "--streaming", "True", "--split", "train"], "streaming"),
     ],
 )
 def test_what_cannot_be_a_run_is_refused_first(tmp_path, options, match):

@@ -160,7 +160,12 @@ def training_images(args: Any, source: ImageSource, accelerator: Any) -> Any:
 
 
 def sheet_prompts(source: ImageSource, count: int = SHEET_BATCH) -> list[str]:
-    """Prompts of a sheet of samples: the first caption of pictures evenly spread over the data."""
+    """Prompts of a sheet of samples: the first caption of pictures evenly spread over the data, or of the first ones
+    of a stream."""
+    assert source.captions is not None
+    if source.streaming:
+        rows = source.rows.select_columns(source.captions.names).take(count)
+        return [source.captions.all_of(row)[0] for row in rows]
     captions = all_captions(source)
     return [captions[row * len(captions) // count][0] for row in range(count)]
 
