@@ -25,7 +25,7 @@ MEANINGS = {
     "clothing-128": "photographs of clothing at 128 px, 17 classes, splits train and validation",
     "cmrc2018": "questions of CMRC 2018, splits train and validation",
     "duie2": "sentences of DuIE 2.0, splits train and validation",
-    "emoji-128": "pictures of emoji at 128 px, splits train and validation",
+    "emoji-128": "emoji at 128 px with words, as training/data/emoji/build_emoji.py makes them",
     "other-build": "checkout of another commit of this repository",
     "peer": "simple_diffusion.py of denoising-diffusion-pytorch",
     "reader": "folder of a reader that was trained on a CPU, as training/publish_dgcnn_qa.py leaves it",

@@ -1,6 +1,7 @@
 """Train a simple-diffusion U-ViT in pixel space, with Accelerate.
 
 Article   kexue.fm archives/10047; arXiv 2301.11093 (schedule, U-ViT, losses); arXiv 2410.19324 (sigmoid weighting)
+          captions: --caption_column and --text_encoder, the empty prompt is the null class of guidance
 Data      a Hub data set id, a local folder (parquet or pictures in class folders), or the embedded photographs
 Command   accelerate launch training/train_simple_diffusion.py --resolution 64
           (again resumes; training/README.md has the commands, hours and scores of the published models)
@@ -11,11 +12,9 @@ Traps     EMA weights are saved and sampled: for less than some thousand steps l
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,25 +26,37 @@ from torch.utils.data import DataLoader
 
 from hf_kexue.data.images import image_loader, image_size
 from hf_kexue.inference.grids import image_grid
-from hf_kexue.simple_diffusion import (
-    ShiftedCosineScheduler,
-    ShiftedFlowScheduler,
-    SimpleDiffusionPipeline,
-    SimpleDiffusionUViT2DModel,
-)
+from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionTextToImagePipeline
 from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, sigmoid_bias, simple_diffusion_loss
-from hf_kexue.simple_diffusion.reshift_simple_diffusion import reshifted
 from hf_kexue.simple_diffusion.times_simple_diffusion import training_times
 from hf_kexue.training.adapters import Adapters, check_adapter_arguments
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
+from hf_kexue.training.diffusion_setup import build_model, build_scheduler, schedule_for
 from hf_kexue.training.fine_tuning import IMAGE_FINE_TUNING_EPOCHS, copy_image_weights, fit_steps_to_data
-from hf_kexue.training.image_data import ImageArguments, open_images, preset_of, sheet_labels, training_images
+from hf_kexue.training.image_data import (
+    CaptionArguments,
+    ImageArguments,
+    all_captions,
+    open_images,
+    preset_of,
+    sheet_labels,
+    sheet_prompts,
+    training_images,
+)
 from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish, gather
 from hf_kexue.training.publishing import PublishingArguments, push_to_hub
 from hf_kexue.training.setup import run_manifest, start
 from hf_kexue.training.state import trainable
+from hf_kexue.training.text_conditioning import (
+    PromptArguments,
+    TextConditionedModel,
+    TextEncoder,
+    check_prompt_arguments,
+    kept_captions,
+    open_text_encoder,
+)
 
 HERE = Path(__file__).resolve().parent
 EMBEDDED = HERE / "data" / "clothing-64"
@@ -53,7 +64,7 @@ logger = logging.getLogger("train_simple_diffusion")
 
 
 @dataclass
-class Arguments(PublishingArguments, ImageArguments, RunArguments):
+class Arguments(PublishingArguments, PromptArguments, CaptionArguments, ImageArguments, RunArguments):
     output_dir: str = option("outputs/simple-diffusion", "Folder for checkpoints, samples and the pipeline.")
     preset: str = option("", "Name in training/presets or path of a YAML file; default: the one of --resolution.")
     resolution: str = option(  # type: ignore[assignment]
@@ -104,52 +115,8 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
     sample_steps: int = option(2000, "Optimizer steps between sample grids; 0 for none, not even at the end.")
     sample_inference_steps: int = option(32, "Network evaluations per sampled image.")
     sample_guidance_scale: float = option(
-        2.0, "Guidance of a class-conditional model: of the sample grids, and saved with it."
+        2.0, "Guidance of a model of classes or prompts: of the sample grids, and saved with it."
     )
-
-
-def side_of(args: Arguments) -> float:
-    """Side of the square with as many pixels as --resolution."""
-    side = math.sqrt(math.prod(image_size(args.resolution)))
-    return int(side) if side == int(side) else side
-
-
-def build_scheduler(args: Arguments) -> ShiftedCosineScheduler | ShiftedFlowScheduler:
-    base_size: Any = args.base_size[0] if len(args.base_size) == 1 else tuple(args.base_size)
-    kind: Any = args.prediction_type  # checked by the scheduler
-    if args.schedule not in ("cosine", "flow"):
-        raise ValueError(f"--schedule must be 'cosine' or 'flow', got {args.schedule!r}.")
-    if args.schedule == "flow":
-        return ShiftedFlowScheduler(
-            sample_size=side_of(args), base_size=base_size, network_prediction_type=kind, solver="heun"
-        )
-    return ShiftedCosineScheduler(sample_size=side_of(args), base_size=base_size, prediction_type=kind)
-
-
-def build_model(args: Arguments, num_classes: int | None) -> SimpleDiffusionUViT2DModel:
-    """The network of the arguments, before --init_from.
-
-    Raises:
-        ValueError: if its stride does not divide a size.
-    """
-    keys = "patch_size input_transform hidden_size num_transformer_layers num_attention_heads mlp_ratio dropout"
-    options: dict[str, Any] = {key: getattr(args, key) for key in [*keys.split(), "embedding_dim", "skip"]}
-    options |= {key: tuple(getattr(args, key)) for key in ("block_out_channels", "layers_per_block")}
-    stride = args.patch_size * 2 ** len(args.block_out_channels)
-    for text in [args.resolution, *args.buckets]:
-        height, width = image_size(text)
-        if height % stride or width % stride:
-            raise ValueError(
-                f"--resolution and --buckets must be multiples of {stride}, the network's stride: {text}."
-            )
-    side = max(1, round(side_of(args) / stride)) * stride
-    return SimpleDiffusionUViT2DModel(sample_size=side, num_class_embeds=num_classes, **options)
-
-
-@functools.lru_cache
-def schedule_for(scheduler: Any, height: int, width: int) -> Any:
-    """The schedule for a bucket, shifted by its number of pixels."""
-    return reshifted(scheduler, height, width)
 
 
 def diffusion_loss(
@@ -161,6 +128,7 @@ def diffusion_loss(
     class_dropout: float = 0.0,
     null_class: int = 0,
     rows: tuple[int, int] | None = None,
+    caption_dropout: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Loss and logSNR of each image of a batch, (B,) and (B,); all noise is drawn from the generator, on its device.
 
@@ -183,9 +151,13 @@ def diffusion_loss(
     if labels is not None and class_dropout:
         kept = torch.rand(total, **draw)[local].to(device) >= class_dropout
         labels = torch.where(kept, labels, null_class)
+    words = {}
+    if (columns := batch.get("columns")) is not None:
+        kept = torch.rand(total, **draw)[local].to(device) >= caption_dropout
+        words["columns"] = kept_captions(columns, kept)
     alpha, sigma = (torch.sigmoid(sign * logsnr).sqrt()[:, None, None, None] for sign in (1, -1))
     x_t = (alpha * sample + sigma * noise).contiguous(memory_format=torch.channels_last)
-    output = model(x_t, logsnr, labels).sample
+    output = model(x_t, logsnr, labels, **words).sample
     kinds: dict[str, Any] = {"prediction_type": args.prediction_type, "weighting": args.weighting}
     kinds["logsnr_slope"] = slope if kind == "uniform" else None  # other times have a density that stands for it
     bias = sigmoid_bias((sample.shape[-2] * sample.shape[-1]) ** 0.5)
@@ -197,11 +169,12 @@ def diffusion_loss(
 
 @torch.no_grad()
 def validation_loss(
-    model: SimpleDiffusionUViT2DModel,
+    model: Any,
     loader: DataLoader,
     scheduler: Any,
     args: Arguments,
     accelerator: Any,
+    text: TextEncoder | None = None,
 ) -> dict[str, float]:
     """Validation loss, overall and by logSNR bin; the same noise and times at each call. Each process evaluates a
     slice of each batch."""
@@ -211,6 +184,8 @@ def validation_loss(
         size = len(batch["pixel_values"])
         local = slice(size * rank // processes, size * (rank + 1) // processes)
         part = {key: value[local].to(model.device) for key, value in batch.items() if isinstance(value, Tensor)}
+        if text is not None:
+            part["columns"] = text.columns([captions[0] for captions in batch["captions"][local]], model.device)
         if local.start < local.stop:
             results.append(diffusion_loss(model, part, scheduler, args, generator, rows=(local.start, size)))
     loss, logsnr = (gather(accelerator, torch.cat(column).cpu()) for column in zip(*results))
@@ -218,16 +193,18 @@ def validation_loss(
     return {"validation_loss": float(loss.mean()), **by_bin}
 
 
-def sample_grid(pipeline: SimpleDiffusionPipeline, args: Arguments, columns: int = 8) -> Image.Image:
-    """A grid with a row of samples per class (a subset of many classes, or four rows), from a fixed seed."""
+def sample_grid(pipeline: Any, args: Arguments, prompts: Sequence[str] = (), columns: int = 8) -> Image.Image:
+    """A grid from a fixed seed: one picture a prompt, or a row of samples per class (a subset of many classes), or
+    four rows."""
     pipeline.set_progress_bar_config(desc="sampling", leave=False)
     generator, images = torch.Generator().manual_seed(args.seed), []
+    height, width = image_size(args.resolution)
+    options = {"height": height, "width": width, "num_inference_steps": args.sample_inference_steps}
+    if prompts:
+        return image_grid(pipeline(list(prompts), generator=generator, **options).images, columns)
     for labels in sheet_labels(pipeline.unet.config.num_class_embeds or 0, columns):
-        height, width = image_size(args.resolution)
-        images += pipeline(
-            batch_size=len(labels), height=height, width=width, class_labels=None if labels[0] is None else labels,
-            num_inference_steps=args.sample_inference_steps, generator=generator,
-        ).images  # fmt: skip
+        classes = None if labels[0] is None else labels
+        images += pipeline(batch_size=len(labels), class_labels=classes, generator=generator, **options).images
     return image_grid(images, columns)
 
 
@@ -236,22 +213,28 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     args = parse_arguments(Arguments, HERE / "presets", argv, preset_of, pattern="[0-9]*")
     output_dir, accelerator = Path(args.output_dir), start(args)
     check_adapter_arguments(args, accelerator)
+    check_prompt_arguments(args, accelerator)
     torch.backends.cudnn.benchmark = True  # all batches have one shape
     source, held_out = open_images(args, EMBEDDED)
     num_classes = len(source.label_names)
     loader = training_images(args, source, accelerator)
     fit_steps_to_data(args, loader, accelerator.num_processes, IMAGE_FINE_TUNING_EPOCHS if args.init_from else 0)
-    model = build_model(args, num_classes or None)
-    fresh = copy_image_weights(model, args.init_from, source.label_names) if args.init_from else []
+    text = open_text_encoder(args, lambda: [one for each in all_captions(source) for one in each])
+    prompts = sheet_prompts(source) if text else []
+    unet = build_model(args, num_classes or None, **(text.dimensions(args.cross_attention) if text else {}))
+    fresh = copy_image_weights(unet, args.init_from, source.label_names) if args.init_from else []
+    model: Any = unet
+    if text is not None:
+        model = TextConditionedModel(unet, text.encoder, args.train_text_encoder or args.text_encoder == "new")
     scheduler = build_scheduler(args)
     manifest = run_manifest(
         args, accelerator, model, classes=source.label_names, images=None if args.streaming else len(source.rows)
     )
     adapters = None
     if args.lora_rank:
-        adapters = Adapters(model, args.lora_rank, args.lora_alpha or args.lora_rank, fresh)
+        adapters = Adapters(unet, args.lora_rank, args.lora_alpha or args.lora_rank, fresh)
         manifest["trained_parameters"] = adapters.trained_parameters
-    model.to(memory_format=torch.channels_last)
+    unet.to(memory_format=torch.channels_last)
 
     # 2. Validation and optimizer
     validation: Any = None
@@ -261,34 +244,39 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     def validate() -> tuple[dict[str, float], float]:
         with torch.compiler.set_stance("force_eager"):  # compiled for training only
-            figures = validation_loss(run.network, validation, scheduler, args, accelerator)
+            figures = validation_loss(run.network, validation, scheduler, args, accelerator, text)
         return figures, 1 / (1 + figures["validation_loss"])
 
     if args.gradient_checkpointing:
-        model.enable_gradient_checkpointing()
+        unet.enable_gradient_checkpointing()
     optimizer = torch.optim.AdamW(
         trainable(model), args.learning_rate, fused=True, betas=(args.adam_beta1, args.adam_beta2),
         eps=args.adam_epsilon, weight_decay=args.weight_decay,
     )  # fmt: skip
     if accelerator.distributed_type in ("FSDP", "DEEPSPEED"):  # they cannot shard channels-last weights
-        model.to(memory_format=torch.contiguous_format)
+        unet.to(memory_format=torch.contiguous_format)
 
     # 3. Prepare and resume, with schedule and EMA
     run = TrainingRun(
         args, accelerator, model, loader, manifest, "simple_diffusion", "images", validate if held_out else None,
         optimizer, first_score=bool(args.init_from),
     )  # fmt: skip
-    guidance_scale = args.sample_guidance_scale if num_classes else 1.0
+    guidance_scale = args.sample_guidance_scale if num_classes or text else 1.0
     names = dict(enumerate(source.label_names)) or None
-    pipeline = SimpleDiffusionPipeline(run.network, scheduler, names, guidance_scale=guidance_scale)
+    pipeline: Any
+    if text is None:
+        pipeline = SimpleDiffusionPipeline(run.network, scheduler, names, guidance_scale=guidance_scale)
+    else:
+        parts = (run.network.unet, scheduler, run.network.text_encoder, text.tokenizer)
+        pipeline = SimpleDiffusionTextToImagePipeline(*parts, guidance_scale=guidance_scale)
     run.trained.train()  # the pipeline sets evaluation mode
     if args.compile:
-        run.trained.compile_repeated_blocks(dynamic=False)
+        (run.trained if text is None else run.trained.unet).compile_repeated_blocks(dynamic=False)
 
     def draw(name: str) -> None:
         with run.averaged(), torch.compiler.set_stance("force_eager"):
             if accelerator.is_main_process:
-                grid = sample_grid(pipeline, args)
+                grid = sample_grid(pipeline, args, prompts)
                 (output_dir / "samples").mkdir(exist_ok=True)
                 grid.save(output_dir / "samples" / f"{name}.png")
                 run.history.log_image(run.state.step, "samples", grid)
@@ -299,6 +287,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         if not images:  # all are broken: a grey picture of weight 0, so that the other processes do not hang
             batch = {"pixel_values": torch.zeros(1, 3, *image_size(args.resolution))}
         tensors = {key: value.to(accelerator.device) for key, value in batch.items() if isinstance(value, Tensor)}
+        if text is not None:
+            captions = [drawn[0] for drawn in batch.get("captions", [[""]])]
+            tensors["columns"] = text.columns(captions, accelerator.device)
         size = len(tensors["pixel_values"])
         rows = (size * accelerator.process_index, size * accelerator.num_processes)
 
@@ -306,8 +297,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         with accelerator.accumulate(run.model):
             with accelerator.autocast():
                 loss, _ = diffusion_loss(
-                    run.model, tensors, scheduler, args, run.shared_generator, args.class_dropout, num_classes, rows
-                )
+                    run.model, tensors, scheduler, args, run.shared_generator, args.class_dropout, num_classes, rows,
+                    args.caption_dropout,
+                )  # fmt: skip
             run.descend(loss.mean(), weight=images / args.train_batch_size)
         # ----
 

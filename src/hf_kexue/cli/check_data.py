@@ -95,22 +95,31 @@ def images(
     split: Annotated[str, typer.Option(help="Of a folder or Hub id.")] = "train",
     held_out: Annotated[str | None, typer.Option(help="Split to look for duplicates in, such as validation.")] = None,
     label_column: Annotated[str, typer.Option(help="Column of classes; auto: as in training.")] = "auto",
+    caption_column: Annotated[
+        list[str], typer.Option(help="Column of captions or of lists of them, as in training; may be repeated.")
+    ] = [],  # noqa: B006
+    caption_prefix: Annotated[str | None, typer.Option(help="Column of a text before each caption.")] = None,
     resolution: Annotated[int, typer.Option(min=1, help="Training resolution in pixels.")] = 64,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Training batch size; default: no minimum.")] = None,
     background: Annotated[str, typer.Option(help="Below transparent pictures; a name or #rrggbb.")] = "white",
     page: Annotated[Path | None, typer.Option(help="Write thumbnails to this HTML page.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Count pictures that are broken, duplicated, tiny, elongated or of one colour; show sizes and thumbnails.
+    """Count pictures that are broken, duplicated, tiny, elongated or of one colour, and captions that are missing,
+    shared or long; show sizes and thumbnails.
 
     Exit code 0: usable. 1: more than 1 % of the pictures, and more than three, are broken, or they do not fill one
     batch. 2: nothing to check.
     """
-    from ..data.images import load_images
+    from ..data.images import CaptionColumns, load_images
     from ..data.images.check import check_images
     from ..data.images.check_page import check_page
 
-    opened = load_images(source, split=split, label_column=label_column, background=background)
+    if caption_prefix and not caption_column:
+        raise ValueError("--caption-prefix stands before captions: name them with --caption-column.")
+    captions = CaptionColumns(tuple(caption_column), caption_prefix) if caption_column else None
+    labels = None if captions and label_column == "auto" else label_column
+    opened = load_images(source, split=split, label_column=labels, background=background, captions=captions)
     other = None if held_out is None else load_images(source, split=held_out, background=background)
     report, thumbnails = check_images(opened, resolution, batch_size or 1, other, held_out or "another split")
     typer.echo(json.dumps(report.to_dict(), ensure_ascii=False) if as_json else str(report))

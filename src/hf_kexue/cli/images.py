@@ -1,4 +1,4 @@
-"""`hf-kexue generate`: draw pictures with a saved pipeline of either image family."""
+"""`hf-kexue generate`: draw pictures with a saved pipeline of any image family."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..inference.kinds import KINDS, named
+from ..inference.kinds import KINDS, TEXT_TO_IMAGE, named
 from ..inference.saved_models import saved_kind
 from .files import check_picture_output
 from .options import MODEL_HELP, Device, Dtype, with_options_of_kinds
@@ -21,16 +21,19 @@ def generate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write: a grid of the samples.")] = Path(
         "samples.png"
     ),
+    prompt: Annotated[list[str], typer.Option(help="What to draw, for a model of prompts; may be repeated.")] = [],  # noqa: B006
     classes: Annotated[str, typer.Option(help="Class names, comma-separated; default: every class once.")] = "",
-    per_class: Annotated[int, typer.Option(min=1, help="Images of each class (or in all, without classes).")] = 4,
+    per_class: Annotated[int, typer.Option(min=1, help="Images of each class or prompt (in all without either).")] = 4,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise.")] = 0,
     device: Device = None,
     dtype: Dtype = None,
     **options: Any,
 ) -> None:
-    """Draw images with a saved pipeline, of simple diffusion or of a GAN."""
+    """Draw images with a saved pipeline: of prompts, of classes, or of a GAN."""
     kind = saved_kind(model, *(kind for kind in KINDS if kind.draw))
     options = kind.chosen(kind.generate_options, options)
+    if prompt and kind is not TEXT_TO_IMAGE:
+        raise ValueError(f"--prompt is not for {kind.words}: use --classes.")
     check_picture_output(output)
     import torch
 
@@ -38,7 +41,7 @@ def generate(
     from ..inference.grids import image_grid
 
     pipeline = kind.load(model, device, dtype)
-    rows = class_rows(pipeline, [part.strip() for part in classes.split(",") if part.strip()])
+    rows = prompt or class_rows(pipeline, [part.strip() for part in classes.split(",") if part.strip()])
     generator = torch.Generator().manual_seed(seed)
     images = named(str(kind.draw))(pipeline, rows, per_class, generator=generator, **options)
     output.parent.mkdir(parents=True, exist_ok=True)

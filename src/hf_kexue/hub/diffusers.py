@@ -50,7 +50,7 @@ def one_file(path: Path) -> str:
     """Merge a module and all siblings that it imports into one source, the siblings first.
 
     Args:
-        path: of the module; it and its siblings import each other by `from .sibling import name` at the top.
+        path: of the module; it and its siblings import each other by `from .sibling import name`.
 
     Raises:
         ValueError: if two files define one name differently, or import each other in another form.
@@ -66,10 +66,10 @@ def one_file(path: Path) -> str:
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.level:
                 renamed = any(alias.asname for alias in node.names)
-                if node.level > 1 or not node.module or renamed or node.col_offset:
-                    raise ValueError(
-                        f"{part.name}:{node.lineno} is not of the form `from .sibling import name` at the top."
-                    )
+                if node.level > 1 or not node.module or renamed:
+                    raise ValueError(f"{part.name}:{node.lineno} is not of the form `from .sibling import name`.")
+                if node.col_offset:  # within a function, which finds the name in the merged file
+                    left_out.update(range(node.lineno - 1, node.end_lineno or node.lineno))
         for position, node in enumerate(tree.body):
             span = range(node.lineno - 1, node.end_lineno or node.lineno)
             if position == 0 and isinstance(node, ast.Expr):  # the docstring
@@ -84,8 +84,12 @@ def one_file(path: Path) -> str:
                             members.setdefault(str(node.module), set()).add(ast.unparse(alias))
                         else:
                             modules.add(f"import {ast.unparse(alias)}")
+            if _defined(node) == ["__all__"]:  # of one file, and nothing imports all of the merged one
+                left_out.update(span)
+                continue
             for name in _defined(node):
-                _add_name(names, name, f"{part.stem}.{name}", part)
+                constant = isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+                _add_name(names, name, ast.unparse(node) if constant else f"{part.stem}.{name}", part)
         body = "\n".join(line for number, line in enumerate(lines) if number not in left_out).strip()
         bodies.append(f"# ---- {part.name}\n\n{body}")
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")), clean=False)

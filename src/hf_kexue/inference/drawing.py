@@ -18,7 +18,7 @@ from ..simple_diffusion.samplers import with_sampler
 from .grids import class_sheet
 from .kinds import kind_of, named
 
-Labels = list[Any]  # class names, or indices if the pipeline has no names, or None for images without a class
+Labels = list[Any]  # class names, or indices if the pipeline has no names, prompts, or None for images without either
 
 
 def class_rows(pipeline: Any, classes: Sequence[str] = ()) -> Labels:
@@ -84,6 +84,51 @@ def draw_by_diffusion(
         class_labels=labels if has_classes else None,
         guidance_scale=guidance_scale if has_classes else 1.0,
         guidance_interval=guidance_interval,
+        height=size,
+        width=size,
+        num_inference_steps=steps,
+        generator=generator,
+        output_type=output_type,
+        **options,
+    ).images
+
+
+def draw_from_prompts(
+    pipeline: Any,
+    labels: Labels,
+    per_class: int = 1,
+    *,
+    negative_prompt: str | None = None,
+    guidance_scale: float | None = None,
+    steps: int | None = None,
+    sampler: str | None = None,
+    size: int | None = None,
+    generator: torch.Generator,
+    output_type: str = "pil",
+    progress: bool = True,
+) -> Any:
+    """Draw pictures of each prompt, in one batch.
+
+    Args:
+        pipeline: `SimpleDiffusionTextToImagePipeline`.
+        labels: prompts; None is the empty one.
+        per_class: pictures of each.
+        negative_prompt: what to move away from; None: the empty prompt.
+        guidance_scale: 1 is off; None: the saved one.
+        steps, sampler, size, generator, output_type, progress: as of `draw_by_diffusion`.
+
+    Raises:
+        ValueError: from the pipeline or `with_sampler`.
+    """
+    options: dict[str, Any] = {}
+    if sampler is not None:
+        pipeline, options = with_sampler(pipeline, sampler)
+    pipeline.set_progress_bar_config(disable=not progress)
+    return pipeline(
+        [label or "" for label in labels],
+        negative_prompt=negative_prompt,
+        num_images_per_prompt=per_class,
+        guidance_scale=guidance_scale,
         height=size,
         width=size,
         num_inference_steps=steps,

@@ -141,8 +141,8 @@ def evaluate_images(
     """Kernel distance of samples to images of a data set, KID-EffLite0.
 
     Images are a random subset of all, since folders are usually sorted by class, and samples have the class
-    proportions of the data. The same pipeline, data, seed and options give the same samples. Images that cannot be
-    decoded are skipped and logged.
+    proportions of the data, or the captions of that subset. The same pipeline, data, seed and options give the same
+    samples. Images that cannot be decoded are skipped and logged.
 
     Args:
         pipeline: of images, of any kind.
@@ -170,6 +170,10 @@ def evaluate_images(
         if source.label_names and pipeline.class_names:
             labels = [source.label_names[index] for index in labels]
         pipeline.label_ids(sorted(set(labels)))
+    if source.captions is not None:  # of the same pictures, in the same order
+        order = np.random.default_rng(seed).permutation(len(source.rows))
+        texts = source.rows.select_columns(source.captions.names)
+        labels = [source.captions.all_of(texts[int(order[place % len(order)])])[0] for place in range(images)]
     real = photographs(source, config.sample_size, images, seed)
     if real.broken:
         logger.warning("Skipped %d image(s) that cannot be decoded: %s", len(real.broken), ", ".join(real.broken))

@@ -199,6 +199,30 @@ KINDS = [
         tab="Images", published="simple-diffusion-clothing-64",
     ),
     Kind(
+        class_name="SimpleDiffusionTextToImagePipeline", words="a text-to-image pipeline", label="Text to image",
+        file="model_index.json", network="unet",
+        pipeline=f"{PACKAGE}.simple_diffusion:SimpleDiffusionTextToImagePipeline",
+        read=f"{PACKAGE}.data.images:load_captioned_images", score=f"{HERE}.evaluation:evaluate_images",
+        facts=f"{HERE}.model_facts:prompted_facts", draw=f"{HERE}.drawing:draw_from_prompts",
+        evaluate_options=(
+            IMAGES, SEED, GUIDANCE, Option("steps", int, None, f"{STEPS}, else 20", 1),
+            Option("sampler", str, None, f"{SAMPLER}; default: as saved with steps, else dpm"),
+        ),
+        data_options=(
+            Option("caption_column", str, None, "Columns of captions, comma-separated; the first is drawn"),
+            Option("caption_prefix", str, None, "Column of a text before each caption, such as a style"),
+            BACKGROUND,
+        ),
+        generate_options=(
+            Option("negative_prompt", str, None, "What pictures move away from; default: the empty prompt"),
+            GUIDANCE, Option("steps", int, None, f"{STEPS}, else 64", 1),
+            Option("sampler", str, None, f"{SAMPLER}; default: as saved, which is ancestral but for few-step models"),
+            Option("size", int, None, "Pixels; default: the training size", 1),
+        ),
+        task="text-to-image", tag="text-to-image", call='pipe("noto: red apple").images[0].save("sample.png")',
+        published="simple-diffusion-emoji-64",
+    ),
+    Kind(
         class_name="RSGANPipeline", words="a pipeline of a GAN", label="GAN",
         file="model_index.json", network="generator", pipeline=f"{PACKAGE}.rsgan:RSGANPipeline",
         read=f"{PACKAGE}.data.images:load_images", read_options=WITH_LABELS,
@@ -240,4 +264,4 @@ KINDS = [
         tab="Triples", published="dgcnn-triples-zh",
     ),
 ]  # fmt: skip
-SIMPLE_DIFFUSION, GAN, READER, TRIPLES = KINDS
+SIMPLE_DIFFUSION, TEXT_TO_IMAGE, GAN, READER, TRIPLES = KINDS

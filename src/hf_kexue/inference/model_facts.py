@@ -20,7 +20,9 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-QUESTION_LENGTH, TEXT_LENGTH = 16, 240  # characters; as in the measurements of README
+from ..simple_diffusion.prompts_simple_diffusion import EncodedPrompts
+
+QUESTION_LENGTH, TEXT_LENGTH, PROMPT_LENGTH = 16, 240, 16  # characters; as in the measurements of README
 
 
 def diffusion_facts(pipeline: Any) -> dict[str, Any]:
@@ -31,6 +33,20 @@ def diffusion_facts(pipeline: Any) -> dict[str, Any]:
     sample, logsnr = torch.zeros(1, channels, side, side, **place), torch.zeros(1, device=unet.device)
     flops = _flops(lambda: unet(sample, logsnr))
     return _image_facts(pipeline, unet, flops, f"one image of {side} x {side} pixels, one network evaluation")
+
+
+def prompted_facts(pipeline: Any) -> dict[str, Any]:
+    """Facts of a `SimpleDiffusionTextToImagePipeline`; its text encoder runs once an image and is not counted in the
+    FLOPs."""
+    unet = pipeline.unet
+    side, channels = unet.config.sample_size, unet.config.in_channels
+    place = {"device": unet.device, "dtype": unet.dtype}
+    sample, logsnr = torch.zeros(1, channels, side, side, **place), torch.zeros(1, device=unet.device)
+    states, pooled, mask = pipeline.encode_prompt("文" * PROMPT_LENGTH)
+    text = pipeline.network_inputs(EncodedPrompts(states, mask, pooled).to(unet.device, unet.dtype))
+    flops = _flops(lambda: unet(sample, logsnr, **text))
+    of = f"one image of {side} x {side} pixels, a prompt of {PROMPT_LENGTH} characters, one network evaluation"
+    return _image_facts(pipeline, unet, flops, of) | {"text_encoder_parameters": _parameters(pipeline.text_encoder)}
 
 
 def gan_facts(pipeline: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from .modeling_uvit import SimpleDiffusionUViT2DModel
 from .pipeline_image_to_image import SimpleDiffusionImageToImagePipeline
 from .pipeline_inpaint import SimpleDiffusionInpaintPipeline
 from .pipeline_simple_diffusion import SimpleDiffusionPipeline
+from .pipeline_text_to_image import SimpleDiffusionTextToImagePipeline
 from .pipeline_upscale import SimpleDiffusionUpscalePipeline
 from .resolution_shift import resolution_shift_of
 from .scheduling_shifted_cosine import ShiftedCosineScheduler
@@ -22,6 +23,7 @@ __all__ = [
     "SimpleDiffusionImageToImagePipeline",
     "SimpleDiffusionInpaintPipeline",
     "SimpleDiffusionPipeline",
+    "SimpleDiffusionTextToImagePipeline",
     "SimpleDiffusionUViT2DModel",
     "SimpleDiffusionUpscalePipeline",
     "resolution_shift_of",

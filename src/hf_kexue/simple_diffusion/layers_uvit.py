@@ -1,7 +1,8 @@
-"""Convolutional levels of the U-ViT and the embedding of logSNR.
+"""Convolutional levels of the U-ViT, the embedding of logSNR and that of a prompt.
 
 Source: arXiv 2301.11093, the U-ViT.
-Shapes: B batch, C channels, H W rows and columns, E embedding width, F frequencies.
+Shapes: B batch, C channels, H W rows and columns, E embedding width, F frequencies, P width of a
+prompt's vector, K waves, m channels of the sketch, L tokens and D width of the transformer.
 """
 
 from __future__ import annotations
@@ -35,6 +36,48 @@ class LogSNREmbedding(nn.Module):
         angles = logsnr[:, None] * exponents.exp()  # (B, F)
         features = torch.cat([angles.sin(), angles.cos()], dim=-1)  # (B, 2F)
         return self.linear_2(F.silu(self.linear_1(features.to(dtype))))  # weights may be stored in float8
+
+
+class PooledText(nn.Module):
+    """Two doors for the vector of a prompt: into the conditioning vector, (B, P) -> (B, E), and as a sketch on the
+    tokens of the transformer, (B, P) -> (B, L, D).
+
+    Modulation alone is the same at every place, and queries of cross-attention are noise where the image still is:
+    neither says what belongs where before the first strokes are there. The sketch does: with the cosines
+    phi_ab(y, x) = cos(pi a y) cos(pi b x), a and b below K, over the unit square,
+
+        sketch(y, x) = W_out sum_ab phi_ab(y, x) (W_ab text),
+
+    so that a linear map takes the prompt to a coarse picture, on a grid of any size. W_out starts at zero.
+    """
+
+    def __init__(self, text_dim: int, embedding_dim: int, hidden_size: int, waves: int = 8) -> None:
+        super().__init__()
+        self.waves = waves
+        self.norm = nn.LayerNorm(text_dim)
+        self.linear_1 = nn.Linear(text_dim, embedding_dim)
+        self.linear_2 = nn.Linear(embedding_dim, embedding_dim)
+        self.to_waves = nn.Linear(text_dim, waves**2 * max(1, hidden_size // 8))
+        self.to_out = nn.Linear(max(1, hidden_size // 8), hidden_size)
+        zero_init(self.to_out)
+
+    def embed(self, text: Tensor) -> Tensor:
+        """(B, P) -> (B, E), to be added to the embedding of logSNR."""
+        return self.linear_2(F.silu(self.linear_1(self.norm(text))))
+
+    def sketch(self, text: Tensor, rows: int, columns: int) -> Tensor:
+        """(B, P) -> (B, rows * columns, D), to be added to the tokens."""
+        waves = self.to_waves(self.norm(text)).unflatten(1, (self.waves, self.waves, -1))  # (B, K, K, m)
+        by_row, by_column = (cosines(size, self.waves, waves) for size in (rows, columns))  # (H, K), (W, K)
+        grid = torch.einsum("ya,xb,nabm->nyxm", by_row, by_column, waves)
+        return self.to_out(grid.flatten(1, 2))
+
+
+def cosines(size: int, waves: int, like: Tensor) -> Tensor:
+    """cos(pi a (i + 1/2) / size) for i < size and a < waves: (size, waves)."""
+    precision = torch.promote_types(like.dtype, torch.float32)
+    places = (torch.arange(size, device=like.device, dtype=precision) + 0.5) / size
+    return (math.pi * places[:, None] * torch.arange(waves, device=like.device)).cos().to(like.dtype)
 
 
 class ResnetBlock(nn.Module):

@@ -30,7 +30,7 @@ from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 from .kernels_uvit import GroupNorm
-from .layers_uvit import DownBlock, LogSNREmbedding, UpBlock
+from .layers_uvit import DownBlock, LogSNREmbedding, PooledText, UpBlock
 from .modeling_from_hub import ModelFromHub
 from .transformer_uvit import TransformerBlock, axial_rotary_angles, zero_init
 from .typed_config import registered
@@ -53,6 +53,7 @@ class SimpleDiffusionUViT2DOutput(BaseOutput):
 POSITIVE = (
     *("sample_size", "in_channels", "out_channels", "patch_size", "hidden_size", "num_attention_heads", "mlp_ratio"),
     *("embedding_dim", "num_class_embeds", "cross_attention_dim", "norm_num_groups"),
+    "pooled_projection_dim",
 )
 
 
@@ -76,6 +77,8 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         norm_num_groups (`int`): most groups in a GroupNorm of the convolutional levels.
         guidance_embedding (`bool`): a network whose prediction is guided already, to the scale that it takes as an
             input: one call a step. Its embedding starts at zero.
+        pooled_projection_dim (`int`, optional): width of one vector a prompt, which such a network always takes; it
+            enters beside logSNR, where classes do, and as a sketch on the tokens.
 
     Raises:
         ValueError: for any combination that cannot be built.
@@ -84,7 +87,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
     _supports_gradient_checkpointing = True
     _no_split_modules = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - the form diffusers reads
     _skip_layerwise_casting_patterns = [  # noqa: RUF012
-        *("logsnr_embedding", "scale_embedding", "conv_in", "conv_out", "norm")
+        *("logsnr_embedding", "scale_embedding", "pooled_text", "conv_in", "conv_out", "norm")
     ]
     _repeated_blocks = ["ResnetBlock", "TransformerBlock"]  # noqa: RUF012 - for compile_repeated_blocks
 
@@ -109,6 +112,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         skip: Literal["concat", "residual"] = "concat",
         norm_num_groups: int = 32,
         guidance_embedding: bool = False,
+        pooled_projection_dim: int | None = None,
     ) -> None:
         super().__init__()
         block_out_channels = tuple(block_out_channels)
@@ -129,6 +133,9 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         self.scale_embedding = LogSNREmbedding(embedding_dim) if guidance_embedding else None
         if self.scale_embedding is not None:
             zero_init(self.scale_embedding.linear_2)  # step 0 predicts as without it
+        self.pooled_text = None
+        if pooled_projection_dim is not None:
+            self.pooled_text = PooledText(pooled_projection_dim, embedding_dim, hidden_size)
 
         self.conv_in = nn.Conv2d(in_channels * patch_size**2, block_out_channels[0], 3, padding=1)
         below = (*block_out_channels[1:], hidden_size)
@@ -204,6 +211,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         encoder_attention_mask: Tensor | None = None,
         return_dict: bool = True,
         guidance_scale: Tensor | float | None = None,
+        pooled_projections: Tensor | None = None,
     ) -> SimpleDiffusionUViT2DOutput | tuple[Tensor]:
         """Predict from noised images.
 
@@ -215,6 +223,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
             encoder_attention_mask (B, S), optional: 1 or True where a text token is real.
             return_dict: False returns a plain tuple.
             guidance_scale (B,), () or `float`: of a network with `guidance_embedding`; None is 1, no guidance.
+            pooled_projections (B, pooled_projection_dim): vectors of the prompts, that of an empty one for no prompt.
 
         Returns:
             `SimpleDiffusionUViT2DOutput` with `.sample` (B, out_channels, H, W).
@@ -224,6 +233,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         """
         logsnr = torch.as_tensor(logsnr, device=sample.device)
         self._check_inputs(sample, logsnr, class_labels, encoder_hidden_states, encoder_attention_mask)
+        self._check_pooled(pooled_projections, sample.shape[0])
         batch_size = sample.shape[0]  # len(sample) would become a constant of an exported program
         logsnr = logsnr.expand(batch_size)  # (B,)
         emb = self.logsnr_embedding(logsnr, sample.dtype)  # (B, E)
@@ -236,6 +246,8 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
             emb = emb + self.scale_embedding(scale.expand(batch_size), sample.dtype)
         elif guidance_scale is not None:
             raise ValueError("guidance_scale was given, but this model was built without guidance_embedding.")
+        if self.pooled_text is not None:
+            emb = emb + self.pooled_text.embed(pooled_projections)
         emb = F.silu(emb)
         mask = None if encoder_attention_mask is None else encoder_attention_mask.bool()[:, None, None]  # (B, 1, 1, S)
 
@@ -249,6 +261,8 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         rotary = self._rotary(rows, columns, x)
         modulation = self.transformer_modulation(emb).unflatten(-1, (6, -1))  # (B, 6, D)
         x = x.flatten(2).transpose(1, 2)  # (B, L, D)
+        if self.pooled_text is not None:
+            x = x + self.pooled_text.sketch(pooled_projections, rows, columns)
         for block in self.transformer_blocks:
             x = self._run(block, x, modulation, rotary, encoder_hidden_states, mask)
         x = x.transpose(1, 2).unflatten(-1, (rows, columns))  # (B, D, h, w)
@@ -315,3 +329,13 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
             )
         if mask is not None and (text is None or mask.shape != text.shape[:2]):
             raise ValueError("encoder_attention_mask must have the shape (B, S) of encoder_hidden_states.")
+
+    def _check_pooled(self, pooled: Tensor | None, batch_size: int) -> None:
+        width = self.config.pooled_projection_dim
+        if (pooled is None) != (width is None):
+            what = "were given, but this model takes none" if width is None else "are missing: one a prompt"
+            raise ValueError(f"pooled_projections {what} (pooled_projection_dim is {width}).")
+        if pooled is not None and pooled.shape != (batch_size, width):
+            raise ValueError(
+                f"pooled_projections must have the shape ({batch_size}, {width}), got {tuple(pooled.shape)}."
+            )

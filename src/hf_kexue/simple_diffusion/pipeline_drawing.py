@@ -139,6 +139,11 @@ class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
         """Pixels of which height and width must be multiples."""
         return int(getattr(self.unet, "total_stride", 1))
 
+    @property
+    def _has_conditions(self) -> bool:
+        """Whether the network can be guided by itself without its condition."""
+        return self.unet.config.num_class_embeds is not None
+
     def conditions(self, settings: DrawingSettings, device: torch.device) -> Conditions:
         """What the network is told of each image of a call, the one place that makes it.
 
@@ -158,7 +163,7 @@ class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
         takes_scale = bool(self.unet.config.get("guidance_embedding"))
         if takes_scale and guidance_unet is not None:
             raise ValueError("This network takes guidance_scale as an input: a guidance_unet has no use.")
-        weaker = guidance_unet is not None or self.unet.config.num_class_embeds is not None
+        weaker = guidance_unet is not None or self._has_conditions
         if guidance_scale != 1.0 and not weaker and not takes_scale:
             raise ValueError(
                 "guidance_scale needs a model with classes or a weaker one as guidance_unet; this one has no classes."

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from diffusers import DPMSolverMultistepScheduler
 
-from .pipeline_simple_diffusion import SimpleDiffusionPipeline
+from .pipeline_drawing import DrawingPipeline
 from .schedulers_simple_diffusion import without_config_warnings
 from .scheduling_shifted_cosine import ShiftedCosineScheduler
 from .scheduling_shifted_flow import ShiftedFlowScheduler
@@ -15,11 +15,14 @@ from .scheduling_shifted_flow import ShiftedFlowScheduler
 SAMPLERS = ("ancestral", "ddim", "dpm", "flow", "flow-heun", "flow-ancestral", "flow-dpm")
 
 
-def with_sampler(pipeline: SimpleDiffusionPipeline, sampler: str) -> tuple[SimpleDiffusionPipeline, dict[str, Any]]:
+PipelineT = TypeVar("PipelineT", bound=DrawingPipeline)
+
+
+def with_sampler(pipeline: PipelineT, sampler: str) -> tuple[PipelineT, dict[str, Any]]:
     """The pipeline with another sampler for the same network, and the call options that go with it.
 
     Args:
-        pipeline: left as it is; the returned one shares its networks.
+        pipeline: left as it is; the returned one, of the same class, shares its networks.
         sampler: `"ancestral"` and `"ddim"` are `ShiftedCosineScheduler` at eta 1 and 0, `"dpm"` is second-order
             DPM-Solver++ with its last steps at first order, on the schedule that the pipeline has. The others are
             `ShiftedFlowScheduler` with the solver Euler, Heun or ancestral, or DPM-Solver++ on its schedule, at the
@@ -43,4 +46,4 @@ def with_sampler(pipeline: SimpleDiffusionPipeline, sampler: str) -> tuple[Simpl
         else:
             scheduler = ShiftedCosineScheduler.from_config(config)
             options = {"eta": 1.0 if sampler == "ancestral" else 0.0}
-    return SimpleDiffusionPipeline.from_pipe(pipeline, scheduler=scheduler), options
+    return type(pipeline).from_pipe(pipeline, scheduler=scheduler), options

@@ -19,7 +19,7 @@ CHANGEABLE = {
     "sample_inference_steps", "sample_guidance_scale", "distance_steps", "distance_images", "collapse_margin",
     "collapse_steps", "tracker", "dry_run", "push_to_hub", "hub_private", "hub_license", "shards",
 }  # fmt: skip
-SOURCES = ("dataset", "train", "validation", "texts", "triples", "init_from", "teacher")
+SOURCES = ("dataset", "text_encoder", "train", "validation", "texts", "triples", "init_from", "teacher")
 
 
 def check_sources(args: Any) -> None:

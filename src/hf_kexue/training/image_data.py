@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..data.images import ImageSource, image_loader, image_size, load_images
+from ..data.images import CaptionColumns, ImageSource, image_loader, image_size, load_images
 from .arguments import option
 from .checks import fit_batch_to_data
 
@@ -37,6 +37,40 @@ class ImageArguments:
     decoded_megabytes: int = option(1024, "Cache decoded images in memory if all fit into this; 0: never.")
 
 
+@dataclass
+class CaptionArguments:
+    """Common arguments of runs on images with captions."""
+
+    caption_column: list[str] = option([], "Columns of texts or lists of texts, one of which is drawn at each visit; "
+                                       "named twice, twice as often.")  # fmt: skip
+    caption_prefix: str | None = option(None, "Column of a text before each caption with a colon, such as a style.")
+
+
+def caption_columns(args: Any) -> CaptionColumns | None:
+    """Columns of the captions of a run, None if it has none.
+
+    Raises:
+        ValueError: for a prefix without captions.
+    """
+    columns, prefix = getattr(args, "caption_column", []), getattr(args, "caption_prefix", None)
+    if prefix and not columns:
+        raise ValueError(f"--caption_prefix {prefix} stands before captions: name them with --caption_column.")
+    return CaptionColumns(tuple(columns), prefix) if columns else None
+
+
+def all_captions(source: ImageSource) -> list[list[str]]:
+    """The captions of each picture, without decoding any.
+
+    Raises:
+        ValueError: for a stream.
+    """
+    columns = source.captions
+    assert columns is not None
+    if source.streaming:
+        raise ValueError("All captions are read before the first step: not with --streaming.")
+    return [columns.all_of(row) for row in source.rows.select_columns(columns.names)]
+
+
 def preset_of(requested: Any) -> str:
     """Preset of a run: the resolution of square images, else the power of two from 64 to 1024 next to its side."""
     height, width = image_size(requested.resolution)
@@ -51,7 +85,7 @@ def open_images(
     """Training and validation images of the arguments.
 
     Args:
-        args: `ImageArguments`, optionally with `streaming`.
+        args: `ImageArguments`, optionally with `streaming` and `CaptionArguments`.
         embedded: folder of the data set 'embedded'.
         held_out: whether validation images are of use.
         unlabelled: what becomes of pictures without a label, see `load_images`.
@@ -64,8 +98,10 @@ def open_images(
     """
     folder = str(embedded) if args.dataset == "embedded" else args.dataset
     options: dict[str, Any] = {"config_name": args.dataset_config, "image_column": args.image_column}
+    options["captions"] = caption_columns(args)
     options |= {"background": args.background, "unlabelled": unlabelled}
-    options["label_column"] = None if args.label_column == "none" else args.label_column
+    no_labels = args.label_column == "none" or (options["captions"] and args.label_column == "auto")
+    options["label_column"] = None if no_labels else args.label_column
     options["streaming"] = streaming = getattr(args, "streaming", False)
     source = load_images(folder, split=args.split, **options)
     if args.validation_share:
@@ -121,6 +157,17 @@ def training_images(args: Any, source: ImageSource, accelerator: Any) -> Any:
         seed=args.seed, num_workers=args.dataloader_num_workers, memory=args.decoded_megabytes * 2**20,
         rank=accelerator.process_index, world_size=accelerator.num_processes, buckets=buckets,
     )  # fmt: skip
+
+
+def sheet_prompts(source: ImageSource, count: int = SHEET_BATCH) -> list[str]:
+    """Prompts of a sheet of samples: the first caption of pictures evenly spread over the data, or of the first ones
+    of a stream."""
+    assert source.captions is not None
+    if source.streaming:
+        rows = source.rows.select_columns(source.captions.names).take(count)
+        return [source.captions.all_of(row)[0] for row in rows]
+    captions = all_captions(source)
+    return [captions[row * len(captions) // count][0] for row in range(count)]
 
 
 def sheet_labels(num_classes: int, columns: int) -> Iterator[list[int] | list[None]]:

@@ -51,7 +51,7 @@ def folder(tmp_path):
 
 FOUND = {
     "broken": 4, "unlabelled": 0, "doubles": 2, "other_label": 1, "held_out": 1, "small": 1, "elongated": 1,
-    "transparent": 1, "one_colour": 1, "rare_classes": 1,
+    "transparent": 1, "one_colour": 1, "rare_classes": 1, "uncaptioned": 0, "same_caption": 0, "long_captions": 0,
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from .reading import ImageSource
 RARE = 10  # pictures of a class below which it is rare
 SHOWN = 12  # thumbnails of a class or a finding
 THUMBNAIL = 96
+LONG_CAPTION = 48  # tokens of the text encoder that training makes; its tokens are characters
 
 FINDINGS = {
     "broken": ("broken pictures", "images"),
@@ -39,6 +40,9 @@ FINDINGS = {
     "elongated": ("more than half cropped by the square", "images"),
     "transparent": ("transparent, so drawn on {background}", "images"),
     "one_colour": ("of one colour", "images"),
+    "uncaptioned": ("pictures without a caption", "images"),
+    "same_caption": ("pictures whose first caption another has", "images"),
+    "long_captions": ("captions of more than {long_caption} characters", "captions"),
     "rare_classes": ("classes with fewer than {rare} pictures", "classes"),
 }
 
@@ -47,9 +51,10 @@ class ImageReport(DataReport):
     """Result of `check_images`.
 
     Args:
-        settings: `resolution`, `batch_size`, `background`, `rare`, and `held_out`, the name of the other split.
-        totals: number of `images` and `classes`; `shortest` and `longest` side in pixels, and `middle`, the median of
-            the shorter sides.
+        settings: `resolution`, `batch_size`, `background`, `rare`, `held_out`, the name of the other split, and
+            `long_caption`.
+        totals: number of `images`, `classes` and `captions`; `shortest` and `longest` side in pixels, and `middle`,
+            the median of the shorter sides.
         counts, examples: as of `DataReport`, for each of `FINDINGS`.
 
     `modes` counts the modes of Pillow, `classes` the pictures of each class.
@@ -124,9 +129,10 @@ def check_images(
         raise ValueError("source must not be streamed: check a part of it without streaming.")
     settings = {
         "resolution": resolution, "batch_size": batch_size, "background": source.background, "rare": RARE,
-        "held_out": split,
+        "held_out": split, "long_caption": LONG_CAPTION,
     }  # fmt: skip
-    totals = {"images": len(source.rows), "classes": len(source.label_names), "shortest": 0, "longest": 0, "middle": 0}
+    totals = {"images": len(source.rows), "classes": len(source.label_names), "captions": 0}
+    totals |= {"shortest": 0, "longest": 0, "middle": 0}
     report, thumbnails = ImageReport(settings, totals), Thumbnails()
     report.modes, report.classes = Counter(), Counter(dict.fromkeys(source.label_names, 0))
     others = set() if held_out is None else {_digest(row[held_out.image_column], held_out) for row in held_out.rows}
@@ -175,10 +181,29 @@ def check_images(
         shorter, longer = zip(*sides)
         totals |= {"shortest": min(shorter), "longest": max(longer), "middle": round(median(shorter))}
         report.totals.update(totals)
+    _check_captions(report, source)
     for name, count in report.classes.items():
         if count < RARE:
             report.add("rare_classes", name)
     return report, thumbnails
+
+
+def _check_captions(report: ImageReport, source: ImageSource) -> None:
+    """Count captions that are missing, that several pictures have, and that training cuts."""
+    columns = source.captions
+    if columns is None:
+        return
+    captions = [columns.all_of(row, bare=True) for row in source.rows.select_columns(columns.names)]
+    report.totals["captions"] = sum(map(len, captions))
+    first = Counter(texts[0] for texts in captions if texts)
+    for number, texts in enumerate(captions):
+        if not texts:
+            report.add("uncaptioned", f"row {number}")
+        elif first[texts[0]] > 1:
+            report.add("same_caption", texts[0])
+        for text in texts:
+            if len(text) > LONG_CAPTION:
+                report.add("long_captions", text)
 
 
 def _opened(record: dict[str, Any]) -> Image.Image:

@@ -38,6 +38,12 @@ class _Decoder:
     random_flip: bool
     seed: int
     buckets: Sequence[Size] | None = None  # in place of the resolution, one a row
+    captions_each: int = 1
+
+    def captions(self, row: dict[str, Any], epoch: int, index: int) -> list[str]:
+        """The captions drawn for this image in this epoch; none without caption columns."""
+        columns = self.source.captions
+        return columns.draw(row, f"{self.seed} {epoch} {index}", self.captions_each) if columns else []
 
     def flips(self, epoch: int, index: int) -> bool:
         """Whether this image is mirrored in this epoch."""
@@ -60,6 +66,8 @@ class _Decoder:
         example: dict[str, Any] = {"pixel_values": normalized(pixels, self.flips(epoch, index))}
         if self.source.label_column:
             example["class_labels"] = self.source.class_of(row[self.source.label_column])
+        if self.source.captions:
+            example["captions"] = self.captions(row, epoch, index)
         return example
 
 
@@ -73,9 +81,10 @@ class ImageDataset(EpochDataset):
         seed: of the flips.
         memory: bytes for the cache of decoded pictures; a data set that fits is decoded only once.
         buckets: a size for each row, in place of `resolution` and without the cache.
+        captions_each: captions drawn for an image at each visit, where the source has them.
 
-    Each item is `{"pixel_values": (3, height, width) in [-1, 1], "class_labels": int}`, or `{"broken":
-    name}`.
+    Each item is `{"pixel_values": (3, height, width) in [-1, 1], "class_labels": int, "captions": list[str]}`, or
+    `{"broken": name}`.
     """
 
     def __init__(
@@ -86,10 +95,12 @@ class ImageDataset(EpochDataset):
         seed: int = 0,
         memory: int = 0,
         buckets: Sequence[Size] | None = None,
+        captions_each: int = 1,
     ) -> None:
         super().__init__()
         self.source = source
-        self.decode = _Decoder(source, resolution, random_flip, seed, buckets)
+        self.decode = _Decoder(source, resolution, random_flip, seed, buckets, captions_each)
+        self.texts = source.rows.select_columns(source.captions.names) if source.captions else None
         self.decoded: DecodedImages | None = None
         if buckets is None and decoded_bytes(len(source.rows), resolution) <= memory:
             labels = None
@@ -104,7 +115,11 @@ class ImageDataset(EpochDataset):
         """Items of a batch, which torch's loader fetches at once; from the cache, as `collate_images` returns them."""
         if self.decoded is None:
             return [self[index] for index in indices]
-        return self.decoded.batch(indices, [self.decode.flips(self.epoch, index) for index in indices])
+        batch = self.decoded.batch(indices, [self.decode.flips(self.epoch, index) for index in indices])
+        if self.texts is not None:
+            valid = [index for index in indices if index not in self.decoded.broken]
+            batch["captions"] = [self.decode.captions(self.texts[index], self.epoch, index) for index in valid]
+        return batch
 
     def __len__(self) -> int:
         return len(self.source.rows)
@@ -154,8 +169,9 @@ def collate_images(examples: list[dict[str, Any]] | dict[str, Any]) -> dict[str,
     """Stack the decoded examples; the names of the others go into `"broken"`. A batch is returned unchanged.
 
     Returns:
-        `{"pixel_values": (B, 3, H, W), "class_labels": (B,) int64 if there are labels, "broken": list[str]}`; B counts
-        the decoded ones and may be 0, then `pixel_values` is (0,).
+        `{"pixel_values": (B, 3, H, W), "class_labels": (B,) int64 if there are labels, "captions": a list[str] for
+        each image if there are captions, "broken": list[str]}`; B counts the decoded ones and may be 0, then
+        `pixel_values` is (0,).
     """
     if isinstance(examples, dict):
         return examples
@@ -164,6 +180,8 @@ def collate_images(examples: list[dict[str, Any]] | dict[str, Any]) -> dict[str,
     batch["pixel_values"] = torch.stack([e["pixel_values"] for e in valid]) if valid else torch.empty(0)
     if valid and "class_labels" in valid[0]:
         batch["class_labels"] = torch.tensor([e["class_labels"] for e in valid], dtype=torch.int64)
+    if valid and "captions" in valid[0]:
+        batch["captions"] = [e["captions"] for e in valid]
     return batch
 
 
@@ -180,6 +198,7 @@ def image_loader(
     rank: int = 0,
     world_size: int = 1,
     buckets: Sequence[tuple[int, int]] | None = None,
+    captions_each: int = 1,
 ) -> DataLoader:
     """Batches of `collate_images`: shuffled by a generator of its own and without a short last batch in training.
 
@@ -192,6 +211,7 @@ def image_loader(
         rank, world_size: shard of a stream; a map-style data set is sharded by Accelerate's `prepare`.
         buckets: sizes (height, width) in place of `resolution`; each batch has one of them, and each picture the one
             with the nearest aspect ratio. For training only, and not for streams.
+        captions_each: captions drawn for an image at each visit, where the source has them; of a stream, one.
     """
     # Without it each new iterator draws from the global generator, and a resumed run gets other dropout masks.
     generator = torch.Generator().manual_seed(seed)
@@ -204,7 +224,7 @@ def image_loader(
         places = assign_buckets(source, buckets)
         sampler, sizes = BucketSampler(places, batch_size, seed), [buckets[place] for place in places]
     return DataLoader(
-        ImageDataset(source, resolution, random_flip, seed, memory, sizes),
+        ImageDataset(source, resolution, random_flip, seed, memory, sizes, captions_each),
         batch_size,
         shuffle=train and sampler is None,
         sampler=sampler,

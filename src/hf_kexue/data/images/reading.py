@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from .captions import CaptionColumns
 from .folders import PictureFolder, read_picture_folder
 from .tar_shards import check_tar_shards
 
@@ -34,6 +35,7 @@ class ImageSource:
         label_names: class names in the order of their indices; empty if there are no labels.
         streaming: whether `rows` is read once from front to back.
         background: colour below transparent pictures.
+        captions: columns of the words of each picture, or None.
     """
 
     rows: Any
@@ -42,6 +44,7 @@ class ImageSource:
     label_names: list[str]
     streaming: bool = False
     background: str = "white"
+    captions: CaptionColumns | None = None
 
     def class_of(self, label: int | None) -> int:
         """The class index of a row's label; the number of classes (the null class) if it has none."""
@@ -59,6 +62,7 @@ def load_images(
     cache_dir: str | None = None,
     background: str = "white",
     unlabelled: Literal["keep", "drop"] = "keep",
+    captions: CaptionColumns | None = None,
 ) -> ImageSource:
     """Open a data set of images without decoding it.
 
@@ -74,6 +78,7 @@ def load_images(
         cache_dir: where `datasets` keeps its Arrow files.
         background: colour below transparent pictures, a name or "#rrggbb".
         unlabelled: "keep" pictures without a label (-1 or null) as the null class, or "drop" them; both are logged.
+        captions: columns of texts that describe a picture.
 
     Raises:
         ValueError: for a missing folder, column or split, naming those that exist.
@@ -85,7 +90,9 @@ def load_images(
     ImageColor.getrgb(background)  # check the colour now, not in the first batch
     rows = _open(dataset, split, config_name, streaming, cache_dir)
     features = rows.features or {}
-    images = [key for key, feature in features.items() if isinstance(feature, ImageFeature)]
+    images = [
+        key for key, feature in features.items() if isinstance(feature, ImageFeature) or _is_plain_image(feature)
+    ]
     labels = [key for key, feature in features.items() if isinstance(feature, ClassLabel)]
     image_column = image_column or (images[0] if len(images) == 1 else "")
     if image_column not in features:
@@ -102,14 +109,49 @@ def load_images(
         raise ValueError(
             f"label_column {label_column!r} of {dataset} has no classes; class labels are in {labels}{others}."
         )
-    rows = rows.select_columns([image_column] + ([label_column] if label_column else []))
+    if captions is not None:
+        captions.check(features, dataset)
+    kept = [image_column] + ([label_column] if label_column else []) + (captions.names if captions else [])
+    if captions and label_column in captions.names:
+        raise ValueError(f"The column {label_column!r} of {dataset} cannot be both class and caption.")
+    rows = rows.select_columns(kept)
     if label_column is not None and label_column in plain:
         rows = _with_classes(rows, label_column, dataset)
     rows = rows.cast_column(image_column, ImageFeature(decode=False))
     names = list(rows.features[label_column].names) if label_column else []
     if label_column and not streaming:
         rows = _without_missing(rows, label_column, unlabelled, dataset)
-    return ImageSource(rows, image_column, label_column, names, streaming, background)
+    return ImageSource(rows, image_column, label_column, names, streaming, background, captions)
+
+
+def load_captioned_images(
+    dataset: str,
+    *,
+    split: str = "train",
+    caption_column: str | None = None,
+    caption_prefix: str | None = None,
+    background: str = "white",
+) -> ImageSource:
+    """Open a data set of images with captions.
+
+    Args:
+        dataset, split, background: as of `load_images`.
+        caption_column: columns of texts or lists of texts, separated by commas.
+        caption_prefix: column of a text before each caption, with a colon.
+
+    Raises:
+        ValueError: as of `load_images`, and without a caption column.
+    """
+    names = [name.strip() for name in (caption_column or "").split(",") if name.strip()]
+    if not names:
+        raise ValueError("Pictures are drawn from their captions: name the column with --caption-column.")
+    captions = CaptionColumns(tuple(names), caption_prefix)
+    return load_images(dataset, split=split, background=background, captions=captions)
+
+
+def _is_plain_image(feature: Any) -> bool:
+    """Whether these are bytes and path of parquet files that do not say that they hold images."""
+    return isinstance(feature, dict) and set(feature) == {"bytes", "path"}
 
 
 def _open(dataset: str, split: str, config_name: str | None, streaming: bool, cache_dir: str | None) -> Any:
