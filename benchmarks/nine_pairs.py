@@ -27,7 +27,7 @@ from scripts import load_script, preset_arguments
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from hf_kexue.data.images import ImageSource, image_loader, image_to_tensor, load_images
+from hf_kexue.data.images import ImageSource, image_loader, image_size, image_to_tensor, load_images
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
 from hf_kexue.simple_diffusion.guidance_simple_diffusion import predict_sample
 
@@ -46,14 +46,15 @@ RECIPE = [
 ]  # fmt: skip
 
 
-def train(folder: Path, options: list[str], steps: int, pictures: ImageSource) -> SimpleDiffusionPipeline:
+def train(folder: Path, options: list[str], steps: int, pictures: ImageSource, bf16: bool) -> SimpleDiffusionPipeline:
     """One of the pairs, in this process, with averaged weights; a finished one is loaded."""
     if (folder / "model_index.json").is_file():
         return SimpleDiffusionPipeline.from_pretrained(folder)
     script, args = load_script("train_simple_diffusion"), preset_arguments("train_simple_diffusion", *options)
     torch.manual_seed(args.seed)
     network, scheduler = script.build_model(args, None), script.build_scheduler(args)
-    loader = image_loader(pictures, args.resolution, args.train_batch_size, train=True, random_flip=True, memory=2**30)
+    size = image_size(args.resolution)
+    loader = image_loader(pictures, size, args.train_batch_size, train=True, random_flip=True, memory=2**30)
     optimizer = torch.optim.AdamW(network.parameters(), args.learning_rate, betas=(0.9, 0.99))
     averaged = EMAModel(network.parameters(), decay=args.ema_decay)
     generator = torch.Generator().manual_seed(args.seed)
@@ -61,7 +62,8 @@ def train(folder: Path, options: list[str], steps: int, pictures: ImageSource) -
     for step, batch in zip(tqdm(range(steps), desc=folder.name, leave=False), batches):
         for group in optimizer.param_groups:  # warm-up, then half a cosine
             group["lr"] = args.learning_rate * min((step + 1) / 50, (1 + math.cos(math.pi * step / steps)) / 2)
-        loss, _ = script.diffusion_loss(network, batch, scheduler, args, generator)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss, _ = script.diffusion_loss(network, batch, scheduler, args, generator)
         loss.mean().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), args.max_grad_norm)
         optimizer.step()
@@ -111,6 +113,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("--bf16", action="store_true", help="train under bf16 autocast, for CPUs with units for it")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/nine-pairs"))
     args = parser.parse_args()
     embedded = str(REPOSITORY / "training" / "data" / "clothing-64")
@@ -127,7 +130,7 @@ def main() -> None:
         for prediction, loss in tqdm(list(itertools.product(PREDICTIONS, LOSSES)), desc=data):
             folder = args.output_dir / f"{size}-{prediction}-{loss}-{args.steps}x{args.batch}"
             options = ["--prediction_type", PREDICTIONS[prediction], "--weighting", LOSSES[loss], *fixed]
-            pipeline = train(folder, options, args.steps, source)
+            pipeline = train(folder, options, args.steps, source, args.bf16)
             pipeline.set_progress_bar_config(disable=True)
             generator = torch.Generator().manual_seed(0)
             images = pipeline(batch_size=args.samples, num_inference_steps=20, generator=generator).images

@@ -1,4 +1,4 @@
-"""Train a simple-diffusion U-ViT in pixel space, with Accelerate.
+"""Train a simple-diffusion network in pixel space, U-ViT or ViT, with Accelerate.
 
 Article   kexue.fm archives/10047; arXiv 2301.11093 (schedule, U-ViT, losses); arXiv 2410.19324 (sigmoid weighting)
 Data      a Hub data set id, a local folder (parquet or pictures in class folders), or the embedded photographs
@@ -32,14 +32,17 @@ from hf_kexue.simple_diffusion import (
     ShiftedFlowScheduler,
     SimpleDiffusionPipeline,
     SimpleDiffusionUViT2DModel,
+    SimpleDiffusionViT2DModel,
 )
-from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, sigmoid_bias, simple_diffusion_loss
+from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, readout_loss, sigmoid_bias
+from hf_kexue.simple_diffusion.pipeline_simple_diffusion import Network
 from hf_kexue.simple_diffusion.reshift_simple_diffusion import reshifted
 from hf_kexue.simple_diffusion.times_simple_diffusion import training_times
 from hf_kexue.training.adapters import Adapters, check_adapter_arguments
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
+from hf_kexue.training.diffusion_networks import NetworkArguments, network_options, preset_of_network
 from hf_kexue.training.fine_tuning import IMAGE_FINE_TUNING_EPOCHS, copy_image_weights, fit_steps_to_data
-from hf_kexue.training.image_data import ImageArguments, open_images, preset_of, sheet_labels, training_images
+from hf_kexue.training.image_data import ImageArguments, open_images, sheet_labels, training_images
 from hf_kexue.training.interruption import script_main
 from hf_kexue.training.loop import TrainingRun
 from hf_kexue.training.processes import finish, gather
@@ -53,7 +56,7 @@ logger = logging.getLogger("train_simple_diffusion")
 
 
 @dataclass
-class Arguments(PublishingArguments, ImageArguments, RunArguments):
+class Arguments(PublishingArguments, NetworkArguments, ImageArguments, RunArguments):
     output_dir: str = option("outputs/simple-diffusion", "Folder for checkpoints, samples and the pipeline.")
     preset: str = option("", "Name in training/presets or path of a YAML file; default: the one of --resolution.")
     resolution: str = option(  # type: ignore[assignment]
@@ -62,18 +65,6 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
     buckets: list[str] = option([], "Sizes HEIGHTxWIDTH: each picture has the one of the nearest aspect ratio, each "
                                 "batch one of them; shifted by its number of pixels.")  # fmt: skip
     streaming: bool = option(False, "Stream the data, for sets larger than memory and disk.")
-    # network
-    patch_size: int = option(2, "Pixels folded into channels at the input.")
-    input_transform: str = option("patch", "'patch' or 'dwt'.")
-    block_out_channels: list[int] = option([48, 96], "Channels of the convolutional levels.")
-    layers_per_block: list[int] = option([2, 2], "Residual blocks of each level, each way.")
-    hidden_size: int = option(256, "Width of the transformer.")
-    num_transformer_layers: int = option(6, "Blocks of the transformer.")
-    num_attention_heads: int = option(4, "Heads of the transformer.")
-    mlp_ratio: float = option(4.0, "Inner width of the transformer's MLP over its width.")
-    dropout: float = option(0.0, "In the transformer only.")
-    embedding_dim: int | None = option(None, "Width of the conditioning vector; default: hidden_size.")
-    skip: str = option("residual", "'concat' or 'residual'.")
     init_from: str | None = option(None, "Folder of a saved pipeline whose network this run starts from.")
     lora_rank: int = option(0, "Train low-rank adapters of --init_from alone (needs peft); 0: all weights.")
     lora_alpha: float | None = option(None, "Adapters count alpha / rank times; default: --lora_rank.")
@@ -126,16 +117,14 @@ def build_scheduler(args: Arguments) -> ShiftedCosineScheduler | ShiftedFlowSche
     return ShiftedCosineScheduler(sample_size=side_of(args), base_size=base_size, prediction_type=kind)
 
 
-def build_model(args: Arguments, num_classes: int | None) -> SimpleDiffusionUViT2DModel:
+def build_model(args: Arguments, num_classes: int | None) -> Network:
     """The network of the arguments, before --init_from.
 
     Raises:
         ValueError: if its stride does not divide a size.
     """
-    keys = "patch_size input_transform hidden_size num_transformer_layers num_attention_heads mlp_ratio dropout"
-    options: dict[str, Any] = {key: getattr(args, key) for key in [*keys.split(), "embedding_dim", "skip"]}
-    options |= {key: tuple(getattr(args, key)) for key in ("block_out_channels", "layers_per_block")}
-    stride = args.patch_size * 2 ** len(args.block_out_channels)
+    vit = args.network == "vit"
+    stride = args.patch_size if vit else args.patch_size * 2 ** len(args.block_out_channels)
     for text in [args.resolution, *args.buckets]:
         height, width = image_size(text)
         if height % stride or width % stride:
@@ -143,7 +132,11 @@ def build_model(args: Arguments, num_classes: int | None) -> SimpleDiffusionUViT
                 f"--resolution and --buckets must be multiples of {stride}, the network's stride: {text}."
             )
     side = max(1, round(side_of(args) / stride)) * stride
-    return SimpleDiffusionUViT2DModel(sample_size=side, num_class_embeds=num_classes, **options)
+    options = network_options(args) | {"sample_size": side, "num_class_embeds": num_classes}
+    if vit:
+        kind: Any = args.prediction_type  # checked by the network
+        return SimpleDiffusionViT2DModel(prediction_type=kind, **options)
+    return SimpleDiffusionUViT2DModel(**options)
 
 
 @functools.lru_cache
@@ -185,19 +178,20 @@ def diffusion_loss(
         labels = torch.where(kept, labels, null_class)
     alpha, sigma = (torch.sigmoid(sign * logsnr).sqrt()[:, None, None, None] for sign in (1, -1))
     x_t = (alpha * sample + sigma * noise).contiguous(memory_format=torch.channels_last)
-    output = model(x_t, logsnr, labels).sample
+    reads = {"return_readouts": True} if args.readout_sizes else {}
+    outputs = model(x_t, logsnr, labels, return_dict=False, **reads)  # the prediction, then those at lower sizes
     kinds: dict[str, Any] = {"prediction_type": args.prediction_type, "weighting": args.weighting}
     kinds["logsnr_slope"] = slope if kind == "uniform" else None  # other times have a density that stands for it
     bias = sigmoid_bias((sample.shape[-2] * sample.shape[-1]) ** 0.5)
-    loss = simple_diffusion_loss(
-        output, sample, noise, logsnr, multiscale=args.multiscale, bias=bias, reduction="none", **kinds
+    loss = readout_loss(
+        outputs, sample, noise, logsnr, multiscale=args.multiscale, bias=bias, reduction="none", **kinds
     )
     return loss, logsnr
 
 
 @torch.no_grad()
 def validation_loss(
-    model: SimpleDiffusionUViT2DModel,
+    model: Network,
     loader: DataLoader,
     scheduler: Any,
     args: Arguments,
@@ -233,7 +227,7 @@ def sample_grid(pipeline: SimpleDiffusionPipeline, args: Arguments, columns: int
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 1. Data, network, manifest
-    args = parse_arguments(Arguments, HERE / "presets", argv, preset_of, pattern="[0-9]*")
+    args = parse_arguments(Arguments, HERE / "presets", argv, preset_of_network, pattern="[0-9j]*")
     output_dir, accelerator = Path(args.output_dir), start(args)
     check_adapter_arguments(args, accelerator)
     torch.backends.cudnn.benchmark = True  # all batches have one shape

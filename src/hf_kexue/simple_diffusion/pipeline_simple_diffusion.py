@@ -1,4 +1,4 @@
-"""Sampling from a pixel-space U-ViT: noise in, images out, the loop in sight.
+"""Sampling from a network in pixel space, U-ViT or ViT: noise in, images out, the loop in sight.
 
 Works with `ShiftedCosineScheduler`, `ShiftedFlowScheduler` and, through `from_config`, with Karras-family and flow
 schedulers of diffusers: the network is conditioned on logSNR, which each of them has (`schedulers_simple_diffusion`).
@@ -27,9 +27,11 @@ from torch import Tensor
 from .checks_simple_diffusion import require_one_of
 from .guidance_simple_diffusion import extrapolate, in_interval, output_from_sample, predict_sample, upsample_guidance
 from .modeling_uvit import SimpleDiffusionUViT2DModel
+from .modeling_vit import SimpleDiffusionViT2DModel
 from .pipeline_from_hub import PipelineFromHub
 from .reshift_simple_diffusion import reshifted
 from .schedulers_simple_diffusion import (
+    check_prediction,
     check_scheduler,
     check_size,
     logsnr_of,
@@ -42,18 +44,20 @@ from .schedulers_simple_diffusion import (
 from .scheduling_shifted_cosine import ShiftedCosineScheduler
 from .scheduling_shifted_flow import ShiftedFlowScheduler
 
+Network = SimpleDiffusionUViT2DModel | SimpleDiffusionViT2DModel
+
 
 class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
-    r"""Unconditional or class-conditional images from a `SimpleDiffusionUViT2DModel`.
+    r"""Unconditional or class-conditional images from a `SimpleDiffusionUViT2DModel` or `SimpleDiffusionViT2DModel`.
 
     Args:
-        unet ([`SimpleDiffusionUViT2DModel`]): the network.
+        unet ([`SimpleDiffusionUViT2DModel`] or [`SimpleDiffusionViT2DModel`]): the network.
         scheduler ([`ShiftedCosineScheduler`], [`ShiftedFlowScheduler`], or a scheduler of diffusers that was made from
             the config of either): the sampler. Its prediction is that of the network, and one that replaces it later
             must have the same.
         id2label (`dict[int, str]`, optional): names of the classes.
-        guidance_unet ([`SimpleDiffusionUViT2DModel`], optional): a weaker model (fewer steps, smaller) for
-            autoguidance (arXiv 2406.02507). A pipeline saved with one guides with it;
+        guidance_unet (a network of either kind, optional): a weaker model (fewer steps, smaller) for autoguidance
+            (arXiv 2406.02507). A pipeline saved with one guides with it;
             `from_pretrained(..., guidance_unet=None)` leaves it out.
         guidance_scale (`float`): how strongly calls guide unless they say otherwise; 1 is not at all.
         guidance_unet_share (`float`): how much, from 0 to 1, of what images move away from is drawn by the
@@ -63,20 +67,24 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
     The networks are put into evaluation mode here, once; calls leave the mode alone, so that threads may share them.
 
     Raises:
-        ValueError: for a guidance_scale or guidance_unet_share that is no number or out of range.
+        ValueError: for a guidance_scale or guidance_unet_share that is no number or out of range, or a network that
+            predicts another kind than the scheduler takes.
     """
 
-    _own_classes = (SimpleDiffusionUViT2DModel, ShiftedCosineScheduler, ShiftedFlowScheduler)
+    _own_classes = (
+        *(SimpleDiffusionUViT2DModel, SimpleDiffusionViT2DModel),
+        *(ShiftedCosineScheduler, ShiftedFlowScheduler),
+    )
     _optional_components = ["guidance_unet"]  # noqa: RUF012 - the form diffusers reads
     model_cpu_offload_seq = "unet->guidance_unet"
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012 - the form diffusers reads
 
     def __init__(
         self,
-        unet: SimpleDiffusionUViT2DModel,
+        unet: Network,
         scheduler: SchedulerMixin,
         id2label: dict[int, str] | dict[str, str] | None = None,
-        guidance_unet: SimpleDiffusionUViT2DModel | None = None,
+        guidance_unet: Network | None = None,
         guidance_scale: float = 1.0,
         guidance_unet_share: float = 1.0,
         num_inference_steps: int | None = None,
@@ -86,6 +94,8 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         for network in (unet, guidance_unet):
             if isinstance(network, torch.nn.Module):
                 network.eval()
+            if scheduler is not None:
+                check_prediction(network, scheduler)
         self.register_modules(unet=unet, scheduler=scheduler, guidance_unet=guidance_unet)
         self.register_to_config(id2label={str(k): v for k, v in id2label.items()} if id2label else None)
         self.register_to_config(guidance_scale=guidance_scale, guidance_unet_share=guidance_unet_share)
@@ -147,7 +157,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         batch_size: int,
         num_images_per_label: int,
         guidance_scale: float,
-        guidance_unet: SimpleDiffusionUViT2DModel | None,
+        guidance_unet: Network | None,
         guidance_unet_share: float,
         upsample_factor: int,
         output_type: str,
@@ -156,6 +166,8 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         width: int | None,
     ) -> None:
         check_scheduler(self.scheduler, self._prediction_at_start)
+        for network in (self.unet, guidance_unet):
+            check_prediction(network, self.scheduler)
         check_size(getattr(self.unet, "total_stride", 1), height=height, width=width)
         require_one_of("reshift", reshift, ("auto", "off"))
         _check_guidance(guidance_scale, guidance_unet_share)
@@ -183,7 +195,7 @@ class SimpleDiffusionPipeline(PipelineFromHub, DiffusionPipeline):
         class_labels: int | str | Sequence[int | str] | Tensor | None = None,
         guidance_scale: float | None = None,
         guidance_interval: tuple[float, float] | None = None,
-        guidance_unet: SimpleDiffusionUViT2DModel | None = None,
+        guidance_unet: Network | None = None,
         guidance_unet_share: float | None = None,
         upsample_factor: int = 1,
         upsample_guidance_scale: float = 1.2,
