@@ -26,9 +26,9 @@ def convert_jit(
 
     The folder loads with `SimpleDiffusionPipeline.from_pretrained`. Only tensors and arguments of the file are read.
     """
-    from .. import convert_jit as convert
+    from ..inference.kinds import PACKAGE, named
 
-    pipeline = convert(
+    pipeline = named(f"{PACKAGE}.simple_diffusion:convert_jit")(
         checkpoint, output, weights=weights, noise_scale=noise_scale, context_start=context_start,
         guidance_scale=guidance_scale,
     )  # fmt: skip

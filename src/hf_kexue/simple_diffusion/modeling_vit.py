@@ -32,10 +32,11 @@ from torch import Tensor, nn
 from .checks_simple_diffusion import check_network_inputs, require, require_one_of, require_positive
 from .layers_uvit import LogSNREmbedding
 from .layers_vit import THETA, FlowTimeEmbedding, OutputHead, PatchEmbedding, ViTBlock, sincos_positions
-from .losses_simple_diffusion import PredictionType
 from .modeling_from_hub import ModelFromHub
 from .transformer_uvit import axial_rotary_angles, zero_init
 from .typed_config import registered
+
+PredictionType = Literal["sample", "epsilon", "v_prediction", "flow_prediction"]
 
 
 @dataclass
