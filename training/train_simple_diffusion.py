@@ -121,9 +121,9 @@ def build_model(args: Arguments, num_classes: int | None) -> Network:
     """The network of the arguments, before --init_from.
 
     Raises:
-        ValueError: if its stride does not divide a size.
+        ValueError: for an unknown network, or a size that its stride does not divide.
     """
-    vit = args.network == "vit"
+    options, vit = network_options(args), args.network == "vit"
     stride = args.patch_size if vit else args.patch_size * 2 ** len(args.block_out_channels)
     for text in [args.resolution, *args.buckets]:
         height, width = image_size(text)
@@ -132,7 +132,7 @@ def build_model(args: Arguments, num_classes: int | None) -> Network:
                 f"--resolution and --buckets must be multiples of {stride}, the network's stride: {text}."
             )
     side = max(1, round(side_of(args) / stride)) * stride
-    options = network_options(args) | {"sample_size": side, "num_class_embeds": num_classes}
+    options |= {"sample_size": side, "num_class_embeds": num_classes}
     if vit:
         kind: Any = args.prediction_type  # checked by the network
         return SimpleDiffusionViT2DModel(prediction_type=kind, **options)
