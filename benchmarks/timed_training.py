@@ -49,7 +49,7 @@ def train_for_seconds(
     ema = EMAModel(model.parameters(), decay=0.998)
     model.train()
     spent, steps = 0.0, 0
-    bar = tqdm(total=round(seconds), desc="BERT", unit="s")
+    bar = tqdm(total=round(seconds), desc=type(model).__name__, unit="s")
     while spent < seconds:
         batch = next(batches)
         started = time.process_time()

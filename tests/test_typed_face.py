@@ -55,6 +55,8 @@ WRONG = {
     "setting of an extraction": 'EXTRACT("x", max_seq_len="long")',
     "prior": "hf_kexue.TriplePrior([], num_predicate=1)",
     "network of diffusers": "hf_kexue.SimpleDiffusionUViT2DModel(sample_sise=64)",
+    "the other network": 'hf_kexue.SimpleDiffusionViT2DModel(conditioning="time")',
+    "converter": "hf_kexue.convert_jit(3)",
     "pipeline of diffusers": "hf_kexue.SimpleDiffusionPipeline(3, None)",
     "guidance": 'IMAGES(guidance_scale="strong")',
     "scheduler": 'hf_kexue.ShiftedCosineScheduler(prediction_type="noise")',

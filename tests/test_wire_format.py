@@ -36,6 +36,7 @@ from hf_kexue.simple_diffusion import (
     ShiftedFlowScheduler,
     SimpleDiffusionPipeline,
     SimpleDiffusionUViT2DModel,
+    SimpleDiffusionViT2DModel,
 )
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -48,6 +49,15 @@ def tiny_unet(skip="concat", **options):
         sample_size=16, patch_size=2, block_out_channels=(4, 8), layers_per_block=(1, 2), hidden_size=16,
         num_transformer_layers=2, num_attention_heads=2, embedding_dim=12, num_class_embeds=3, cross_attention_dim=6,
         skip=skip, **options,
+    )  # fmt: skip
+
+
+def tiny_vit(**options):
+    """Every part that can hold a weight: classes, class tokens, a read-out head, an input for the guidance scale."""
+    return SimpleDiffusionViT2DModel(
+        sample_size=16, patch_size=4, bottleneck_dim=6, hidden_size=16, num_transformer_layers=2,
+        num_attention_heads=2, num_class_embeds=3, num_context_tokens=2, context_start=1, readout_sizes=(8,),
+        guidance_embedding=True, **options,
     )  # fmt: skip
 
 
@@ -236,6 +246,14 @@ FACTS = {
         "defaults": defaults(SimpleDiffusionUViT2DModel), "saved_keys": saved_keys(tiny_unet()),
     },
     "simple_diffusion_uvit_state_dict": state_dicts,
+    "simple_diffusion_vit_config": lambda: {
+        "module": SimpleDiffusionViT2DModel.__module__,
+        "defaults": defaults(SimpleDiffusionViT2DModel), "saved_keys": saved_keys(tiny_vit()),
+    },
+    "simple_diffusion_vit_state_dict": lambda: {
+        kind: {name: shape(tensor) for name, tensor in tiny_vit(conditioning=kind).state_dict().items()}
+        for kind in ("logsnr", "flow_time")
+    },
 }  # fmt: skip
 
 

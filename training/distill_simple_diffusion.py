@@ -26,7 +26,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from hf_kexue import RSGANDiscriminator, SimpleDiffusionPipeline, SimpleDiffusionUViT2DModel
+from hf_kexue import RSGANDiscriminator, SimpleDiffusionPipeline
 from hf_kexue.inference.evaluation import class_mix
 from hf_kexue.inference.grids import image_grid
 from hf_kexue.inference.trajectories import Paths, PathSettings, load_shards, path_logsnr, record_paths, record_shards
@@ -35,6 +35,7 @@ from hf_kexue.rsgan.gradient_penalties_rsgan import gradient_penalty_finite_diff
 from hf_kexue.rsgan.losses_rsgan import relativistic_loss
 from hf_kexue.simple_diffusion.distillation_simple_diffusion import deterministic_step
 from hf_kexue.simple_diffusion.guidance_simple_diffusion import output_from_sample, predict_sample
+from hf_kexue.simple_diffusion.pipeline_drawing import Network
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
 from hf_kexue.training.fine_tuning import fit_steps_to_data
 from hf_kexue.training.image_data import ImageArguments, open_images, sheet_labels, training_images
@@ -84,7 +85,7 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
             self.mixed_precision = "no"
 
 
-def student_of(teacher: SimpleDiffusionPipeline, args: Arguments) -> SimpleDiffusionUViT2DModel:
+def student_of(teacher: SimpleDiffusionPipeline, args: Arguments) -> Network:
     """The network that starts as the teacher's, or as that of --init_from; with an input for several scales.
 
     Raises:
@@ -92,10 +93,10 @@ def student_of(teacher: SimpleDiffusionPipeline, args: Arguments) -> SimpleDiffu
     """
     network, options = teacher.unet, {"dropout": 0.0}
     if args.init_from:
-        network = SimpleDiffusionUViT2DModel.from_pretrained(args.init_from, subfolder="unet")
+        network = type(network).from_pretrained(args.init_from, subfolder="unet")
     if len(set(args.guidance_scales)) > 1:
         options["guidance_embedding"] = True
-    student = SimpleDiffusionUViT2DModel.from_config(network.config, **options)
+    student = type(network).from_config(network.config, **options)
     faults = student.load_state_dict(network.state_dict(), strict=False)
     if faults.unexpected_keys or any(not key.startswith("scale_embedding.") for key in faults.missing_keys):
         raise ValueError(f"--init_from {args.init_from} does not fit this run: {faults}.")

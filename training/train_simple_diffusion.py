@@ -1,4 +1,4 @@
-"""Train a simple-diffusion U-ViT in pixel space, with Accelerate.
+"""Train a simple-diffusion network in pixel space, U-ViT or ViT, with Accelerate.
 
 Article   kexue.fm archives/10047; arXiv 2301.11093 (schedule, U-ViT, losses); arXiv 2410.19324 (sigmoid weighting)
           captions: --caption_column and --text_encoder, the empty prompt is the null class of guidance
@@ -27,10 +27,11 @@ from torch.utils.data import DataLoader
 from hf_kexue.data.images import image_loader, image_size
 from hf_kexue.inference.grids import image_grid
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionTextToImagePipeline
-from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, sigmoid_bias, simple_diffusion_loss
+from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, readout_loss, sigmoid_bias
 from hf_kexue.simple_diffusion.times_simple_diffusion import training_times
 from hf_kexue.training.adapters import Adapters, check_adapter_arguments
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
+from hf_kexue.training.diffusion_networks import NetworkArguments, preset_of_network
 from hf_kexue.training.diffusion_setup import build_model, build_scheduler, schedule_for
 from hf_kexue.training.fine_tuning import IMAGE_FINE_TUNING_EPOCHS, copy_image_weights, fit_steps_to_data
 from hf_kexue.training.image_data import (
@@ -38,7 +39,6 @@ from hf_kexue.training.image_data import (
     ImageArguments,
     all_captions,
     open_images,
-    preset_of,
     sheet_labels,
     sheet_prompts,
     training_images,
@@ -64,7 +64,9 @@ logger = logging.getLogger("train_simple_diffusion")
 
 
 @dataclass
-class Arguments(PublishingArguments, PromptArguments, CaptionArguments, ImageArguments, RunArguments):
+class Arguments(
+    PublishingArguments, PromptArguments, CaptionArguments, NetworkArguments, ImageArguments, RunArguments
+):
     output_dir: str = option("outputs/simple-diffusion", "Folder for checkpoints, samples and the pipeline.")
     preset: str = option("", "Name in training/presets or path of a YAML file; default: the one of --resolution.")
     resolution: str = option(  # type: ignore[assignment]
@@ -73,18 +75,6 @@ class Arguments(PublishingArguments, PromptArguments, CaptionArguments, ImageArg
     buckets: list[str] = option([], "Sizes HEIGHTxWIDTH: each picture has the one of the nearest aspect ratio, each "
                                 "batch one of them; shifted by its number of pixels.")  # fmt: skip
     streaming: bool = option(False, "Stream the data, for sets larger than memory and disk.")
-    # network
-    patch_size: int = option(2, "Pixels folded into channels at the input.")
-    input_transform: str = option("patch", "'patch' or 'dwt'.")
-    block_out_channels: list[int] = option([48, 96], "Channels of the convolutional levels.")
-    layers_per_block: list[int] = option([2, 2], "Residual blocks of each level, each way.")
-    hidden_size: int = option(256, "Width of the transformer.")
-    num_transformer_layers: int = option(6, "Blocks of the transformer.")
-    num_attention_heads: int = option(4, "Heads of the transformer.")
-    mlp_ratio: float = option(4.0, "Inner width of the transformer's MLP over its width.")
-    dropout: float = option(0.0, "In the transformer only.")
-    embedding_dim: int | None = option(None, "Width of the conditioning vector; default: hidden_size.")
-    skip: str = option("residual", "'concat' or 'residual'.")
     init_from: str | None = option(None, "Folder of a saved pipeline whose network this run starts from.")
     lora_rank: int = option(0, "Train low-rank adapters of --init_from alone (needs peft); 0: all weights.")
     lora_alpha: float | None = option(None, "Adapters count alpha / rank times; default: --lora_rank.")
@@ -157,12 +147,15 @@ def diffusion_loss(
         words["columns"] = kept_captions(columns, kept)
     alpha, sigma = (torch.sigmoid(sign * logsnr).sqrt()[:, None, None, None] for sign in (1, -1))
     x_t = (alpha * sample + sigma * noise).contiguous(memory_format=torch.channels_last)
-    output = model(x_t, logsnr, labels, **words).sample
+    reads = {"return_readouts": True} if args.readout_sizes else {}
+    outputs = model(
+        x_t, logsnr, labels, return_dict=False, **reads, **words
+    )  # the prediction, then those at lower sizes
     kinds: dict[str, Any] = {"prediction_type": args.prediction_type, "weighting": args.weighting}
     kinds["logsnr_slope"] = slope if kind == "uniform" else None  # other times have a density that stands for it
     bias = sigmoid_bias((sample.shape[-2] * sample.shape[-1]) ** 0.5)
-    loss = simple_diffusion_loss(
-        output, sample, noise, logsnr, multiscale=args.multiscale, bias=bias, reduction="none", **kinds
+    loss = readout_loss(
+        outputs, sample, noise, logsnr, multiscale=args.multiscale, bias=bias, reduction="none", **kinds
     )
     return loss, logsnr
 
@@ -210,7 +203,7 @@ def sample_grid(pipeline: Any, args: Arguments, prompts: Sequence[str] = (), col
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     # 1. Data, network, manifest
-    args = parse_arguments(Arguments, HERE / "presets", argv, preset_of, pattern="[0-9]*")
+    args = parse_arguments(Arguments, HERE / "presets", argv, preset_of_network, pattern="[0-9j]*")
     output_dir, accelerator = Path(args.output_dir), start(args)
     check_adapter_arguments(args, accelerator)
     check_prompt_arguments(args, accelerator)

@@ -12,6 +12,7 @@ from hf_kexue.simple_diffusion.losses_simple_diffusion import (
     mean_by_logsnr,
     multiscale_mean_square,
     prediction_target,
+    readout_loss,
     sigmoid_bias,
     simple_diffusion_loss,
 )
@@ -384,3 +385,30 @@ def test_zero_terminal_snr_is_the_limit(weighting, prediction_type, slope):
         output, sample, noise, torch.tensor([-math.inf]), prediction_type, weighting, **slopes
     )
     torch.testing.assert_close(loss, expected)
+
+
+# Predictions at several sizes
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "sample", "v_prediction", "flow_prediction"])
+def test_heads_that_pool_the_prediction_give_the_multiscale_loss(kind):
+    output, sample, noise = torch.randn(3, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0)).double()
+    logsnr = torch.tensor([-5.0, -1.0, 2.0, 6.0], dtype=torch.float64)
+    outputs = [output, F.avg_pool2d(output, 2), F.avg_pool2d(output, 4)]
+    options = {"prediction_type": kind, "weighting": "sigmoid", "reduction": "none"}
+    heads = readout_loss(outputs, sample, noise, logsnr, **options)
+    assert_close(heads, simple_diffusion_loss(output, sample, noise, logsnr, multiscale=8, **options))
+    plain = readout_loss([output], sample, noise, logsnr, **options)
+    assert_close(plain, simple_diffusion_loss(output, sample, noise, logsnr, **options))
+
+
+def test_a_head_is_held_to_the_pooled_image():
+    sample, noise = torch.randn(2, 2, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    outputs = [sample, F.avg_pool2d(sample, 2)]
+    logsnr = torch.zeros(2)
+    assert readout_loss(outputs, sample, noise, logsnr, prediction_type="sample") == 0
+    outputs[1] = outputs[1] + 2.0  # squared 4, weighted (1/8) / (1/8 + 1/16)
+    options = {"prediction_type": "sample", "weighting": "sample"}
+    assert_close(readout_loss(outputs, sample, noise, logsnr, **options), torch.tensor(8 / 3))
+    with pytest.raises(ValueError, match="no part of 16 x 24"):
+        readout_loss([sample, sample[..., :5, :5]], sample, noise, logsnr)

@@ -23,6 +23,7 @@ from torch.testing import assert_close
 
 from hf_kexue.simple_diffusion.guidance_simple_diffusion import output_from_sample, predict_sample
 from hf_kexue.simple_diffusion.modeling_uvit import SimpleDiffusionUViT2DModel, SimpleDiffusionUViT2DOutput
+from hf_kexue.simple_diffusion.modeling_vit import SimpleDiffusionViT2DModel
 from hf_kexue.simple_diffusion.pipeline_simple_diffusion import SimpleDiffusionPipeline
 from hf_kexue.simple_diffusion.reshift_simple_diffusion import reshifted
 from hf_kexue.simple_diffusion.samplers import SAMPLERS, with_sampler
@@ -766,3 +767,60 @@ def test_the_number_of_steps_is_saved(tmp_path):
     assert with_sampler(loaded, "dpm")[0].config.num_inference_steps == 3
     with pytest.raises(ValueError, match="0"):
         loaded(num_inference_steps=0)
+
+
+# Either network
+
+
+def make_vit(**arguments):
+    torch.manual_seed(0)
+    tiny = {
+        "sample_size": 16, "patch_size": 4, "hidden_size": 32, "num_transformer_layers": 2, "num_attention_heads": 2,
+        "num_class_embeds": 3, "context_start": 1,
+    }  # fmt: skip
+    model = SimpleDiffusionViT2DModel(**(tiny | arguments))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    return model
+
+
+@pytest.mark.parametrize("kind", ["sample", "epsilon", "v_prediction"])
+@pytest.mark.parametrize("cls", [ShiftedCosineScheduler, ShiftedFlowScheduler])
+def test_a_vit_runs_under_either_scheduler(cls, kind, tmp_path):
+    key = "network_prediction_type" if cls is ShiftedFlowScheduler else "prediction_type"
+    scheduler = cls(sample_size=16, base_size=16, **{key: kind})
+    pipe = SimpleDiffusionPipeline(make_vit(prediction_type=kind), scheduler, NAMES, guidance_unet=make_unet())
+    pipe.save_pretrained(tmp_path)
+    loaded = SimpleDiffusionPipeline.from_pretrained(tmp_path)
+    assert (type(loaded.unet), type(loaded.guidance_unet)) == (SimpleDiffusionViT2DModel, SimpleDiffusionUViT2DModel)
+    arguments = {"class_labels": ["Hat", "Shoes"], "height": 8, "width": 24, "guidance_scale": 2.0}
+    images = draw(pipe, **arguments)
+    assert images.shape == (2, 3, 8, 24)
+    assert images.std() > 0.01
+    assert_close(draw(loaded, **arguments), images, rtol=0, atol=0)
+
+
+def test_a_network_that_says_what_it_predicts_is_held_to_it():
+    with pytest.raises(ValueError, match=r"predicts 'sample'.*takes its output as 'v_prediction'"):
+        SimpleDiffusionPipeline(make_vit(), ShiftedCosineScheduler(sample_size=16))
+    with pytest.raises(ValueError, match=r"predicts 'sample'.*takes its output as 'flow_prediction'"):
+        SimpleDiffusionPipeline(make_vit(), ShiftedFlowScheduler(sample_size=16))
+    scheduler = ShiftedCosineScheduler(sample_size=16)
+    with pytest.raises(ValueError, match="predicts 'sample'"):  # the weaker network too
+        SimpleDiffusionPipeline(make_unet(), scheduler, guidance_unet=make_vit())
+    pipe = SimpleDiffusionPipeline(make_vit(prediction_type="v_prediction"), scheduler)
+    with pytest.raises(ValueError, match="predicts 'sample'"):
+        draw(pipe, class_labels=[0], guidance_unet=make_vit())
+    pipe.scheduler = ShiftedCosineScheduler(sample_size=16, prediction_type="sample")
+    with pytest.raises(ValueError, match="takes the network's output as 'sample'"):
+        draw(pipe, class_labels=[0])
+
+
+def test_a_size_that_the_patch_does_not_divide_raises_before_anything_is_computed(monkeypatch):
+    pipe = SimpleDiffusionPipeline(make_vit(prediction_type="v_prediction"), ShiftedCosineScheduler(sample_size=16))
+    calls = []
+    monkeypatch.setattr(SimpleDiffusionViT2DModel, "forward", lambda *arguments, **options: calls.append(1))
+    with pytest.raises(ValueError, match="height is 18; positive multiples of 4"):
+        draw(pipe, class_labels=[0], height=18)
+    assert calls == []

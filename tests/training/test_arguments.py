@@ -14,6 +14,7 @@ from hf_kexue.data.triples.reading import Triple, TripleExample
 from hf_kexue.simple_diffusion import SimpleDiffusionUViT2DModel
 from hf_kexue.simple_diffusion.complexity import count_flops, count_parameters
 from hf_kexue.training.arguments import option, parse_arguments
+from hf_kexue.training.diffusion_networks import preset_of_network
 
 TRAINING = Path(__file__).resolve().parents[2] / "training"
 PRESETS = TRAINING / "presets"
@@ -212,6 +213,34 @@ def test_every_preset_has_the_classes_own_name():
     for name in names():
         keys = set(yaml.safe_load((PRESETS / f"{name}.yaml").read_text()))
         assert {"patch_size", "block_out_channels", "hidden_size", "skip"} <= keys & known
+
+
+@in_checkout
+@pytest.mark.parametrize(("name", "tokens", "millions"), [
+    ("jit-64", 64, (7, 8)), ("jit-128", 64, (7, 8.5)), ("jit-256", 256, (130, 134)), ("jit-512", 256, (132, 137)),
+])  # fmt: skip
+def test_presets_of_the_vit_parse_and_build(script, name, tokens, millions):
+    """JiT-B has 131 million weights at patches of 16 pixels and 133 at 32, with 1000 classes (arXiv 2511.13720)."""
+    args = parse_arguments(script.Arguments, PRESETS, ["--preset", name], preset_of_network)
+    for key, value in yaml.safe_load((PRESETS / f"{name}.yaml").read_text()).items():
+        assert getattr(args, key) == value, key
+    size = int(name.removeprefix("jit-"))
+    with torch.device("meta"):
+        model = script.build_model(args, 1000 if size >= 256 else 17)
+    assert model.config.sample_size == size
+    assert (size // model.config.patch_size) ** 2 == tokens
+    assert millions[0] * 1e6 < count_parameters(model) < millions[1] * 1e6
+    scheduler = script.build_scheduler(args)
+    assert scheduler.config.network_prediction_type == model.config.prediction_type == "sample"
+    assert scheduler.shift == {64: 1, 128: 2, 256: 1, 512: 2}[size]
+
+
+@in_checkout
+def test_the_network_chooses_the_preset(script):
+    args = parse_arguments(script.Arguments, PRESETS, ["--network", "vit", "--resolution", "128"], preset_of_network)
+    assert (args.preset, args.patch_size, args.weighting) == ("jit-128", 16, "flow")
+    args = parse_arguments(script.Arguments, PRESETS, ["--preset", "jit-64"], preset_of_network)
+    assert (args.network, args.patch_size) == ("vit", 8)
 
 
 # ---- the readers

@@ -12,6 +12,7 @@ import typer
 from .. import __version__
 from .calibrate import calibrate
 from .check_data import check_data
+from .convert import convert_jit
 from .edit import edit
 from .export import export_onnx
 from .images import generate
@@ -57,7 +58,8 @@ def demo(
 
 
 COMMANDS = (
-    demo, generate, edit, ask, extract, index, serve, evaluate, calibrate, info, export_onnx, publish
+    demo, generate, edit, ask, extract, index, serve, evaluate, calibrate, info, convert_jit, export_onnx,
+    publish,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

@@ -1,11 +1,11 @@
-"""How large a U-ViT is and how much it computes, without allocating it."""
+"""How large a network is and how much it computes, without allocating it."""
 
 from __future__ import annotations
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from .modeling_uvit import SimpleDiffusionUViT2DModel
+from .pipeline_drawing import Network
 
 
 def count_parameters(model: torch.nn.Module) -> int:
@@ -13,7 +13,7 @@ def count_parameters(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def count_flops(model: SimpleDiffusionUViT2DModel, height: int | None = None, width: int | None = None) -> int:
+def count_flops(model: Network, height: int | None = None, width: int | None = None) -> int:
     """Floating-point operations of one forward pass for one image; a multiplication and an addition count as two.
 
     Args:
@@ -21,7 +21,7 @@ def count_flops(model: SimpleDiffusionUViT2DModel, height: int | None = None, wi
         height, width: pixels, default `sample_size`.
     """
     with torch.device("meta"):
-        twin = SimpleDiffusionUViT2DModel.from_config(model.config)
+        twin = type(model).from_config(model.config)
         shape = (1, twin.config.in_channels, height or twin.config.sample_size, width or twin.config.sample_size)
         sample, logsnr = torch.empty(shape), torch.empty(1)
     with FlopCounterMode(display=False) as counter, torch.no_grad():

@@ -20,7 +20,8 @@ target, whatever the network predicts: x, epsilon or v, each with x-, epsilon- o
     "min_snr"   weight min(snr, gamma) / snr                 Min-SNR, arXiv 2303.09556, in epsilon space
 
 The multiscale loss adds the errors of mean-pooled noise, so that the few, coarse degrees of freedom of a large image
-are not drowned by the many fine ones: sum over s in {32, 64, ..., H} of (1 / s) mean((D_s e)**2).
+are not drowned by the many fine ones: sum over s in {32, 64, ..., H} of (1 / s) mean((D_s e)**2). A network with
+read-out heads predicts D_s of its target itself, and the same sum is over the errors of its heads: `readout_loss`.
 
 Sources: kexue.fm archives/10047; arXiv 2301.11093 (loss, multiscale loss); arXiv 2410.19324 (sigmoid weighting);
 arXiv 2511.13720 (the nine pairs on the straight path).
@@ -31,7 +32,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -191,6 +192,35 @@ def simple_diffusion_loss(
         weight = torch.where(logsnr_slope.isinf(), 0.0, weight)  # the limit: the factor falls faster than it rises
     loss = weight * mean_square
     return loss.mean() if reduction == "mean" else loss
+
+
+def readout_loss(
+    outputs: Sequence[Tensor], sample: Tensor, noise: Tensor, logsnr: Tensor, bias: float | None = None, **options: Any
+) -> Tensor:
+    """The loss of a network that predicts the image at several sizes, sum over s of (1 / s) L_s over sum of 1 / s.
+
+    L_s is `simple_diffusion_loss` of the prediction with s rows, against mean-pooled images and noise.
+
+    Args:
+        outputs: predictions (B, C, H, W), then (B, C, H / r, W / r) for whole r.
+        sample, noise, logsnr, bias, **options: of `simple_diffusion_loss`; bias None is that of H at all sizes.
+
+    Raises:
+        ValueError: for a size that is no whole part of the image's.
+
+    Relations: heads that return the mean-pooled first output give the multiscale loss, and no heads the plain one.
+    """
+    height, width = sample.shape[-2:]
+    bias = sigmoid_bias(height) if bias is None else bias
+    losses, weights = [], []
+    for output in outputs:
+        ratio, rest = divmod(height, output.shape[-2])
+        if rest or output.shape[-1] * ratio != width:
+            raise ValueError(f"A prediction has {tuple(output.shape[-2:])} pixels, no part of {height} x {width}.")
+        pooled = (F.avg_pool2d(x, ratio) for x in (sample, noise))
+        weights.append(1 / output.shape[-2])
+        losses.append(weights[-1] * simple_diffusion_loss(output, *pooled, logsnr, bias=bias, **options))
+    return torch.stack(losses).sum(0) / sum(weights)
 
 
 def mean_by_logsnr(loss: Tensor, logsnr: Tensor, edges: Sequence[float] = (-6, -3, 0, 3, 6)) -> dict[str, float]:

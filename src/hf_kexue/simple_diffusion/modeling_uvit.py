@@ -29,6 +29,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
+from .checks_simple_diffusion import check_network_inputs
 from .kernels_uvit import GroupNorm
 from .layers_uvit import DownBlock, LogSNREmbedding, PooledText, UpBlock
 from .modeling_from_hub import ModelFromHub
@@ -296,29 +297,8 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
     def _check_inputs(
         self, sample: Tensor, logsnr: Tensor, class_labels: Tensor | None, text: Tensor | None, mask: Tensor | None
     ) -> None:
-        if sample.ndim != 4 or sample.shape[1] != self.config.in_channels:
-            raise ValueError(
-                f"sample must have the shape (B, {self.config.in_channels}, H, W), got {tuple(sample.shape)}."
-            )
-        height, width = sample.shape[-2:]
-        if height % self.total_stride or width % self.total_stride or not height or not width:
-            raise ValueError(
-                f"Height and width must be positive multiples of {self.total_stride}, the total stride of this model; "
-                f"got {height} x {width}."
-            )
+        check_network_inputs(self.config, self.total_stride, sample, logsnr, class_labels)
         batch_size, text_dim = sample.shape[0], self.config.cross_attention_dim
-        if logsnr.ndim > 1 or logsnr.numel() not in (1, batch_size):
-            raise ValueError(f"logsnr must be a number or have the shape ({batch_size},), got {tuple(logsnr.shape)}.")
-        if class_labels is not None and self.class_embedding is None:
-            raise ValueError("class_labels were given, but this model has no classes (num_class_embeds is None).")
-        if class_labels is not None and (class_labels.shape != (batch_size,) or class_labels.is_floating_point()):
-            raise ValueError(f"class_labels must be {batch_size} integers, got {class_labels}.")
-        if class_labels is not None and class_labels.device.type == "cpu" and not torch.compiler.is_compiling():
-            null = self.config.num_class_embeds  # elsewhere the check would wait for the device in every step
-            if class_labels.numel() and not 0 <= int(class_labels.min()) <= int(class_labels.max()) <= null:
-                raise ValueError(
-                    f"class_labels must lie in 0..{null}, where {null} is the null class; got {class_labels}."
-                )
         if text is not None and text_dim is None:
             raise ValueError(
                 "encoder_hidden_states were given, but this model has no cross-attention (no cross_attention_dim)."

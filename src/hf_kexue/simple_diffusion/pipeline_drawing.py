@@ -24,10 +24,12 @@ from .conditions_simple_diffusion import Conditions, GuidedNetwork
 from .editing_simple_diffusion import noised
 from .loop_simple_diffusion import NO_UPSAMPLING, Known, SamplingLoop, Upsampling, copied
 from .modeling_uvit import SimpleDiffusionUViT2DModel
+from .modeling_vit import SimpleDiffusionViT2DModel
 from .pipeline_from_hub import PipelineFromHub
 from .reshift_simple_diffusion import reshifted
 from .schedulers_simple_diffusion import (
     begin_later,
+    check_prediction,
     check_repeatable,
     check_scheduler,
     check_size,
@@ -40,21 +42,26 @@ from .scheduling_shifted_cosine import ShiftedCosineScheduler
 from .scheduling_shifted_flow import ShiftedFlowScheduler
 from .settings_simple_diffusion import DrawingSettings, check_guidance
 
+Network = SimpleDiffusionUViT2DModel | SimpleDiffusionViT2DModel
+
 
 class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
-    """Base of the pipelines of a `SimpleDiffusionUViT2DModel`; see `SimpleDiffusionPipeline` for its arguments."""
+    """Base of the pipelines of this family; see `SimpleDiffusionPipeline` for its arguments."""
 
-    _own_classes = (SimpleDiffusionUViT2DModel, ShiftedCosineScheduler, ShiftedFlowScheduler)
+    _own_classes = (
+        *(SimpleDiffusionUViT2DModel, SimpleDiffusionViT2DModel),
+        *(ShiftedCosineScheduler, ShiftedFlowScheduler),
+    )
     _optional_components = ["guidance_unet"]  # noqa: RUF012 - the form diffusers reads
     model_cpu_offload_seq = "unet->guidance_unet"
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012 - the form diffusers reads
 
     def __init__(
         self,
-        unet: SimpleDiffusionUViT2DModel,
+        unet: Network,
         scheduler: SchedulerMixin,
         id2label: dict[int, str] | dict[str, str] | None = None,
-        guidance_unet: SimpleDiffusionUViT2DModel | None = None,
+        guidance_unet: Network | None = None,
         guidance_scale: float = 1.0,
         guidance_unet_share: float = 1.0,
         num_inference_steps: int | None = None,
@@ -64,6 +71,8 @@ class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
         for network in (unet, guidance_unet):
             if isinstance(network, torch.nn.Module):
                 network.eval()
+            if scheduler is not None:
+                check_prediction(network, scheduler)
         self.register_modules(unet=unet, scheduler=scheduler, guidance_unet=guidance_unet)
         self.register_to_config(id2label={str(k): v for k, v in id2label.items()} if id2label else None)
         self.register_to_config(guidance_scale=guidance_scale, guidance_unet_share=guidance_unet_share)
@@ -159,6 +168,8 @@ class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
 
     def _check_inputs(self, guidance_scale: float, guidance_unet: Any, sides: dict[str, int | None]) -> None:
         check_scheduler(self.scheduler, self._prediction_at_start)
+        for network in (self.unet, guidance_unet):
+            check_prediction(network, self.scheduler)
         check_size(self.total_stride, **sides)
         takes_scale = bool(self.unet.config.get("guidance_embedding"))
         if takes_scale and guidance_unet is not None:

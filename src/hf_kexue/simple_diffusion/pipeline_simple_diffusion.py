@@ -1,4 +1,4 @@
-"""Sampling from a pixel-space U-ViT: noise in, images out. The loop is that of `pipeline_drawing`.
+"""Sampling from a network in pixel space, U-ViT or ViT: noise in, images out. The loop is that of `pipeline_drawing`.
 
 Sources: kexue.fm archives/10047 and archives/10055; arXiv 2301.11093.
 Shapes: B batch, C channels, H W rows and columns.
@@ -15,22 +15,21 @@ from torch import Tensor
 
 from .guidance_simple_diffusion import in_interval
 from .loop_simple_diffusion import Upsampling
-from .modeling_uvit import SimpleDiffusionUViT2DModel
-from .pipeline_drawing import DrawingPipeline
+from .pipeline_drawing import DrawingPipeline, Network
 from .settings_simple_diffusion import DrawingSettings, StepCallback
 
 
 class SimpleDiffusionPipeline(DrawingPipeline, DiffusionPipeline):
-    r"""Unconditional or class-conditional images from a `SimpleDiffusionUViT2DModel`.
+    r"""Unconditional or class-conditional images from a `SimpleDiffusionUViT2DModel` or `SimpleDiffusionViT2DModel`.
 
     Args:
-        unet ([`SimpleDiffusionUViT2DModel`]): the network.
+        unet ([`SimpleDiffusionUViT2DModel`] or [`SimpleDiffusionViT2DModel`]): the network.
         scheduler ([`ShiftedCosineScheduler`], [`ShiftedFlowScheduler`], or a scheduler of diffusers that was made from
             the config of either): the sampler. Its prediction is that of the network, and one that replaces it later
             must have the same.
         id2label (`dict[int, str]`, optional): names of the classes.
-        guidance_unet ([`SimpleDiffusionUViT2DModel`], optional): a weaker model (fewer steps, smaller) for
-            autoguidance (arXiv 2406.02507). A pipeline saved with one guides with it;
+        guidance_unet (a network of either kind, optional): a weaker model (fewer steps, smaller) for autoguidance
+            (arXiv 2406.02507). A pipeline saved with one guides with it;
             `from_pretrained(..., guidance_unet=None)` leaves it out.
         guidance_scale (`float`): how strongly calls guide unless they say otherwise; 1 is not at all.
         guidance_unet_share (`float`): how much, from 0 to 1, of what images move away from is drawn by the
@@ -40,7 +39,8 @@ class SimpleDiffusionPipeline(DrawingPipeline, DiffusionPipeline):
     The networks are put into evaluation mode here, once; calls leave the mode alone, so that threads may share them.
 
     Raises:
-        ValueError: for a guidance_scale or guidance_unet_share that is no number or out of range.
+        ValueError: for a guidance_scale or guidance_unet_share that is no number or out of range, or a network that
+            predicts another kind than the scheduler takes.
     """
 
     def __call__(
@@ -49,7 +49,7 @@ class SimpleDiffusionPipeline(DrawingPipeline, DiffusionPipeline):
         class_labels: int | str | Sequence[int | str] | Tensor | None = None,
         guidance_scale: float | None = None,
         guidance_interval: tuple[float, float] | None = None,
-        guidance_unet: SimpleDiffusionUViT2DModel | None = None,
+        guidance_unet: Network | None = None,
         guidance_unet_share: float | None = None,
         upsample_factor: int = 1,
         upsample_guidance_scale: float = 1.2,

@@ -94,6 +94,21 @@ def check_scheduler(scheduler: Any, expected: str | None = None) -> None:
         raise ValueError(f"The step of {name} needs {', '.join(required[3:])}, which image generation does not have.")
 
 
+def check_prediction(network: Any, scheduler: Any) -> None:
+    """Refuse a network that says what it predicts under a scheduler that takes it as something else.
+
+    Raises:
+        ValueError: if they disagree.
+    """
+    kind = None if network is None else network.config.get("prediction_type")
+    if kind not in (None, network_prediction(scheduler)):
+        raise ValueError(
+            f"The network predicts {kind!r}, but {type(scheduler).__name__} takes its output as "
+            f"{network_prediction(scheduler)!r}; make the scheduler with that kind (prediction_type, of a flow "
+            "network_prediction_type)."
+        )
+
+
 def check_size(stride: int, **sides: int | None) -> None:
     """Refuse a height or width that the network's stride does not divide; None is not given.
 

@@ -24,16 +24,23 @@ def zero_init(layer: nn.Module) -> None:
 
 
 def axial_rotary_angles(
-    height: int, width: int, head_dim: int, base_tokens: float, device: torch.device, theta: float = 100.0
+    height: int,
+    width: int,
+    head_dim: int,
+    base_tokens: float,
+    device: torch.device,
+    theta: float = 100.0,
+    centred: bool = True,
 ) -> Tensor:
     """Rotary angles (H*W, head_dim / 2): the first half of them turns with the row, the second with the column.
 
-    Coordinates are centred and scaled so that a grid of any size spans the area of the training grid of `base_tokens`
-    tokens: at another resolution the network meets the same range of positions, only more densely or sparsely sampled.
+    Coordinates are scaled so that a grid of any size spans the area of the training grid of `base_tokens` tokens: at
+    another resolution the network meets the same range of positions, only more densely or sparsely sampled. They are
+    0 in the middle where `centred`, else in the first row and column.
     """
     scale = (base_tokens / (height * width)) ** 0.5  # math.sqrt would fix the size of an exported program
-    rows = (torch.arange(height, device=device) - (height - 1) / 2) * scale
-    columns = (torch.arange(width, device=device) - (width - 1) / 2) * scale
+    rows = (torch.arange(height, device=device) - (height - 1) / 2 * centred) * scale
+    columns = (torch.arange(width, device=device) - (width - 1) / 2 * centred) * scale
     frequencies = theta ** (-torch.arange(head_dim // 4, device=device) / (head_dim // 4))  # (head_dim / 4,)
     by_row = (rows[:, None] * frequencies)[:, None].expand(height, width, -1)
     by_column = (columns[:, None] * frequencies)[None].expand(height, width, -1)
@@ -49,11 +56,11 @@ def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Multi-head attention with RMS-normalised queries and keys; over itself, or over text states where given."""
 
-    def __init__(self, hidden_size: int, num_heads: int, context_dim: int | None = None) -> None:
+    def __init__(self, hidden_size: int, num_heads: int, context_dim: int | None = None, bias: bool = False) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.to_q = nn.Linear(hidden_size, hidden_size, bias=False)
-        self.to_kv = nn.Linear(context_dim or hidden_size, 2 * hidden_size, bias=False)
+        self.to_q = nn.Linear(hidden_size, hidden_size, bias)
+        self.to_kv = nn.Linear(context_dim or hidden_size, 2 * hidden_size, bias)
         self.norm_q = RMSNorm(hidden_size // num_heads, eps=1e-6)
         self.norm_k = RMSNorm(hidden_size // num_heads, eps=1e-6)
         self.to_out = nn.Linear(hidden_size, hidden_size)

@@ -7,8 +7,15 @@ import math
 from typing import Any
 
 from ..data.images import image_size
-from ..simple_diffusion import ShiftedCosineScheduler, ShiftedFlowScheduler, SimpleDiffusionUViT2DModel
+from ..simple_diffusion import (
+    ShiftedCosineScheduler,
+    ShiftedFlowScheduler,
+    SimpleDiffusionUViT2DModel,
+    SimpleDiffusionViT2DModel,
+)
+from ..simple_diffusion.pipeline_drawing import Network
 from ..simple_diffusion.reshift_simple_diffusion import reshifted
+from .diffusion_networks import network_options
 
 
 def side_of(args: Any) -> float:
@@ -34,21 +41,19 @@ def build_scheduler(args: Any) -> ShiftedCosineScheduler | ShiftedFlowScheduler:
     return ShiftedCosineScheduler(sample_size=side_of(args), base_size=base_size, prediction_type=kind)
 
 
-def build_model(args: Any, num_classes: int | None, **text: int | None) -> SimpleDiffusionUViT2DModel:
+def build_model(args: Any, num_classes: int | None, **text: int | None) -> Network:
     """The network of the arguments, before --init_from.
 
     Args:
         args: of the run.
         num_classes: None: no classes.
-        text: widths of what a text encoder gives.
+        text: widths of what a text encoder gives; of a U-ViT alone.
 
     Raises:
-        ValueError: if its stride does not divide a size.
+        ValueError: for an unknown network, a size that its stride does not divide, or a ViT with a text encoder.
     """
-    keys = "patch_size input_transform hidden_size num_transformer_layers num_attention_heads mlp_ratio dropout"
-    options: dict[str, Any] = {key: getattr(args, key) for key in [*keys.split(), "embedding_dim", "skip"]}
-    options |= {key: tuple(getattr(args, key)) for key in ("block_out_channels", "layers_per_block")}
-    stride = args.patch_size * 2 ** len(args.block_out_channels)
+    options, vit = network_options(args), args.network == "vit"
+    stride = args.patch_size if vit else args.patch_size * 2 ** len(args.block_out_channels)
     for size in [args.resolution, *args.buckets]:
         height, width = image_size(size)
         if height % stride or width % stride:
@@ -56,7 +61,13 @@ def build_model(args: Any, num_classes: int | None, **text: int | None) -> Simpl
                 f"--resolution and --buckets must be multiples of {stride}, the network's stride: {size}."
             )
     side = max(1, round(side_of(args) / stride)) * stride
-    return SimpleDiffusionUViT2DModel(sample_size=side, num_class_embeds=num_classes, **text, **options)
+    options |= {"sample_size": side, "num_class_embeds": num_classes}
+    if not vit:
+        return SimpleDiffusionUViT2DModel(**text, **options)
+    if text:
+        raise ValueError("--network vit takes no prompts yet: leave --caption_column out, or use --network uvit.")
+    kind: Any = args.prediction_type  # checked by the network
+    return SimpleDiffusionViT2DModel(prediction_type=kind, **options)
 
 
 @functools.lru_cache

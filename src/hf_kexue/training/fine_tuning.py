@@ -172,11 +172,11 @@ def init_prior_columns(model: Any, donor: Any) -> None:
 
 @torch.no_grad()
 def copy_image_weights(model: Any, source: str, names: list[str]) -> list[str]:
-    """Copy the weights of another diffusion network with the same blocks. The first and last convolution are newly
+    """Copy the weights of another diffusion network with the same blocks. The first and last layers are newly
     initialised if their shapes differ; rows of the class table are copied by class name, with the null class.
 
     Args:
-        model: a `SimpleDiffusionUViT2DModel`; changed.
+        model: a `SimpleDiffusionUViT2DModel` or `SimpleDiffusionViT2DModel`; changed.
         source: folder of a pipeline with the other.
         names: of the classes of the model, in order; empty where it has none.
 
@@ -205,7 +205,8 @@ def copy_image_weights(model: Any, source: str, names: list[str]) -> list[str]:
         logger.info("%s has %s class table, this run has %s.", source, *has)
         donor.pop(table, None)
     fresh = sorted(key for key in weights if key not in donor or donor[key].shape != weights[key].shape)
-    other = [key for key in fresh if not key.startswith(("conv_in.", "conv_out.")) and (key != table or key in donor)]
+    ends = ("conv_in.", "conv_out.", "patch_embedding.", "head_out.", "readout_heads.")
+    other = [key for key in fresh if not key.startswith(ends) and (key != table or key in donor)]
     if other := other + sorted(donor.keys() - weights.keys()):
         raise ValueError(f"--init_from {source} has another architecture; these weights do not fit: {other}.")
     model.load_state_dict(weights | {key: value for key, value in donor.items() if key not in fresh})

@@ -92,19 +92,20 @@ class TextConditionedModel(nn.Module):
         self.text_encoder.train(mode and self.trained_encoder)
         return self
 
-    def forward(self, x_t: Tensor, logsnr: Tensor, labels: Tensor | None, columns: Columns) -> Any:
+    def forward(self, x_t: Tensor, logsnr: Tensor, labels: Tensor | None, columns: Columns, **options: Any) -> Any:
         """Predict.
 
         Args:
             x_t (B, C, H, W), logsnr (B,), labels (B,) or None: of the network.
             columns: of the tokenizer, (B, S) each.
+            **options: of the network.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trained_encoder):
             text = encode_tokens(self.text_encoder, columns)
         words: dict[str, Any] = {"pooled_projections": text.pooled}
         if self.unet.config.cross_attention_dim is not None:
             words |= {"encoder_hidden_states": text.states, "encoder_attention_mask": text.mask}
-        return self.unet(x_t, logsnr, labels, **words)
+        return self.unet(x_t, logsnr, labels, **words, **options)
 
 
 def kept_captions(columns: Columns, kept: Tensor) -> Columns:
