@@ -267,7 +267,7 @@ class Runs:
 
     def _run(self, command: Command) -> tuple[Path, str]:
         before = [(needed, self(needed)[0]) for needed in command.needs]
-        place = self.folder / f"run-{len(self.done)}"
+        place = self.folder / f"run-{len(list(self.folder.glob('run-*')))}"  # those that failed are there, too
         (place / "outputs").mkdir(parents=True)
         for name in ("model_cards", "training"):
             (place / name).symlink_to(ROOT / name)
