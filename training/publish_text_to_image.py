@@ -5,7 +5,7 @@
     python benchmarks/text_alignment.py --dataset data/emoji-128
     python training/publish_text_to_image.py --name simple-diffusion-emoji-64
 
-Without runs the weights are unchanged: the samples of the card are redrawn, and the results of the benchmark are added.
+Without runs the weights are unchanged: the samples of the card are redrawn, and the results of the benchmark added.
 """
 
 from __future__ import annotations
