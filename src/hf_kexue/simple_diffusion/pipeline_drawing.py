@@ -20,6 +20,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from .checks_simple_diffusion import require
 from .conditions_simple_diffusion import Conditions, GuidedNetwork
 from .loop_simple_diffusion import NO_UPSAMPLING, Known, SamplingLoop, Upsampling, copied
 from .modeling_uvit import SimpleDiffusionUViT2DModel
@@ -190,8 +191,11 @@ class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
         latents, scheduler = self._start_noise(settings, height, width, upsampling.factor, device)
         if known is not None and known.observation.is_empty:
             known = None
-        if known is not None and known.resampling > 1:
-            check_repeatable(scheduler)
+        if known is not None:
+            derives = known.method == "gradient" and torch.is_inference_mode_enabled()
+            require(not derives, 'method "gradient" needs derivatives: call it outside of torch.inference_mode().')
+            if known.resampling > 1:
+                check_repeatable(scheduler)
         network = self._network(settings, device)
         self._guidance_scale, self._interrupt = scale, False
         steps = settings.num_inference_steps
