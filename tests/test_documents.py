@@ -44,6 +44,7 @@ CHINESE_PAGES = {
         "docs/how-to/gan-losses.md",
     ],
     "docs/zh/text-to-image.md": ["docs/how-to/text-to-image.md"],
+    "docs/zh/edit.md": ["docs/how-to/edit.md"],
     "docs/zh/one-shift.md": ["docs/how-to/one-shift.md"],
     "docs/zh/reading.md": ["docs/how-to/find-answers.md", "docs/how-to/fine-tune-a-reader.md"],
     "docs/zh/triples.md": ["docs/how-to/extract-triples.md", "docs/how-to/own-schema.md"],

@@ -1,4 +1,4 @@
-"""Input and output of the commands of `hf-kexue`: texts from files, triples as lines."""
+"""Input and output of the commands of `hf-kexue`: texts from files, triples as lines, names of pictures."""
 
 from __future__ import annotations
 
@@ -68,3 +68,17 @@ def triple_line(triple: Mapping[str, Any], place: str) -> str:
     spans = [f"{triple[role]['start']} to {triple[role]['end']}" for role in ("subject", "object")]
     shown = f"{words[0]}  {triple['predicate']}  {words[1]}"
     return f"{triple['score']:.4f}  {shown}  {place}characters {spans[0]}, {spans[1]}"
+
+
+def check_picture_output(path: Path) -> None:
+    """Check the output path before drawing.
+
+    Raises:
+        ValueError: for a folder, or a suffix that Pillow cannot write.
+    """
+    from PIL import Image
+
+    if path.is_dir():
+        raise ValueError(f"--output {path} is a folder: give a file name.")
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise ValueError(f"--output {path} must have the suffix of a picture, such as .png or .jpg.")

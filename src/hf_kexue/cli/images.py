@@ -9,6 +9,7 @@ import typer
 
 from ..inference.kinds import KINDS, TEXT_TO_IMAGE, named
 from ..inference.saved_models import saved_kind
+from .files import check_picture_output
 from .options import MODEL_HELP, Device, Dtype, with_options_of_kinds
 
 
@@ -33,7 +34,7 @@ def generate(
     options = kind.chosen(kind.generate_options, options)
     if prompt and kind is not TEXT_TO_IMAGE:
         raise ValueError(f"--prompt is not for {kind.words}: use --classes.")
-    _check_output(output)
+    check_picture_output(output)
     import torch
 
     from ..inference.drawing import class_rows
@@ -47,17 +48,3 @@ def generate(
     image_grid(images, per_class).save(output)
     row_names = "" if rows == [None] else f", rows: {', '.join(map(str, rows))}"
     typer.echo(f"{len(images)} images in {output}{row_names}")
-
-
-def _check_output(path: Path) -> None:
-    """Check the output path before drawing.
-
-    Raises:
-        ValueError: for a folder, or a suffix that Pillow cannot write.
-    """
-    from PIL import Image
-
-    if path.is_dir():
-        raise ValueError(f"--output {path} is a folder: give a file name.")
-    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
-        raise ValueError(f"--output {path} must have the suffix of a picture, such as .png or .jpg.")

@@ -11,6 +11,7 @@ import typer
 
 from .. import __version__
 from .check_data import check_data
+from .edit import edit
 from .export import export_onnx
 from .images import generate
 from .index import index
@@ -54,7 +55,7 @@ def demo(
     typer.echo(f"Open {page} in a browser.")
 
 
-for command in (demo, generate, ask, extract, index, serve, evaluate, info, export_onnx, publish):
+for command in (demo, generate, edit, ask, extract, index, serve, evaluate, info, export_onnx, publish):
     app.command()(command)
 app.add_typer(check_data, name="check-data")
 

@@ -61,11 +61,12 @@ def projection_shift(x_hat: Tensor, observation: Observation) -> Tensor:
     return observation.pseudo_inverse(observation.residual(x_hat))
 
 
-def gradient_shift(x_hat: Tensor, x_t: Tensor, observation: Observation, iterations: int) -> Tensor:
+def gradient_shift(x_hat: Tensor, unguided: Tensor, x_t: Tensor, observation: Observation, iterations: int) -> Tensor:
     """What eq. (3) adds to x_hat, and eq. (2) to the rest.
 
     Args:
-        x_hat (B, C, H, W): computed from x_t, with its graph.
+        x_hat (B, C, H, W): the prediction.
+        unguided (B, C, H, W): the one whose derivative is V, computed from x_t, with its graph.
         x_t (B, C, H, W): a leaf that requires a gradient.
         observation: y.
         iterations: steps of conjugate gradients, each a backward pass; rank of A are exact for a linear x_hat.
@@ -74,18 +75,18 @@ def gradient_shift(x_hat: Tensor, x_t: Tensor, observation: Observation, iterati
         (B, C, H, W), without a graph. A picture along whose direction the derivative is not positive, as that of a
         network may be, takes no further step.
     """
-    residual = observation.residual(x_hat.detach())
+    residual = observation.residual(x_hat)
     direction, shift = residual, torch.zeros_like(x_hat)
     squared = _dot(residual, residual)
     for _ in range(iterations):
-        (pulled,) = torch.autograd.grad(x_hat, x_t, observation.adjoint(direction), retain_graph=True)
+        (pulled,) = torch.autograd.grad(unguided, x_t, observation.adjoint(direction), retain_graph=True)
         pushed = observation.apply(pulled)
         curvature = _dot(direction, pushed)
         length = torch.where(curvature > 0, squared / curvature, 0.0)
         shift, residual = shift + length * pulled, residual - length * pushed
         before, squared = squared, _dot(residual, residual)
         direction = residual + torch.where((before > 0) & (length > 0), squared / before, 0.0) * direction
-    return shift + observation.pseudo_inverse(observation.residual(x_hat.detach() + shift))
+    return shift + observation.pseudo_inverse(observation.residual(x_hat + shift))
 
 
 def output_shift(shift: Tensor, logsnr: Tensor, prediction_type: str) -> Tensor:

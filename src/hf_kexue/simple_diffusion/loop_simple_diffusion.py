@@ -18,6 +18,7 @@ from .editing_simple_diffusion import (
     Method,
     brought_back,
     gradient_shift,
+    noised,
     output_shift,
     projection_shift,
     replaced,
@@ -59,9 +60,9 @@ class Known:
     """
 
     observation: Observation
-    method: Method = "projection"
-    resampling: int = 1
-    iterations: int = 1
+    method: Method
+    resampling: int
+    iterations: int
 
     def __post_init__(self) -> None:
         require_one_of("method", self.method, ("replacement", "projection", "gradient"))
@@ -79,6 +80,7 @@ class SamplingLoop:
         scheduler: that `start_sampling` has started.
         timesteps: of the loop.
         predict: (x_t of variance-preserving noise, logsnr) -> guided output of the network, float32.
+        unguided: the same without guidance.
         step_options: of `scheduler.step`.
         generator: of the noise.
         upsampling: off at a factor of 1.
@@ -90,11 +92,26 @@ class SamplingLoop:
     scheduler: Any
     timesteps: Tensor
     predict: Callable[[Tensor, Tensor], Tensor]
+    unguided: Callable[[Tensor, Tensor], Tensor]
     step_options: dict[str, Any]
     generator: Generators = None
     upsampling: Upsampling = NO_UPSAMPLING
     known: Known | None = None
     noise_copy: Generators = None
+
+    def begun(self, noise: Tensor, first: int, picture: Tensor | None = None) -> Tensor:
+        """x_t of the scheduler where sampling begins; its arithmetic stays in float32, since sigma-space schedulers
+        start at sigmas in the thousands.
+
+        Args:
+            noise (B, C, H, W): of unit variance.
+            first: step; 0 begins with noise alone.
+            picture (B, C, H, W): in [-1, 1], under the noise of a later step.
+        """
+        if picture is None or first == 0:
+            return noise * getattr(self.scheduler, "init_noise_sigma", 1.0)
+        t, logsnr = self.timesteps[first], logsnr_of(self.scheduler, self.timesteps[first], first)
+        return scheduler_sample(self.scheduler, noised(picture, noise, logsnr), t, logsnr)
 
     def step(self, latents: Tensor, index: int) -> Tensor:
         """x_t of the scheduler at `timesteps[index]` -> x_s at the next one, (B, C, H, W) float32."""
@@ -127,16 +144,16 @@ class SamplingLoop:
             return output_from_sample(x_0, x_vp, logsnr, prediction_type)
         if known is None or known.method == "replacement":
             return self.predict(x_vp, logsnr)
+        output = self.predict(x_vp, logsnr)
+        x_0 = predict_sample(output, x_vp, logsnr, prediction_type)
         if known.method == "projection":
-            output = self.predict(x_vp, logsnr)
-            shift = projection_shift(predict_sample(output, x_vp, logsnr, prediction_type), known.observation)
-        else:
+            shift = projection_shift(x_0, known.observation)
+        else:  # guidance makes x_0 no mean of pictures: the covariance is that of the network without it
             with torch.enable_grad():
                 leaf = x_vp.detach().requires_grad_()
-                output = self.predict(leaf, logsnr)
-                x_0 = predict_sample(output, leaf, logsnr, prediction_type)
-            shift = gradient_shift(x_0, leaf, known.observation, known.iterations)
-        return output.detach() + output_shift(shift, logsnr, prediction_type)
+                unguided = predict_sample(self.unguided(leaf, logsnr), leaf, logsnr, prediction_type)
+            shift = gradient_shift(x_0, unguided, leaf, known.observation, known.iterations)
+        return output + output_shift(shift, logsnr, prediction_type)
 
     def _denoise(self, x_vp: Tensor, logsnr: Tensor) -> Tensor:
         x_0 = predict_sample(self.predict(x_vp, logsnr), x_vp, logsnr, network_prediction(self.scheduler))

@@ -113,7 +113,7 @@ def _one(name: str, picture: Any, mode: str) -> Tensor:
         array = np.asarray(_opaque(picture).convert(mode))
         values = torch.from_numpy(array.copy()).reshape(picture.height, picture.width, -1).permute(2, 0, 1)
     elif isinstance(picture, np.ndarray):
-        values = torch.from_numpy(picture)
+        values = torch.from_numpy(picture.copy())
         values = values.unsqueeze(-1) if values.ndim == 2 else values
         values = values.movedim(-1, -3)
     elif isinstance(picture, Tensor):

@@ -27,9 +27,9 @@ class SimpleDiffusionInpaintPipeline(DrawingPipeline, DiffusionPipeline):
         self,
         image: Pictures,
         mask_image: Pictures,
-        method: Method = "projection",
+        method: Method = "gradient",
         resampling: int = 1,
-        iterations: int = 1,
+        iterations: int = 3,
         **options: Unpack[DrawingOptions],
     ) -> Any:
         """Draw where the mask is white; what lies below black is kept.

@@ -25,9 +25,9 @@ class SimpleDiffusionUpscalePipeline(DrawingPipeline, DiffusionPipeline):
         self,
         image: Pictures,
         factor: int = 2,
-        method: Method = "projection",
+        method: Method = "gradient",
         resampling: int = 1,
-        iterations: int = 1,
+        iterations: int = 3,
         **options: Unpack[DrawingOptions],
     ) -> Any:
         """Draw pictures whose means over `factor` x `factor` blocks are the picture.

@@ -46,6 +46,4 @@ def with_sampler(pipeline: PipelineT, sampler: str) -> tuple[PipelineT, dict[str
         else:
             scheduler = ShiftedCosineScheduler.from_config(config)
             options = {"eta": 1.0 if sampler == "ancestral" else 0.0}
-    kept = {key: pipeline.config[key] for key in ("id2label", "guidance_scale", "guidance_unet_share")}
-    kept["num_inference_steps"] = pipeline.config.num_inference_steps
-    return type(pipeline)(**{**pipeline.components, "scheduler": scheduler}, **kept), options
+    return type(pipeline).from_pipe(pipeline, scheduler=scheduler), options

@@ -29,13 +29,7 @@ def image_to_pixels(image: Image.Image, resolution: Size, background: str = "whi
     Raises:
         ValueError: for a colour that Pillow does not know.
     """
-    image = ImageOps.exif_transpose(image)  # photographs of phones are stored rotated
-    if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip all above 255 to white
-        image = Image.fromarray(_eight_bits(np.asarray(image)))
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
-    image = image.convert("RGB")
+    image = image_to_rgb(image, background)
     height, width = sides(resolution)
     if image.size != (width, height):
         scale = max(width / image.width, height / image.height)
@@ -46,6 +40,17 @@ def image_to_pixels(image: Image.Image, resolution: Size, background: str = "whi
         left, top = (image.width - width) // 2, (image.height - height) // 2
         image = image.crop((left, top, left + width, top + height))
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)  # (3, H, W)
+
+
+def image_to_rgb(image: Image.Image, background: str = "white") -> Image.Image:
+    """A picture of any mode in RGB, upright, at its own size; arguments and errors as of `image_to_pixels`."""
+    image = ImageOps.exif_transpose(image)  # photographs of phones are stored rotated
+    if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip all above 255 to white
+        image = Image.fromarray(_eight_bits(np.asarray(image)))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
+    return image.convert("RGB")
 
 
 def sides(resolution: Size) -> tuple[int, int]:

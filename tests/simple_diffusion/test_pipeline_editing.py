@@ -1,0 +1,389 @@
+"""The three editing pipelines: what they give back, what they share with drawing, and their law where the prior is
+known."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    PNDMScheduler,
+    UniPCMultistepScheduler,
+)
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from PIL import Image
+from tiny_models import save_pipeline
+from torch import nn
+from torch.testing import assert_close
+
+from hf_kexue.simple_diffusion import (
+    ShiftedFlowScheduler,
+    SimpleDiffusionImageToImagePipeline,
+    SimpleDiffusionInpaintPipeline,
+    SimpleDiffusionPipeline,
+    SimpleDiffusionUpscalePipeline,
+)
+from hf_kexue.simple_diffusion.modeling_uvit import SimpleDiffusionUViT2DOutput
+from hf_kexue.simple_diffusion.pictures_simple_diffusion import with_border
+
+METHODS = ("replacement", "projection", "gradient")
+FLOW = (FlowMatchEulerDiscreteScheduler,)
+SCHEDULERS = (
+    None, ShiftedFlowScheduler, DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler,
+    HeunDiscreteScheduler, UniPCMultistepScheduler, *FLOW,
+)  # fmt: skip
+each_scheduler = pytest.mark.parametrize("cls", SCHEDULERS, ids=lambda cls: getattr(cls, "__name__", "own"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clothes")
+    save_pipeline(folder, ["Dress", "Hat"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pipe(folder):
+    return quiet(SimpleDiffusionPipeline.from_pretrained(folder))
+
+
+def quiet(pipeline):
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def editing(pipeline, kind, cls=None):
+    """The editing pipeline with the networks of another and a scheduler of this class."""
+    scheduler = pipeline.scheduler
+    if cls is not None:
+        flow = cls in (ShiftedFlowScheduler, *FLOW)
+        config = ShiftedFlowScheduler.from_config(scheduler.config).config if flow else scheduler.config
+        scheduler = cls.from_config(config)
+    return quiet(kind.from_pipe(pipeline, scheduler=scheduler))
+
+
+def draw(pipeline, *pictures, **options):
+    defaults = {"num_inference_steps": 4, "generator": torch.Generator().manual_seed(0), "class_labels": "Hat"}
+    return pipeline(*pictures, **defaults | options).images
+
+
+def picture(width=16, height=16, seed=0):
+    levels = np.random.default_rng(seed).integers(256, size=(height, width, 3), dtype=np.uint8)
+    return Image.fromarray(levels)
+
+
+def mask(width=16, height=16, hole=(4, 4, 12, 16)):
+    image = Image.new("L", (width, height), 0)
+    image.paste(255, hole)
+    return image
+
+
+def pixels(image):
+    return np.asarray(image, dtype=int)
+
+
+# What comes back
+
+
+@each_scheduler
+@pytest.mark.parametrize("method", METHODS)
+def test_an_empty_mask_is_drawing_without_a_picture(pipe, method, cls):
+    inpaint = editing(pipe, SimpleDiffusionInpaintPipeline, cls)
+    plain = SimpleDiffusionPipeline.from_pipe(inpaint)
+    for options in ({}, {"guidance_scale": 1.0}, {"class_labels": ["Hat", "Dress"]}):
+        drawn = draw(inpaint, picture(), Image.new("L", (16, 16), 255), method=method, output_type="pt", **options)
+        assert torch.equal(drawn, draw(quiet(plain), output_type="pt", **options))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_picture_of_which_nothing_is_kept_is_drawn_beside_others(pipe, method):
+    """In one batch with a picture of which something is."""
+    inpaint, masks = editing(pipe, SimpleDiffusionInpaintPipeline), [Image.new("L", (16, 16), 255), mask()]
+    drawn = draw(inpaint, picture(), masks, method=method, output_type="pt")
+    plain = draw(pipe, batch_size=2, output_type="pt")
+    assert torch.equal(drawn[0], plain[0])
+    assert not torch.equal(drawn[1], plain[1])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_hole_alone_decides_nothing_of_an_empty_mask(pipe, method):
+    """One kept pixel changes the others: the equality above does not hold because nothing is kept anywhere."""
+    inpaint = editing(pipe, SimpleDiffusionInpaintPipeline)
+    single = Image.new("L", (16, 16), 255)
+    single.putpixel((8, 8), 0)
+    drawn = draw(inpaint, Image.new("RGB", (16, 16), "red"), single, method=method, output_type="pt")
+    plain = draw(pipe, output_type="pt")
+    changed = (drawn - plain).abs().amax((0, 1))
+    changed[8, 8] = 0
+    assert changed.max() > 1e-3
+
+
+@each_scheduler
+@pytest.mark.parametrize("method", METHODS)
+def test_kept_pixels_come_back_bit_for_bit(pipe, method, cls):
+    inpaint, image, hole = editing(pipe, SimpleDiffusionInpaintPipeline, cls), picture(), mask()
+    kept = pixels(hole) == 0
+    drawn = draw(inpaint, image, hole, method=method)[0]
+    assert (pixels(drawn)[kept] == pixels(image)[kept]).all()
+    assert (pixels(drawn)[~kept] != pixels(image)[~kept]).mean() > 0.5
+    tensor = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(1))
+    (drawn,) = draw(inpaint, tensor, hole, method=method, output_type="pt")
+    assert torch.equal(drawn[:, kept], tensor[:, kept])
+    (whole,) = draw(inpaint, tensor, Image.new("L", (16, 16), 0), method=method, output_type="pt")
+    assert torch.equal(whole, tensor)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize("method", METHODS)
+def test_means_of_an_enlarged_picture_are_the_picture(pipe, method, factor):
+    upscale, small = editing(pipe, SimpleDiffusionUpscalePipeline), picture(8, 4)
+    (large,) = draw(upscale, small, factor=factor, method=method)
+    assert large.size == (8 * factor, 4 * factor)
+    sums = pixels(large).reshape(4, factor, 8, factor, 3).sum((1, 3))
+    assert (sums == factor**2 * pixels(small)).all()
+    (tensor,) = draw(upscale, small, factor=factor, method=method, output_type="pt")
+    means = torch.nn.functional.avg_pool2d(tensor, factor).permute(1, 2, 0)
+    assert_close(means, torch.from_numpy(pixels(small) / 255).float(), rtol=0, atol=1e-6)
+    assert (tensor - tensor.roll(1, -1)).std() > 0.05  # no repetition of the small one
+
+
+@each_scheduler
+def test_strength_leads_from_the_picture_to_drawing_without_it(pipe, cls):
+    again, image = editing(pipe, SimpleDiffusionImageToImagePipeline, cls), picture()
+    assert draw(again, image, strength=0.0)[0].tobytes() == image.tobytes()
+    drawn = draw(again, image, strength=1.0, output_type="pt")
+    assert torch.equal(drawn, draw(quiet(SimpleDiffusionPipeline.from_pipe(again)), output_type="pt"))
+    distances = [
+        float((draw(again, image, strength=strength, num_inference_steps=8, output_type="pt")
+               - torch.from_numpy(pixels(image) / 255).permute(2, 0, 1)).norm())
+        for strength in (0.0, 0.25, 0.5, 1.0)
+    ]  # fmt: skip
+    assert distances == sorted(distances)
+
+
+@each_scheduler
+def test_strength_is_the_share_of_the_steps(pipe, cls):
+    again = editing(pipe, SimpleDiffusionImageToImagePipeline, cls)
+    seen = []
+    for strength, steps in ((1.0, 8), (0.5, 4), (0.01, 1)):
+        seen.clear()
+        draw(
+            again, picture(), strength=strength, num_inference_steps=8,
+            callback_on_step_end=lambda _, step, t, tensors: seen.append(step) or tensors,
+        )  # fmt: skip
+        assert len(seen) == again.num_timesteps == (2 * steps - 1 if cls is HeunDiscreteScheduler else steps)
+        assert seen == list(range(len(seen)))
+
+
+def test_out_painting_and_sizes_that_are_not_square(pipe):
+    inpaint, image = editing(pipe, SimpleDiffusionInpaintPipeline), picture(12, 8)
+    larger, border = with_border(image, left=4, top=8, right=8)
+    assert larger.size == border.size == (24, 16)
+    (drawn,) = draw(inpaint, larger, border)
+    assert drawn.crop((4, 8, 16, 16)).tobytes() == image.tobytes()
+    assert pixels(drawn)[:8].std() > 5
+    with pytest.raises(ValueError, match="border"):
+        with_border(image)
+
+
+def test_folders_and_pipelines_are_those_of_drawing(folder, pipe, tmp_path):
+    for kind in (SimpleDiffusionImageToImagePipeline, SimpleDiffusionInpaintPipeline, SimpleDiffusionUpscalePipeline):
+        loaded = kind.from_pretrained(folder)
+        assert loaded.class_names == ["Dress", "Hat"]
+        assert loaded.config.guidance_scale == 2.0
+        half = SimpleDiffusionPipeline.from_pretrained(folder, dtype=torch.bfloat16)
+        assert kind.from_pipe(half).unet.dtype == half.unet.dtype == torch.bfloat16
+        shared = kind.from_pipe(pipe)
+        assert shared.unet is pipe.unet
+        assert shared.config.guidance_scale == 2.0
+        loaded.save_pretrained(tmp_path / kind.__name__)
+        again = kind.from_pretrained(tmp_path / kind.__name__)
+        assert type(again.scheduler) is type(pipe.scheduler)
+    single = Image.new("L", (16, 16), 0)
+    assert draw(quiet(SimpleDiffusionInpaintPipeline.from_pretrained(folder)), picture(), single)
+
+
+def test_one_picture_serves_many_and_many_are_drawn_each(pipe):
+    inpaint, hole = editing(pipe, SimpleDiffusionInpaintPipeline), mask()
+    kept = pixels(hole) == 0
+    for options in ({"batch_size": 3, "class_labels": None}, {"class_labels": ["Hat", "Dress", "Hat"]},
+                    {"num_images_per_label": 3}):  # fmt: skip
+        drawn = draw(inpaint, picture(), hole, **options)
+        assert len(drawn) == 3
+        assert all((pixels(one)[kept] == pixels(picture())[kept]).all() for one in drawn)
+        assert len({one.tobytes() for one in drawn}) == 3
+    several = [picture(seed=seed) for seed in range(2)]
+    drawn = draw(inpaint, several, [hole, Image.new("L", (16, 16), 0)], num_images_per_label=2)
+    assert [(pixels(one) == pixels(several[number // 2])).all() for number, one in enumerate(drawn)] == [
+        False, False, True, True,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("cls", [None, ShiftedFlowScheduler, DDIMScheduler])
+@pytest.mark.parametrize("method", METHODS)
+def test_resampling_does_each_step_but_the_last_again(pipe, method, cls):
+    inpaint, calls = editing(pipe, SimpleDiffusionInpaintPipeline, cls), []
+    hook = inpaint.unet.register_forward_pre_hook(lambda *_: calls.append(1))
+    options = {"method": method, "guidance_scale": 1.0}
+    draw(inpaint, picture(), mask(), resampling=3, **options)
+    resampled, count = len(calls), 2 if method == "gradient" else 1
+    hook.remove()
+    assert resampled == count * (3 * 3 + 1)
+
+
+# A normal distribution of 4 x 4 pixels
+
+
+class NormalOracle(ModelMixin, ConfigMixin):
+    """Exact v-prediction for grey pictures of a normal distribution whose pixels depend on each other."""
+
+    @register_to_config
+    def __init__(self, sample_size=4, in_channels=1, num_class_embeds=None):
+        super().__init__()
+        self.place = nn.Parameter(torch.zeros(()))  # tells the pipeline a device and a dtype
+        factor = torch.randn(16, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        self.covariance = 0.0012 * factor @ factor.T + 0.001 * torch.eye(16, dtype=torch.float64)
+
+    def forward(self, sample, logsnr):
+        logsnr = logsnr.double().view(-1, 1)[:1]
+        alpha, sigma = torch.sigmoid(logsnr).sqrt(), torch.sigmoid(-logsnr).sqrt()
+        x_t = sample.double().flatten(1)
+        inverse = torch.linalg.inv(alpha**2 * self.covariance + sigma**2 * torch.eye(16, dtype=torch.float64))
+        x_0 = x_t @ (alpha * inverse @ self.covariance)
+        return SimpleDiffusionUViT2DOutput(sample=((alpha * x_t - x_0) / sigma).view_as(sample).to(sample))
+
+
+def law_of_the_drawn(pipeline, *pictures, **options):
+    """Mean and covariance of what is drawn, in [-1, 1]: an affine map of the noise where nothing is cut off."""
+    latents = torch.cat([torch.zeros(1, 16), torch.eye(16)]).view(17, 1, 4, 4)
+    images = 2 * pipeline(*pictures, latents=latents, output_type="pt", **options).images.double().flatten(1) - 1
+    columns = (images[1:] - images[:1]).numpy()
+    return images[0].numpy(), columns.T @ columns
+
+
+@pytest.mark.parametrize("kind", ["pixels", "means"])
+def test_the_gradient_draws_from_the_posterior_of_a_normal_distribution(kind):
+    """The flow from noise to pictures, by Heun: mean and covariance are those of Bayes' rule; those of the projection
+    are not."""
+    oracle = NormalOracle()
+    scheduler = ShiftedFlowScheduler(sample_size=4, base_size=4, network_prediction_type="v_prediction", solver="heun",
+                                     clip_sample=False)  # fmt: skip
+    c = oracle.covariance.numpy()
+    values = 0.5 + 0.05 * torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    if kind == "pixels":
+        pipeline, keep = SimpleDiffusionInpaintPipeline(oracle, scheduler), torch.zeros(1, 1, 4, 4)
+        keep[..., :2, :3] = 1
+        given, a = (values, 1 - keep), np.eye(16)[keep.flatten().numpy() > 0]
+    else:
+        pipeline, values = SimpleDiffusionUpscalePipeline(oracle, scheduler), values[..., :2, :2]
+        given, a = (values,), np.kron(np.kron(np.eye(2), np.full(2, 0.5)), np.kron(np.eye(2), np.full(2, 0.5)))
+    y = (a @ (2 * values.flatten().numpy() - 1)) if kind == "pixels" else 2 * values.flatten().numpy() - 1
+    gain = c @ a.T @ np.linalg.inv(a @ c @ a.T)
+    mean, covariance = gain @ y, c - gain @ a @ c
+    options = {"num_inference_steps": 60, "iterations": 16}
+    found, spread = law_of_the_drawn(quiet(pipeline), *given, method="gradient", **options)
+    assert np.abs(found - mean).max() < 2e-3 * np.abs(mean).max()
+    assert np.abs(spread - covariance).max() < 0.02 * np.abs(covariance).max()
+    projected, other = law_of_the_drawn(pipeline, *given, method="projection", **options)
+    assert np.abs(projected - mean).max() > 0.1 * np.abs(mean).max()
+    assert np.abs(other - covariance).max() > 0.1 * np.abs(covariance).max()
+
+
+def test_a_noised_picture_is_drawn_anew_from_its_posterior():
+    """y = x + noise of the level where drawing begins: the law of the images over the noise is that of Bayes' rule
+    with this picture, and that noise added."""
+    oracle = NormalOracle()
+    scheduler = ShiftedFlowScheduler(sample_size=4, base_size=4, network_prediction_type="v_prediction", solver="heun",
+                                     clip_sample=False)  # fmt: skip
+    pipeline = quiet(SimpleDiffusionImageToImagePipeline(oracle, scheduler))
+    value = 0.5 + 0.05 * torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    found, _ = law_of_the_drawn(pipeline, value, strength=0.4, num_inference_steps=100)
+    scheduler.set_timesteps(100)
+    t = float(scheduler.sigmas[2 * 60])
+    c, x = oracle.covariance.numpy(), 2 * value.flatten().numpy() - 1
+    # The mean over the noise: the flow maps the mean of x_t to that of x_0, by the root of C (C + s I)^-1.
+    w, v = np.linalg.eigh(c)
+    expected = v @ np.diag(np.sqrt(w / (w + (t / (1 - t)) ** 2))) @ v.T @ x
+    assert np.abs(found - expected).max() < 2e-3 * np.abs(x).max()
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        ("again", {"strength": 1.2}, "strength"),
+        ("again", {"strength": "half"}, "strength"),
+        ("again", {"image": picture(18, 16)}, "18 x 16"),
+        ("again", {"image": []}, "image is empty"),
+        ("again", {"image": [picture(), picture(16, 20)]}, "different sizes"),
+        ("again", {"image": Image.new("I;16", (16, 16))}, "I;16"),
+        ("again", {"image": np.full((16, 16, 3), 200.0)}, "uint8"),
+        ("again", {"image": torch.full((3, 16, 16), float("nan"))}, "no numbers"),
+        ("again", {"image": torch.zeros(2, 16, 16)}, "channels"),
+        ("again", {"image": [picture()] * 2, "class_labels": ["Hat"] * 3}, "2 pictures"),
+        ("inpaint", {"mask_image": mask(16, 20)}, "16 x 20"),
+        ("inpaint", {"mask_image": [mask()] * 2, "image": [picture()] * 3}, "2 masks"),
+        ("inpaint", {"mask_image": mask(), "method": "paste"}, "method"),
+        ("inpaint", {"mask_image": mask(), "resampling": 0}, "resampling"),
+        ("inpaint", {"mask_image": mask(), "iterations": 1.5}, "iterations"),
+        ("inpaint", {"mask_image": mask(), "class_labels": "Shoe"}, "Shoe"),
+        ("upscale", {"factor": 1}, "factor"),
+        ("upscale", {"image": picture(9, 8)}, "9 x 8"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_wrong_arguments_raise_before_anything_is_computed(pipe, kind, arguments, message):
+    kinds = {"again": SimpleDiffusionImageToImagePipeline, "inpaint": SimpleDiffusionInpaintPipeline,
+             "upscale": SimpleDiffusionUpscalePipeline}  # fmt: skip
+    pipeline = editing(pipe, kinds[kind])
+    hook = pipeline.unet.register_forward_pre_hook(lambda *_: pytest.fail("the network ran"))
+    try:
+        with pytest.raises(ValueError, match=message):
+            draw(pipeline, **{"image": picture()} | arguments)
+    finally:
+        hook.remove()
+
+
+def test_schedulers_that_cannot_do_it_are_named(pipe):
+    again = editing(pipe, SimpleDiffusionImageToImagePipeline, PNDMScheduler)
+    with pytest.raises(ValueError, match="PNDM"):
+        draw(again, picture(), strength=0.5)
+    for cls in (DPMSolverMultistepScheduler, HeunDiscreteScheduler):
+        with pytest.raises(ValueError, match="resampling"):
+            draw(editing(pipe, SimpleDiffusionInpaintPipeline, cls), picture(), mask(), resampling=2)
+    with pytest.raises(TypeError):
+        draw(again, "picture.png")
+    with pytest.raises(TypeError, match="stength"):
+        draw(again, picture(), stength=0.5)
+
+
+def test_the_gradient_needs_derivatives(pipe):
+    inpaint = editing(pipe, SimpleDiffusionInpaintPipeline)
+    with torch.inference_mode():
+        with pytest.raises(ValueError, match="inference_mode"):
+            draw(inpaint, picture(), mask())
+        assert draw(inpaint, picture(), mask(), method="projection")
+
+
+def test_pictures_of_other_modes(pipe):
+    """Grey, palette, CMYK and transparent pictures are those of Pillow's own conversion, on white."""
+    again, image = editing(pipe, SimpleDiffusionImageToImagePipeline), picture()
+    transparent = image.convert("RGBA")
+    transparent.putalpha(128)
+    white = Image.composite(image, Image.new("RGB", image.size, "white"), Image.new("L", image.size, 128))
+    for given, wanted in (
+        (image.convert("L"), image.convert("L").convert("RGB")),
+        (image.convert("P"), image.convert("P").convert("RGB")),
+        (image.convert("CMYK"), image.convert("CMYK").convert("RGB")),
+        (transparent, white),
+        (np.asarray(image), image),
+        (torch.from_numpy(pixels(image) / 255).permute(2, 0, 1), image),
+    ):
+        back = pixels(draw(again, given, strength=0.0)[0])
+        assert np.abs(back - pixels(wanted)).max() <= (1 if given is transparent else 0)
