@@ -1,5 +1,5 @@
-"""A page to try the published models, in the shape of a Gradio Space: images with class and guidance, questions over a
-passage, triples as a graph, and interpolations of a GAN.
+"""A page to try the published models, in the shape of a Gradio Space: images with class and guidance, pictures edited
+by hand, questions over a passage, triples as a graph, and interpolations of a GAN.
 
     make page                                # or: python app.py --port 7860
 
@@ -24,6 +24,7 @@ if find_spec("hf_kexue") is None:  # in a Space the package is next to this file
 
 import gradio as gr  # noqa: E402
 
+from hf_kexue.demo.editing import WAYS  # noqa: E402
 from hf_kexue.demo.page import MODELS, MOST_IMAGES, NO_CLASS, Page  # noqa: E402
 from hf_kexue.demo.questions import BRIDGE, QUESTIONS  # noqa: E402
 from hf_kexue.demo.triples import SENTENCES  # noqa: E402
@@ -65,14 +66,20 @@ def _alert(text: str) -> str:
 
 
 def build(page: Page) -> gr.Blocks:
-    """The four tabs."""
+    """The five tabs."""
     with gr.Blocks(title="hf_kexue") as blocks:
         gr.Markdown(
             "# hf_kexue\nModels after the articles of [kexue.fm](https://kexue.fm), small enough for a CPU. "
             "Tab leads from field to field, Enter chooses tabs and presses buttons, the arrow keys move sliders."
         )
-        for key, fill in (("images", _images), ("questions", _questions), ("triples", _triples), ("gan", _gan)):
-            with gr.Tab(MODELS[key].tab):
+        for key, fill in (
+            ("images", _images),
+            ("editing", _editing),
+            ("questions", _questions),
+            ("triples", _triples),
+            ("gan", _gan),
+        ):
+            with gr.Tab(MODELS[key].tab if key in MODELS else "Edit"):
                 fill(page)
     return blocks
 
@@ -103,6 +110,35 @@ def _images(page: Page) -> None:
                 label="Samples", show_label=False, columns=4, height="auto", elem_classes="crisp", format="png"
             )
     draw.click(guarded(page.images, 1), [label, guidance, count, steps, seed], [gallery, message])
+
+
+def _editing(page: Page) -> None:
+    gr.Markdown(
+        "Drop a picture, paint over a part of it and let simple diffusion fill it; the rest stays, bit for bit. "
+        "Or continue, enlarge or redraw it. Pictures are scaled to the 64 pixels that the model was trained at."
+    )
+    with gr.Row():
+        with gr.Column(scale=1):
+            editor = gr.ImageEditor(
+                label="Picture", type="pil", format="png", transforms=(), height=420,
+                brush=gr.Brush(colors=["#ffffff"], color_mode="fixed", default_size=24),
+            )  # fmt: skip
+            way = gr.Radio(list(WAYS), value=WAYS[0], label="What to do")
+            names = page.classes("images")
+            label = gr.Dropdown([*names, NO_CLASS], value=NO_CLASS, label="Class")
+            strength = gr.Slider(0, 1, value=0.6, step=0.05, label="Strength", info="of drawing anew; 0 keeps it")
+            guidance = gr.Slider(1, 8, value=1, step=0.5, label="Guidance", info="1 is off; more is more typical")
+            steps = gr.Slider(1, 64, value=page.steps(), step=1, label="Steps")
+            seed = gr.Number(0, label="Seed", precision=0)
+            draw = gr.Button("Edit", variant="primary")
+        with gr.Column(scale=1):
+            message = _place_of_messages(page, "images")
+            edited = gr.Image(
+                format="png", height=420, show_label=False, interactive=False, elem_classes="crisp",
+                alt_text="the edited picture",
+            )  # fmt: skip
+    inputs = [editor, way, strength, label, guidance, steps, seed]
+    draw.click(guarded(page.edited, 1), inputs, [edited, message])
 
 
 def _questions(page: Page) -> None:

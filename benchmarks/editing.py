@@ -1,7 +1,7 @@
 """Editing with the published diffusion model: holes filled, pictures enlarged, pictures drawn anew from their noise.
 
     python benchmarks/editing.py
-    python benchmarks/editing.py --pictures 400 --compared 400 --steps 64 --guidance 2 --name editing_large
+    python benchmarks/editing.py --pictures 16 --compared 100 --steps 12 --factors 4
 
 Held-out photographs with their classes. Measured, for each way to keep what is known:
 
@@ -44,11 +44,11 @@ SHOWN = 8  # pictures of a row
 Pictures = list[Image.Image]
 
 METHODS: dict[str, dict[str, Any]] = {
-    "replacement": {"method": "replacement"},
-    "replacement, 4 times a step": {"method": "replacement", "resampling": 4},
     "projection": {"method": "projection"},
     "gradient, 1 iteration": {"method": "gradient", "iterations": 1},
     "gradient, 3 iterations": {"method": "gradient", "iterations": 3},
+    "replacement": {"method": "replacement"},
+    "replacement, 4 times a step": {"method": "replacement", "resampling": 4},
 }
 
 
@@ -91,10 +91,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pipeline", default=str(PUBLISHED), help="folder of a saved pipeline")
     parser.add_argument("--dataset", default=str(EMBEDDED), help="folder or Hub id with the split validation")
-    parser.add_argument("--pictures", type=int, default=24, help="to edit")
-    parser.add_argument("--compared", type=int, default=200, help="other photographs to compare with")
+    parser.add_argument("--pictures", type=int, default=64, help="to edit")
+    parser.add_argument("--compared", type=int, default=400, help="other photographs to compare with")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=1.0)
+    parser.add_argument("--factors", nargs="+", type=int, default=[4, 2])
     parser.add_argument("--strengths", nargs="+", type=float, default=[0.3, 0.6, 0.9])
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--device", default="cpu")
@@ -111,7 +112,7 @@ def main() -> None:
     real, real_holes = features(others, args.device), features([one.crop(hole) for one in others], args.device)
     mask = Image.new("L", (side, side), 0)
     mask.paste(255, hole)
-    small = {factor: [one.reduce(factor) for one in originals] for factor in (2, 4)}
+    small = {factor: [one.reduce(factor) for one in originals] for factor in args.factors}
     rows: list[dict[str, Any]] = []
     shown: dict[str, Pictures] = {}
 
@@ -167,7 +168,7 @@ def main() -> None:
         **{what: lambda factor, options=METHODS[what]: edited(upscale, small[factor], factor=factor, **options)
            for what in ("projection", "gradient, 1 iteration")},
     }  # fmt: skip
-    for factor in (4, 2):
+    for factor in args.factors:
         for what, way in ways.items():
             images, seconds = way(factor)
             error = float(np.abs(block_means(images, factor) - levels(small[factor])).max())

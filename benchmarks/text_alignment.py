@@ -113,11 +113,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--steps", type=int, default=20, help="of the sampler")
     parser.add_argument("--sampler", default="dpm")
     parser.add_argument("--batch_size", type=int, default=50)
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"], help="of the networks")
     parser.add_argument("--limit", type=int, help="rows of each split")
     parser.add_argument("--name", default="text_alignment", help="of the results file")
     args = parser.parse_args(argv)
 
-    pipeline = SimpleDiffusionTextToImagePipeline.from_pretrained(args.model)
+    pipeline = SimpleDiffusionTextToImagePipeline.from_pretrained(args.model, torch_dtype=getattr(torch, args.dtype))
     if args.guidance is None:
         args.guidance = pipeline.config.guidance_scale
     resolution = pipeline.unet.config.sample_size
@@ -137,7 +138,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             figures = shares(ranks(picture_features(images), true, others))
             distance = {key: round(value, 4) for key, value in picture_distance(true, images).items()}
             rows.append({"split": split, "what": f"drawn from {language}", "rows": len(words), **figures, **distance})
-    setting = {key: getattr(args, key) for key in ("guidance", "steps", "sampler", "batch_size", "limit")}
+    setting = {key: getattr(args, key) for key in ("guidance", "steps", "sampler", "batch_size", "dtype", "limit")}
     figures = {"model": Path(args.model).name, "others": OTHERS, "setting": setting, "rows": rows}
     write_results(args.name, figures)
     return figures

@@ -43,6 +43,7 @@ CHINESE_PAGES = {
         "docs/how-to/train-on-own-pictures.md",
         "docs/how-to/gan-losses.md",
     ],
+    "docs/zh/text-to-image.md": ["docs/how-to/text-to-image.md"],
     "docs/zh/edit.md": ["docs/how-to/edit.md"],
     "docs/zh/networks.md": ["docs/how-to/choose-a-network.md"],
     "docs/zh/one-shift.md": ["docs/how-to/one-shift.md"],
@@ -65,7 +66,7 @@ CODE_WORD = re.compile(r"`([^`\n]+)`")
 LAUNCHERS = {"config_file", "num_processes", "multi_gpu", "cpu", "nproc_per_node", "help"}
 SCRIPTS = (
     *("train_simple_diffusion", "train_rsgan", "train_dgcnn_qa", "train_dgcnn_triples", "pretrain_dgcnn"),
-    "distill_simple_diffusion",
+    *("distill_simple_diffusion", "pretrain_text_encoder"),
 )
 
 

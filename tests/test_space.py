@@ -42,9 +42,9 @@ def test_pictures_are_handed_out_without_loss():
         for node in ast.walk(ast.parse((ROOT / "app.py").read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
     ]
-    shown = [call for call in calls if ast.unparse(call.func) in ("gr.Image", "gr.Gallery")]
+    shown = [call for call in calls if ast.unparse(call.func) in ("gr.Image", "gr.ImageEditor", "gr.Gallery")]
     formats = [{key.arg: ast.unparse(key.value) for key in call.keywords}.get("format") for call in shown]
-    assert formats == ["'png'"] * 3
+    assert formats == ["'png'"] * 5
 
 
 def test_the_folder_is_whole(tmp_path):

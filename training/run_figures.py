@@ -64,7 +64,7 @@ def command(run: Path, results: dict[str, Any]) -> str:
             option = word.removeprefix("--")
         elif option == "output_dir":
             word = f"outputs/{run.name}"
-        elif option in ("init_from", "teacher"):
+        elif option in ("init_from", "teacher") or (option == "text_encoder" and word != "new"):
             word = model_place(Path(arguments[option]))
         elif option in DATA_OPTIONS:
             sources = arguments[option] if isinstance(arguments[option], list) else [arguments[option]]

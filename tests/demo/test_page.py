@@ -11,6 +11,7 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from tiny_models import save_gan, save_pipeline
 
+from hf_kexue.demo.editing import CONTINUE, ENLARGE, FILL, REDRAW
 from hf_kexue.demo.page import INTERPOLATION_STEPS, MOST_CHARACTERS, NO_CLASS, Page
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
 
@@ -56,6 +57,51 @@ def page(tmp_path_factory):
 
 def pixels(picture):
     return np.asarray(picture, dtype=int)
+
+
+def photograph(width=48, height=32):
+    return Image.fromarray(np.random.default_rng(0).integers(256, size=(height, width, 3), dtype=np.uint8))
+
+
+def strokes(width=48, height=32):
+    layer = Image.new("RGBA", (width, height))
+    layer.paste((255, 255, 255, 255), (20, 10, 30, 20))
+    return layer
+
+
+def test_a_picture_is_filled_where_it_is_painted(page):
+    editor = {"background": photograph(), "layers": [strokes()], "composite": None}
+    edited = page.edited(editor, FILL, 0.6, "Hat", 1.0, 3, 0)
+    small = photograph().resize((24, 16), Image.Resampling.LANCZOS)
+    assert edited.size == (384, 256)
+    back = edited.resize(small.size, Image.Resampling.NEAREST)
+    changed = (pixels(back) != pixels(small)).any(-1)
+    assert changed[5:10, 10:15].mean() > 0.9
+    changed[5:10, 10:15] = False
+    assert not changed.any()
+    again = page.edited(editor, FILL, 0.6, "Hat", 1.0, 3, 0)
+    assert again.tobytes() == edited.tobytes()
+    for way, size in ((CONTINUE, (32, 16)), (ENLARGE, (24, 16)), (REDRAW, (24, 16))):
+        drawn = page.edited(editor, way, 0.6, NO_CLASS, 1.0, 3, 0)
+        assert drawn.width * size[1] == drawn.height * size[0]
+
+
+@pytest.mark.parametrize(
+    ("editor", "options", "message"),
+    [
+        (None, {}, "picture first"),
+        ({"background": None, "layers": []}, {}, "picture first"),
+        ({"background": photograph(), "layers": [Image.new("RGBA", (48, 32))]}, {}, "Paint over"),
+        ({"background": photograph(200, 20), "layers": [strokes(200, 20)]}, {}, "too long"),
+        ({"background": photograph(), "layers": [strokes()]}, {"way": "paint"}, "way to edit"),
+        ({"background": photograph(), "layers": [strokes()]}, {"strength": 2}, "strength"),
+        ({"background": photograph(), "layers": [strokes()]}, {"seed": -1}, "seed"),
+    ],
+)
+def test_what_cannot_be_edited(page, editor, options, message):
+    chosen = {"way": FILL, "strength": 0.6, "label": "Hat", "guidance": 1.0, "steps": 3, "seed": 0} | options
+    with pytest.raises(ValueError, match=message):
+        page.edited(editor, **chosen)
 
 
 def test_the_slider_begins_at_the_guidance_that_was_saved(page, tmp_path):

@@ -123,6 +123,27 @@ def test_images(page):
     look(page, "images")
 
 
+def test_a_picture_is_painted_over_and_filled(page, tmp_path):
+    """Dropped, painted over with the mouse, filled: the result is there, and equals the picture far from the paint."""
+    open_tab(page, "Edit")
+    Image.effect_noise((256, 256), 60).convert("RGB").save(tmp_path / "picture.png")
+    page.locator("[role=tabpanel] input[type=file]:visible, [role=tabpanel] input[type=file]").first.set_input_files(
+        tmp_path / "picture.png"
+    )
+    canvas = page.locator("[role=tabpanel] canvas:visible").first
+    canvas.wait_for()
+    page.get_by_role("slider", name="range slider for Steps").locator("visible=true").fill("3")
+    box = canvas.bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] + 40, middle[1] + 10, steps=8)
+    page.mouse.up()
+    page.get_by_role("button", name="Edit", exact=True).locator("visible=true").click()
+    expect(page.get_by_alt_text("the edited picture")).to_be_visible()
+    look(page, "editing")
+
+
 def test_questions(page):
     open_tab(page, "Questions")
     page.get_by_role("button", name="Ask").click()
@@ -193,6 +214,7 @@ def test_by_keyboard_alone(page):
         ("Questions", "Text", " ", "Ask", "Type or paste a text first."),
         ("Triples", "Text", "", "Extract", "Type or paste a text first."),
         ("Images", "Seed", "-3", "Draw", "A seed must be a whole number from 0 to 2147483647, got -3."),
+        ("Edit", "Seed", "0", "Edit", "Choose or drop a picture first."),
         ("GAN", "Last seed", "-3", "Draw", "A seed must be a whole number from 0 to 2147483647, got -3."),
     ],
 )

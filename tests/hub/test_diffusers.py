@@ -2,16 +2,20 @@
 
 import ast
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
 from hub_clients import drawn, tiny_gan, tiny_images
 
+import hf_kexue
 from hf_kexue import SimpleDiffusionPipeline
 from hf_kexue.hub import export_repository
 from hf_kexue.hub.diffusers import one_file
 from hf_kexue.hub.repository import store_as_float16
+
+FAMILY = Path(hf_kexue.__file__).parent / "simple_diffusion"
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +34,17 @@ def test_each_file_stands_alone(folder):
         names = [node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
         assert len(names) == len(set(names))
         assert max(map(len, path.read_text().splitlines())) <= 119
+
+
+@pytest.mark.parametrize("name", ["pipeline_inpaint", "pipeline_upscale", "pipeline_image_to_image"])
+def test_editing_pipelines_can_be_merged_too(name):
+    """Their names do not clash, and what they share is merged once."""
+    merged = one_file(FAMILY / f"{name}.py")
+    tree = ast.parse(merged)
+    names = [node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    assert len(names) == len(set(names))
+    assert {"DrawingPipeline", "SamplingLoop"} <= set(names)
+    assert max(map(len, merged.splitlines())) <= 119
 
 
 def test_no_local_path_is_saved(folder, tmp_path):

@@ -8,13 +8,18 @@ import sys
 import pytest
 import torch
 from tiny_models import RADIUM, save_extractor, save_gan, save_pipeline, save_reader
+from tiny_prompts import save_prompt_pipeline
 
-from hf_kexue.inference.kinds import GAN, KINDS, READER, SIMPLE_DIFFUSION, TRIPLES, kind_of, named
+from hf_kexue.inference.kinds import GAN, KINDS, READER, SIMPLE_DIFFUSION, TEXT_TO_IMAGE, TRIPLES, kind_of, named
 from hf_kexue.inference.saved_models import load_pipeline, saved_kind
 from hf_kexue.rsgan import RSGANPipeline
 
-STEPS = {"Simple diffusion": {"steps": 2, "progress": False}}
-SAVERS = [(SIMPLE_DIFFUSION, save_pipeline), (GAN, save_gan), (READER, save_reader), (TRIPLES, save_extractor)]
+QUICK = {"steps": 2, "progress": False}
+STEPS = {"Simple diffusion": QUICK, "Text to image": QUICK}
+SAVERS = [
+    (SIMPLE_DIFFUSION, save_pipeline), (TEXT_TO_IMAGE, save_prompt_pipeline), (GAN, save_gan), (READER, save_reader),
+    (TRIPLES, save_extractor),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.label)

@@ -363,6 +363,14 @@ def test_schedulers_that_cannot_do_it_are_named(pipe):
         draw(again, picture(), stength=0.5)
 
 
+def test_the_gradient_needs_derivatives(pipe):
+    inpaint = editing(pipe, SimpleDiffusionInpaintPipeline)
+    with torch.inference_mode():
+        with pytest.raises(ValueError, match="inference_mode"):
+            draw(inpaint, picture(), mask())
+        assert draw(inpaint, picture(), mask(), method="projection")
+
+
 def test_pictures_of_other_modes(pipe):
     """Grey, palette, CMYK and transparent pictures are those of Pillow's own conversion, on white."""
     again, image = editing(pipe, SimpleDiffusionImageToImagePipeline), picture()

@@ -21,6 +21,7 @@ from ..inference.drawing import draw_by_diffusion, draw_interpolated, draw_inter
 from ..inference.grids import image_grid
 from ..inference.kinds import KINDS
 from ..inference.saved_models import load_pipeline
+from .editing import edit_by_hand
 from .graph import triples_svg
 from .questions import marked
 
@@ -113,6 +114,31 @@ class Page:
             pipeline, labels, guidance_scale=guidance, steps=int(steps), sampler=sampler, generator=generator,
             progress=False,
         )  # fmt: skip
+
+    def edited(
+        self, editor: Mapping[str, Any] | None, way: str, strength: float, label: str, guidance: float, steps: int,
+        seed: int,
+    ) -> Image.Image:  # fmt: skip
+        """A visitor's picture, edited by simple diffusion and enlarged; the sampler as of `images`.
+
+        Args:
+            editor, way, strength: as of `edit_by_hand`.
+            label, guidance, steps, seed: as of `images`.
+
+        Raises:
+            ValueError: as `edit_by_hand`, for an unknown class, or a number out of range.
+        """
+        _check("The strength", strength, 0, 1, integer=False)
+        _check("The number of steps", steps, 1, 256)
+        _check("The guidance scale", guidance, 0, 20, integer=False)
+        _check_seed(seed)
+        pipeline = self.model("images")
+        picture = edit_by_hand(
+            pipeline, editor, way, strength, label=None if label in ("", NO_CLASS, None) else label,
+            guidance=guidance, steps=int(steps), sampler=None if pipeline.config.num_inference_steps else "dpm",
+            generator=torch.Generator().manual_seed(int(seed)),
+        )  # fmt: skip
+        return _enlarged(picture, 384)
 
     def answer(self, question: str, text: str, impossible: bool, top_k: int) -> str:
         """The passage with the best answer marked, and a table of answers.

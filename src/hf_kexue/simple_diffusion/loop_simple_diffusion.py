@@ -18,6 +18,7 @@ from .editing_simple_diffusion import (
     Method,
     brought_back,
     gradient_shift,
+    noised,
     output_shift,
     projection_shift,
     replaced,
@@ -97,6 +98,20 @@ class SamplingLoop:
     upsampling: Upsampling = NO_UPSAMPLING
     known: Known | None = None
     noise_copy: Generators = None
+
+    def begun(self, noise: Tensor, first: int, picture: Tensor | None = None) -> Tensor:
+        """x_t of the scheduler where sampling begins; its arithmetic stays in float32, since sigma-space schedulers
+        start at sigmas in the thousands.
+
+        Args:
+            noise (B, C, H, W): of unit variance.
+            first: step; 0 begins with noise alone.
+            picture (B, C, H, W): in [-1, 1], under the noise of a later step.
+        """
+        if picture is None or first == 0:
+            return noise * getattr(self.scheduler, "init_noise_sigma", 1.0)
+        t, logsnr = self.timesteps[first], logsnr_of(self.scheduler, self.timesteps[first], first)
+        return scheduler_sample(self.scheduler, noised(picture, noise, logsnr), t, logsnr)
 
     def step(self, latents: Tensor, index: int) -> Tensor:
         """x_t of the scheduler at `timesteps[index]` -> x_s at the next one, (B, C, H, W) float32."""

@@ -20,8 +20,8 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from .checks_simple_diffusion import require
 from .conditions_simple_diffusion import Conditions, GuidedNetwork
-from .editing_simple_diffusion import noised
 from .loop_simple_diffusion import NO_UPSAMPLING, Known, SamplingLoop, Upsampling, copied
 from .modeling_uvit import SimpleDiffusionUViT2DModel
 from .modeling_vit import SimpleDiffusionViT2DModel
@@ -33,9 +33,7 @@ from .schedulers_simple_diffusion import (
     check_repeatable,
     check_scheduler,
     check_size,
-    logsnr_of,
     network_prediction,
-    scheduler_sample,
     start_sampling,
 )
 from .scheduling_shifted_cosine import ShiftedCosineScheduler
@@ -202,51 +200,52 @@ class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
             picture (B, C, H, W): in [0, 1], where sampling begins if `strength` is below 1.
             strength: share of the steps to do.
         """
-        guidance_unet = settings.guidance_unet or self.guidance_unet
         scale = self.config.guidance_scale if settings.guidance_scale is None else settings.guidance_scale
-        share = settings.guidance_unet_share
-        self._check_inputs(scale, guidance_unet, {"height": height, "width": width})
-        device, generator = self._execution_device, settings.generator
-        noise_copy = copied(generator, device)
+        self._check_inputs(scale, settings.guidance_unet or self.guidance_unet, {"height": height, "width": width})
+        device = self._execution_device
+        noise_copy = copied(settings.generator, device)
         latents, scheduler = self._start_noise(settings, height, width, upsampling.factor, device)
         if known is not None and known.observation.is_empty:
             known = None
-        if known is not None and known.resampling > 1:
-            check_repeatable(scheduler)
-        network = GuidedNetwork(
-            self.unet, self.conditions(settings, device), guidance_unet,
-            self.config.guidance_unet_share if share is None else share, settings.guidance_interval,
-        )  # fmt: skip
+        if known is not None:
+            derives = known.method == "gradient" and torch.is_inference_mode_enabled()
+            require(not derives, 'method "gradient" needs derivatives: call it outside of torch.inference_mode().')
+            if known.resampling > 1:
+                check_repeatable(scheduler)
+        network = self._network(settings, device)
         self._guidance_scale, self._interrupt = scale, False
-
-        # Sampling arithmetic stays in float32: sigma-space schedulers start at sigmas in the thousands.
         steps = settings.num_inference_steps
         steps = (self.config.num_inference_steps or 64) if steps is None else steps
-        timesteps = start_sampling(scheduler, steps, device, generator)
+        timesteps = start_sampling(scheduler, steps, device, settings.generator)
         first = begin_later(scheduler, timesteps, strength)
         self._num_timesteps = len(timesteps) - first
-        accepted = inspect.signature(scheduler.step).parameters
-        # The own scheduler takes the noise from the clipped sample; DDIM does so where it is asked to.
-        step_options = {"generator": generator, "eta": settings.eta, "use_clipped_model_output": True}
-        step_options = {key: value for key, value in step_options.items() if key in accepted and value is not None}
         loop = SamplingLoop(
             scheduler, timesteps, lambda x_t, logsnr: network(x_t, logsnr, self.guidance_scale),
-            lambda x_t, logsnr: network(x_t, logsnr, 1.0), step_options, generator, upsampling, known, noise_copy,
+            lambda x_t, logsnr: network(x_t, logsnr, 1.0), self._step_options(scheduler, settings),
+            settings.generator, upsampling, known, noise_copy,
         )  # fmt: skip
         if picture is not None and first == len(timesteps):
-            latents = 2.0 * picture - 1.0
-        elif picture is not None and first > 0:
-            logsnr = logsnr_of(scheduler, timesteps[first], first)
-            latents = noised(2.0 * picture - 1.0, latents, logsnr)
-            latents = scheduler_sample(scheduler, latents, timesteps[first], logsnr)
-        else:
-            latents = latents * getattr(scheduler, "init_noise_sigma", 1.0)
-        images = (self._run(loop, latents, first, settings) / 2 + 0.5).clamp(0, 1)
-        if picture is not None and first == len(timesteps):
             images = picture
+        else:
+            latents = loop.begun(latents, first, None if picture is None else 2.0 * picture - 1.0)
+            images = (self._run(loop, latents, first, settings) / 2 + 0.5).clamp(0, 1)
         if known is not None:
             images = known.observation.fulfilled(images, eight_bits=settings.output_type == "pil")
         return self._output(images, settings)
+
+    def _network(self, settings: DrawingSettings, device: torch.device) -> GuidedNetwork:
+        share = settings.guidance_unet_share
+        return GuidedNetwork(
+            self.unet, self.conditions(settings, device), settings.guidance_unet or self.guidance_unet,
+            self.config.guidance_unet_share if share is None else share, settings.guidance_interval,
+        )  # fmt: skip
+
+    @staticmethod
+    def _step_options(scheduler: Any, settings: DrawingSettings) -> dict[str, Any]:
+        accepted = inspect.signature(scheduler.step).parameters
+        # The own scheduler takes the noise from the clipped sample; DDIM does so where it is asked to.
+        options = {"generator": settings.generator, "eta": settings.eta, "use_clipped_model_output": True}
+        return {key: value for key, value in options.items() if key in accepted and value is not None}
 
     def _start_noise(
         self, settings: DrawingSettings, height: int | None, width: int | None, factor: int, device: torch.device
@@ -266,7 +265,7 @@ class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
 
     def _run(self, loop: SamplingLoop, latents: Tensor, first: int, settings: DrawingSettings) -> Tensor:
         """The loop from step `first` on."""
-        callback = settings.callback_on_step_end
+        callback: Any = settings.callback_on_step_end
         with self.progress_bar(total=self._num_timesteps) as progress_bar:
             for index in range(first, len(loop.timesteps)):
                 if self.interrupt:
@@ -274,7 +273,7 @@ class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
                 latents = loop.step(latents, index)
                 if callback is not None:
                     tensors = dict.fromkeys(settings.callback_on_step_end_tensor_inputs, latents)  # only "latents"
-                    returned = callback(self, index - first, loop.timesteps[index], tensors) or {}  # type: ignore[operator]
+                    returned = callback(self, index - first, loop.timesteps[index], tensors) or {}
                     latents = returned.pop("latents", latents).to(latents.device, torch.float32)
                 progress_bar.update()
         return latents

@@ -74,9 +74,9 @@ class DrawingSettings:
         if self.guidance_unet_share is not None:
             check_guidance(1.0, self.guidance_unet_share)
         in_interval(0.0, self.guidance_interval)  # refuses an empty one
-        callback = self.callback_on_step_end
-        theirs = isinstance(callback, PipelineCallback | MultiPipelineCallbacks)
-        inputs = callback.tensor_inputs if theirs else self.callback_on_step_end_tensor_inputs  # type: ignore[union-attr]
+        inputs, callback = self.callback_on_step_end_tensor_inputs, self.callback_on_step_end
+        if isinstance(callback, PipelineCallback | MultiPipelineCallbacks):
+            inputs = callback.tensor_inputs
         if set(inputs) - {"latents"}:
             raise ValueError(f'Callbacks get "latents" alone, not {list(inputs)}.')
         object.__setattr__(self, "callback_on_step_end_tensor_inputs", inputs)

@@ -1,0 +1,109 @@
+"""Turn finished runs into a published text-to-image model: its Hub folder, its figures, its card.
+
+    python training/publish_text_to_image.py --name simple-diffusion-emoji-64 \\
+        --encoder outputs/text-encoder --run outputs/emoji-64
+    python benchmarks/text_alignment.py --dataset data/emoji-128
+    python training/publish_text_to_image.py --name simple-diffusion-emoji-64
+
+Without runs the weights are unchanged: the samples of the card are redrawn, and the results of the benchmark added.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import run_figures
+import torch
+
+from hf_kexue import SimpleDiffusionTextToImagePipeline
+from hf_kexue.hub import export_repository
+from hf_kexue.hub.repository import store_as_float16
+from hf_kexue.inference.drawing import draw_from_prompts
+from hf_kexue.inference.grids import image_grid
+
+STYLES = ("noto", "fluent 3d", "fluent flat", "openmoji", "twemoji", "blob")
+NAMES = ("red apple", "猫脸", "red heart", "太阳", "grinning face", "汽车", "globe showing Asia-Australia", "玫瑰")
+STEPS = 32  # of DPM-Solver++, for the samples of the card
+
+
+def training_figures(encoder: Path, run: Path) -> dict[str, Any]:
+    """Figures of the card about the two trainings."""
+    words, pictures = run_figures.run_results(encoder, "pictures"), run_figures.run_results(run, "images")
+    words |= {"images_seen": words["pictures_seen"]}
+    stages = [
+        run_figures.stage_figures(encoder, words, "the text encoder alone", "images"),
+        run_figures.stage_figures(run, pictures, f"{pictures['arguments']['resolution']} pixels", "images"),
+    ]
+    stages[0] |= {
+        key.partition("/")[2]: round(value, 4) for key, value in words.items() if key.startswith("validation/")
+    }
+    stages[1] |= {"validation_loss": round(pictures["validation_loss"], 5)}
+    counts = {"parameters": pictures["parameters"], "of them the text encoder": words["parameters"]}
+    counts |= {"pictures": pictures["images"]}
+    return {
+        "parameters": pictures["parameters"],
+        "images_seen": pictures["images_seen"],
+        "training": run_figures.training_rows(
+            counts, pictures, sum(stage["minutes"] for stage in stages), "diffusers"
+        ),
+        "counted": "images",
+        "stages": stages,
+    }
+
+
+def sample_figures(measured: Path) -> dict[str, Any]:
+    """Figures of the card about samples, from the results of the benchmark in a folder."""
+    results = run_figures.benchmark_results(measured, ["text_alignment"], required=True)["text_alignment"]
+    keys = ("split", "what", "rows", "top_1", "top_1_standard_error", "top_5", "kid_efflite0")
+    rows = [[row.get(key, "") for key in keys] for row in results["rows"]]
+    columns = ["split", "", "pictures", "top-1", "standard error", "top-5", "KID-EffLite0"]
+    drawn = {row["what"]: row for row in results["rows"] if row["split"] == "unseen_pair"}
+    scores = {f"top-1 among 100, {name}": drawn[f"drawn from {name}"]["top_1"] for name in ("name_en", "name_zh")}
+    evaluation = [row | {"split": "unseen_pair"} for row in run_figures.evaluation_rows(scores, "emoji-128")]
+    return {
+        "setting": results["setting"],
+        "top_1": list(scores.values()),
+        "evaluation": evaluation,
+        "tables": [run_figures.table(columns, rows, results)],
+    }
+
+
+def draw_styles(folder: Path) -> None:
+    """A row for each style of the same eight names, from seed 0."""
+    pipeline = SimpleDiffusionTextToImagePipeline.from_pretrained(folder)
+    prompts: list[Any] = [f"{style}: {name}" for style in STYLES for name in NAMES]
+    generator = torch.Generator().manual_seed(0)
+    images = draw_from_prompts(pipeline, prompts, steps=STEPS, sampler="dpm", generator=generator)
+    image_grid(images, len(NAMES)).save(folder / "samples.png")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--encoder", type=Path, help="run of pretrain_text_encoder.py")
+    parser.add_argument("--run", type=Path, help="run of train_simple_diffusion.py")
+    parser.add_argument("--guidance_scale", type=float, help="saved with the model instead of that of the run")
+    parser.add_argument("--cards", type=Path, default=run_figures.CARDS, help="folder of the cards")
+    parser.add_argument(
+        "--measured", type=Path, default=run_figures.MEASURED, help="folder with the results of the benchmark"
+    )
+    args = parser.parse_args(argv)
+    folder = args.cards / args.name
+    if args.run and args.encoder:
+        made = {} if args.guidance_scale is None else {"guidance_scale": args.guidance_scale}
+        pipeline = SimpleDiffusionTextToImagePipeline.from_pretrained(args.run / "pipeline", **made)
+        export_repository(pipeline, folder, with_code=False)
+        store_as_float16(folder)
+        run_figures.write_figures(args.cards, args.name, training_figures(args.encoder, args.run))
+        print(f"{folder}: now measure it, then call this script without runs.")
+        return
+    before = run_figures.published_figures(args.cards, args.name)
+    draw_styles(folder)
+    figures = before | sample_figures(args.measured) | {"styles": list(STYLES), "names": list(NAMES), "steps": STEPS}
+    run_figures.write_card(args.cards, args.name, figures)
+
+
+if __name__ == "__main__":
+    main()
