@@ -81,6 +81,7 @@ def train(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photographs", help="folder or Hub id with the splits train and validation, for 128 px")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--minutes", type=float, default=2.0, help="of CPU time for the training of each network")
     parser.add_argument("--learning_rate", type=float, default=1e-3)
     parser.add_argument("--batch", type=int, default=16)
@@ -99,7 +100,7 @@ def main() -> None:
     strips: list[Image.Image] = []
     for size, dataset in sets:
         held_out = features(photographs(dataset, "validation", 400, size))
-        for name in NETWORKS:
+        for name in args.networks:
             strip = args.output_dir / f"{size}-{name.replace(' ', '-')}.png"
             known = [row for row in rows if (row["size"], row["network"]) == (size, name)]
             if not known or not strip.is_file():

@@ -1,7 +1,9 @@
 """Repositories of diffusers pipelines: one merged file for each class, and files that cannot be merged."""
 
 import ast
+import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from diffusers import DDPMPipeline, DDPMScheduler, DPMSolverMultistepScheduler, 
 from hub_clients import drawn, tiny_gan, tiny_images
 
 import hf_kexue
-from hf_kexue import SimpleDiffusionPipeline
+from hf_kexue import ShiftedFlowScheduler, SimpleDiffusionPipeline, SimpleDiffusionViT2DModel
 from hf_kexue.hub import export_repository
 from hf_kexue.hub.diffusers import one_file
 from hf_kexue.hub.repository import store_as_float16
@@ -82,6 +84,30 @@ def test_float16_weights_load_as_float32(tmp_path):
     loaded = SimpleDiffusionPipeline.from_pretrained(folder).unet.state_dict()
     for key, value in pipe.unet.state_dict().items():
         torch.testing.assert_close(loaded[key], value.half().float(), rtol=0, atol=0)
+
+
+def test_a_vit_travels_with_its_own_file(tmp_path, monkeypatch):
+    """The merged file, imported alone, loads the weights beside it and computes the same."""
+    network = SimpleDiffusionViT2DModel(
+        sample_size=16, patch_size=4, hidden_size=32, num_transformer_layers=2, num_attention_heads=2, context_start=1
+    )
+    torch.nn.init.normal_(network.head_out.linear.weight)
+    scheduler = ShiftedFlowScheduler(sample_size=16, network_prediction_type="sample")
+    folder = export_repository(SimpleDiffusionPipeline(network, scheduler), tmp_path / "vit")
+    assert json.loads((folder / "model_index.json").read_text())["unet"] == [
+        "modeling_vit",
+        "SimpleDiffusionViT2DModel",
+    ]
+    spec = importlib.util.spec_from_file_location("vit_alone", folder / "unet" / "modeling_vit.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "vit_alone", module)
+    spec.loader.exec_module(module)
+    alone = module.SimpleDiffusionViT2DModel.from_pretrained(folder / "unet")
+    assert type(alone) is not SimpleDiffusionViT2DModel
+    sample, logsnr = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.zeros(2)
+    with torch.no_grad():
+        torch.testing.assert_close(alone(sample, logsnr).sample, network(sample, logsnr).sample, rtol=0, atol=0)
+    assert type(SimpleDiffusionPipeline.from_pretrained(folder).unet) is SimpleDiffusionViT2DModel
 
 
 def test_a_pipeline_of_diffusers_needs_no_code(tmp_path):

@@ -217,9 +217,9 @@ def readout_loss(
         ratio, rest = divmod(height, output.shape[-2])
         if rest or output.shape[-1] * ratio != width:
             raise ValueError(f"A prediction has {tuple(output.shape[-2:])} pixels, no part of {height} x {width}.")
-        pooled = (F.avg_pool2d(x, ratio) for x in (sample, noise))
+        small, small_noise = F.avg_pool2d(sample, ratio), F.avg_pool2d(noise, ratio)
         weights.append(1 / output.shape[-2])
-        losses.append(weights[-1] * simple_diffusion_loss(output, *pooled, logsnr, bias=bias, **options))
+        losses.append(weights[-1] * simple_diffusion_loss(output, small, small_noise, logsnr, bias=bias, **options))
     return torch.stack(losses).sum(0) / sum(weights)
 
 
