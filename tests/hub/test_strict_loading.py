@@ -129,8 +129,9 @@ def test_a_component_named_by_a_path_raises(saved, tmp_path):
     [
         (lambda path: path.write_text(path.read_text()[:100]), "no whole JSON"),
         (Path.unlink, "tokenizer.json is missing"),
+        (lambda path: path.write_text(path.read_text().replace('"decoder": null', '"decoder": []')), "is damaged"),
     ],
-    ids=["cut off", "gone"],
+    ids=["cut off", "gone", "of another form"],
 )
 def test_a_tokenizer_without_its_file(tmp_path, load, damage, words):
     """It would come back with the four special tokens alone."""

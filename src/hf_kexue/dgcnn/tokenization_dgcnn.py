@@ -138,9 +138,17 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> Self:
-        """As everywhere in transformers; a clear ValueError where a file is cut off or missing."""
+        """As everywhere in transformers; a clear ValueError where a file is damaged, cut off or missing."""
         with clear_errors(pretrained_model_name_or_path):
-            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+            try:
+                return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+            except Exception as error:
+                if type(error) is not Exception:
+                    raise
+                raise ValueError(  # the tokenizers library raises a bare Exception
+                    f"tokenizer.json of {pretrained_model_name_or_path} is damaged ({error}): save or download it "
+                    "again."
+                ) from error
 
     @classmethod
     def from_texts(
