@@ -148,7 +148,7 @@ def test_a_saved_model_with_a_changed_file(saved, kind, data):
         path.write_text(json.dumps(changed(json.loads(content), data.draw)), encoding="utf-8")
     try:
         load_pipeline(str(folder), device="cpu")
-    except (*WRONG, OSError, ImportError, AttributeError, KeyError, RuntimeError) as error:
+    except (*WRONG, OSError, ImportError) as error:
         check_reason(error)
     finally:
         path.write_bytes(content)

@@ -42,6 +42,8 @@ from .prior_dgcnn import KnownTriple, check_prior, prior_lines, read_prior
 from .segmentation_dgcnn import Segmenter, WordSegmenter, read_words, write_words
 from .strict_loading import clear_errors
 
+DAMAGED = (Exception, KeyError, AttributeError)  # by a tokenizer.json of another form; tokenizers raises the bare one
+
 
 class DGCNNTokenizer(PreTrainedTokenizerFast):
     r"""Characters with offsets, in single form `$A [SEP]` and pair form `$A [SEP] $B`, and their words.
@@ -143,11 +145,11 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
             try:
                 return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
             except Exception as error:
-                if type(error) is not Exception:
+                if type(error) not in DAMAGED:
                     raise
-                raise ValueError(  # the tokenizers library raises a bare Exception
-                    f"tokenizer.json of {pretrained_model_name_or_path} is damaged ({error}): save or download it "
-                    "again."
+                raise ValueError(
+                    f"The files of the tokenizer {pretrained_model_name_or_path} are damaged ({type(error).__name__}: "
+                    f"{error}): save or download them again."
                 ) from error
 
     @classmethod
