@@ -22,6 +22,10 @@ SPACE := outputs/space
 # The suite and the demonstration use what lies in the checkout; nothing is looked up on the Hub.
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
+# Inputs of `make fuzz` for each test, and the seed that draws them.
+EXAMPLES ?= 1000
+SEED ?= 0
+
 # What the benchmarks need from outside the checkout, see benchmarks/run_all.py --list.
 DATA ?=
 
@@ -35,12 +39,17 @@ demo: $(STAMP) ## try the published models, train a little one, write demo/index
 	$(OFFLINE) $(BIN)/hf-kexue demo
 
 .PHONY: test
-test: $(STAMP) ## the suite but its slow tests, two processes
-	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+test: $(STAMP) ## the suite but its slow and fuzz tests, two processes
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not fuzz"
 
 .PHONY: test-slow
 test-slow: $(STAMP) ## the slow tests: the life on the Hub, several processes, kills, streams
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
+
+.PHONY: fuzz
+fuzz: $(STAMP) ## inputs by the thousand, EXAMPLES=1000 for each test, SEED=0; what fails is kept in outputs/fuzz
+	$(OFFLINE) OMP_NUM_THREADS=1 FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m fuzz tests/fuzz \
+		--hypothesis-seed=$(SEED) --hypothesis-show-statistics
 
 .PHONY: page
 page: $(PAGE_STAMP) ## a page to try the published models in a browser, at port 7860

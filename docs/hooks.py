@@ -39,6 +39,7 @@ PUBLIC_MODULES = (
     "hf_kexue.collections",
     "hf_kexue.serve",
     "hf_kexue.onnx",
+    "hf_kexue.ray",
 )
 FIGURE = re.compile(r"\{\{ (?P<name>[\w-]+) (?P<path>\S+?)(?: (?P<format>\.\d[f%]))? \}\}")
 LINK = re.compile(r"(?<=\]\()(?!\w+:|[#/])(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?(?=\))")

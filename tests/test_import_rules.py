@@ -33,6 +33,7 @@ BELOW = {
     "training": {"inference", "hub", "data", "metrics", *FAMILIES},
     "demo": {"inference", "data", *FAMILIES},
     "onnx": {"inference", *FAMILIES},
+    "ray": {"inference", "data"},
     "cli": {"demo", "hub", "training", "inference", "data", "collections", "serve", "onnx"},
 }
 EXPORTABLE = ("configuration_", "modeling_", "tokenization_", "scheduling_", "pipeline_")
@@ -259,7 +260,7 @@ def test_scripts_use_what_is_public():
 def test_libraries_are_declared():
     """At the top of the package's modules stand core dependencies, in functions those of the extras."""
     declared = declared_dependencies()
-    core, named = declared[""], ("", "train", "lora", "emoji", "metrics", "collections", "serve", "onnx")
+    core, named = declared[""], ("", "train", "lora", "emoji", "metrics", "collections", "serve", "onnx", "ray")
     extras = [name for extra in named for name in declared[extra]]
     broken = [str(i) for i in IMPORTS if not i.is_from(core if i.at_top else extras)]
     local = {file.stem for file in SCRIPTS}

@@ -129,8 +129,11 @@ def test_a_component_named_by_a_path_raises(saved, tmp_path):
     [
         (lambda path: path.write_text(path.read_text()[:100]), "no whole JSON"),
         (Path.unlink, "tokenizer.json is missing"),
+        (lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | {"decoder": []})), "are damaged"),
+        (lambda path: path.write_text(path.read_text().replace("added_tokens", "tokens")), "are damaged"),
+        (lambda path: path.write_text("null"), "are damaged"),
     ],
-    ids=["cut off", "gone"],
+    ids=["cut off", "gone", "of another form", "without a key", "null"],
 )
 def test_a_tokenizer_without_its_file(tmp_path, load, damage, words):
     """It would come back with the four special tokens alone."""

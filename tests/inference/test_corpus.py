@@ -21,7 +21,7 @@ from tiny_models import save_extractor, save_reader
 from typer.testing import CliRunner
 
 from hf_kexue.cli.main import app
-from hf_kexue.data.row_streams import stream_rows
+from hf_kexue.data.row_streams import corpus_files, rows_of_file, stream_rows
 from hf_kexue.dgcnn import to_networkx
 from hf_kexue.inference import corpus, part_files
 from hf_kexue.inference.corpus import run_corpus
@@ -230,6 +230,21 @@ def test_rows_of_all_forms(tmp_path):
     assert [row for _, row in stream_rows(str(tmp_path))] == [{"text": "镭"}, {"text": "居里"}]
 
 
+def test_rows_of_a_file_from_any_row_on(tmp_path):
+    """As the rest of all of its rows; parquet with and without row groups, over several batches of reading."""
+    write_all_forms(tmp_path)
+    table = pyarrow.table({"text": [f"镭{number}" for number in range(2500)]})
+    pyarrow.parquet.write_table(table, tmp_path / "g.parquet", row_group_size=1100)
+    pyarrow.parquet.write_table(table, tmp_path / "h.parquet")
+    starts = []
+    rows = list(stream_rows(tmp_path, starts=starts))
+    for path, start, end in zip(corpus_files(tmp_path), starts, [*starts[1:], len(rows)], strict=True):
+        expected = [(place, str(row)) for place, row in rows[start:end]]
+        for skip in {0, 1, 2, 1023, 1024, 1099, 1100, 1101, 2200, 2499, 2500, 2501} if end - start > 99 else range(12):
+            found = [(place, str(row)) for place, row in rows_of_file(path, skip)]
+            assert found == expected[skip if path.name != "f.parquet" else 0 :], (path.name, skip)
+
+
 def test_rows_of_a_file_are_read_as_they_are_needed(tmp_path):
     path = tmp_path / "long.csv"
     path.write_text("text\n" + "镭\n" * 50_000, encoding="utf-8")
@@ -351,8 +366,10 @@ def test_parts_are_bounded_by_characters(monkeypatch):
 def test_unfinished_files_of_the_dead_are_removed(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    dead, mine = (tmp_path / f".part.jsonl.{number}.unfinished" for number in (ended.pid, os.getpid()))
-    for path in (dead, mine):
+    mine = part_files.unfinished_path(tmp_path / "part.jsonl")
+    host, dead = mine.name.split(".")[-3], mine.with_name(mine.name.replace(str(os.getpid()), str(ended.pid)))
+    elsewhere = dead.with_name(dead.name.replace(host, f"{host}-2"))  # that process may live on its machine
+    for path in (dead, mine, elsewhere):
         path.write_text("")
     part_files.remove_unfinished(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [mine.name]
+    assert {path.name for path in tmp_path.iterdir()} == {mine.name, elsewhere.name}

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import csv
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,14 @@ LONGEST_FIELD = 2**24  # characters of a field of a table; an open quotation mar
 ROWS_AT_ONCE = 1024  # of a parquet file
 
 
-def stream_rows(source: str | Path, split: str = "train") -> Iterator[Located]:
+def stream_rows(source: str | Path, split: str = "train", starts: list[int] | None = None) -> Iterator[Located]:
     """Iterate over the rows of a corpus.
 
     Args:
         source: a file; a folder: `<split>.*` in it, where there are such files, else all files below it with a known
             suffix, by path; or a Hub id, which is streamed.
         split: of a folder or Hub id.
+        starts: gets, as a file begins, the number of its first row, counted from 0 over all files.
 
     Yields:
         (place, row): a dictionary, or a `ValueError` for what is no row.
@@ -44,9 +47,24 @@ def stream_rows(source: str | Path, split: str = "train") -> Iterator[Located]:
     if files is None:
         yield from _hub_rows(str(source), split)
         return
+    number = 0
     for path in files:
-        for place, row in _file_rows(path):
-            yield place, _as_row(row)
+        if starts is not None:
+            starts.append(number)
+        for located in rows_of_file(path):
+            yield located
+            number += 1
+
+
+def rows_of_file(path: Path, skip: int = 0) -> Iterator[Located]:
+    """The rows of a file as of `stream_rows`, without the first `skip`.
+
+    Row groups of a parquet file that end before them are not read; other files are read from their beginning.
+    """
+    is_parquet = ".parquet" in path.suffixes
+    rows = _file_rows(path, skip if is_parquet else 0)
+    for place, row in rows if is_parquet else islice(rows, skip, None):
+        yield place, _as_row(row)
 
 
 def corpus_files(source: str | Path, split: str = "train") -> list[Path] | None:
@@ -72,11 +90,11 @@ def corpus_files(source: str | Path, split: str = "train") -> list[Path] | None:
     return None
 
 
-def _file_rows(path: Path) -> Iterator[Located]:
+def _file_rows(path: Path, skip: int) -> Iterator[Located]:
     suffixes = set(path.suffixes)
     try:
         if ".parquet" in suffixes:
-            yield from _parquet_rows(path)
+            yield from _parquet_rows(path, skip)
         elif suffixes & {".csv", ".tsv"}:
             yield from _table_rows(path, "\t" if ".tsv" in suffixes else ",")
         elif ".json" in suffixes:
@@ -135,13 +153,18 @@ def _table_row(columns: list[str], values: list[str]) -> dict[str, str] | ValueE
     return dict(zip(columns, values))
 
 
-def _parquet_rows(path: Path) -> Iterator[Located]:
+def _parquet_rows(path: Path, skip: int) -> Iterator[Located]:
     import pyarrow.parquet
 
-    number = 0
     with pyarrow.parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
-            for row in batch.to_pylist():
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        ends = list(accumulate(sizes))
+        first = bisect_right(ends, skip)  # the row group that row `skip` lies in
+        number = ends[first] - sizes[first] if first < len(ends) else skip
+        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=range(first, len(ends))):
+            rows = batch.slice(max(0, skip - number)) if skip > number else batch
+            number += len(batch) - len(rows)
+            for row in rows.to_pylist():
                 number += 1
                 yield f"{path.name}, row {number}", row
 

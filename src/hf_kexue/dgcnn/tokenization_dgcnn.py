@@ -42,6 +42,8 @@ from .prior_dgcnn import KnownTriple, check_prior, prior_lines, read_prior
 from .segmentation_dgcnn import Segmenter, WordSegmenter, read_words, write_words
 from .strict_loading import clear_errors
 
+DAMAGED = (Exception, KeyError, AttributeError)  # by a tokenizer.json of another form; tokenizers raises the bare one
+
 
 class DGCNNTokenizer(PreTrainedTokenizerFast):
     r"""Characters with offsets, in single form `$A [SEP]` and pair form `$A [SEP] $B`, and their words.
@@ -138,9 +140,17 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> Self:
-        """As everywhere in transformers; a clear ValueError where a file is cut off or missing."""
+        """As everywhere in transformers; a clear ValueError where a file is damaged, cut off or missing."""
         with clear_errors(pretrained_model_name_or_path):
-            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+            try:
+                return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+            except Exception as error:
+                if type(error) not in DAMAGED:
+                    raise
+                raise ValueError(
+                    f"The files of the tokenizer {pretrained_model_name_or_path} are damaged ({type(error).__name__}: "
+                    f"{error}): save or download them again."
+                ) from error
 
     @classmethod
     def from_texts(

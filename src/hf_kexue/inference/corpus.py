@@ -15,13 +15,14 @@ import multiprocessing
 import os
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..data.row_streams import corpus_files, stream_rows
 from .corpus_tasks import Task
@@ -33,6 +34,27 @@ PART_CHARACTERS = 1_000_000
 FORMATS = (*PART_FORMATS, *GRAPH_FORMATS)
 
 Rows = list[tuple[int, str, Any]]  # (number from 0, place, row or ValueError)
+
+
+class Part(NamedTuple):
+    """Rows that are computed and written together.
+
+    Args:
+        name: of its files, without a suffix.
+        rows: with their numbers and places.
+        file: number of the file of `corpus_files` that the first row lies in; -1 for a Hub id.
+        skip: rows of that file before it.
+    """
+
+    name: str
+    rows: Rows
+    file: int
+    skip: int
+
+
+# Folder, formats and the parts that are missing, read as they are needed -> the number of rows of each part, once it
+# is complete.
+Compute = Callable[[Path, list[str], Iterator[Part]], Iterator[int]]
 
 
 @dataclass(frozen=True)
@@ -58,6 +80,7 @@ def run_corpus(
     part_rows: int = PART_ROWS,
     workers: int = 1,
     progress: bool | None = None,
+    compute: Compute | None = None,
 ) -> Summary:
     """Process a corpus, or what is left of it.
 
@@ -71,6 +94,7 @@ def run_corpus(
         workers: processes. 1: this one, with the threads of torch; more: that many, each with its model and one
             thread.
         progress: show a bar; None: on a terminal.
+        compute: computes the parts elsewhere, with `compute_part`; `workers` is not used then.
 
     Returns:
         Counts.
@@ -94,7 +118,10 @@ def run_corpus(
         _check_run(folder / "run.json", settings)
         remove_unfinished(folder)
         started = time.perf_counter()
-        counts = _run_parts(task, stream_rows(source, split), folder, kept, shard, part_rows, workers, progress)
+        starts: list[int] = []
+        rows = stream_rows(source, split, starts)
+        compute = compute or partial(_compute_here, task, workers)
+        counts = _run_parts(task, rows, starts, folder, kept, shard, part_rows, compute, progress)
         rejected = _count_rejected(folder, shard)
         if not counts["all_rows"]:
             raise ValueError(f"{source} holds no row.")
@@ -112,37 +139,50 @@ def run_corpus(
 
 
 def _run_parts(
-    task: Task, rows: Iterator[Any], folder: Path, formats: list[str], shard: tuple[int, int], part_rows: int,
-    workers: int, progress: bool | None,
+    task: Task, rows: Iterator[Any], starts: list[int], folder: Path, formats: list[str], shard: tuple[int, int],
+    part_rows: int, compute: Compute, progress: bool | None,
 ) -> dict[str, int]:  # fmt: skip
     from tqdm.auto import tqdm
 
     counts = {"all_rows": 0, "rows": 0, "parts": 0, "computed": 0}
-    with _pool(task, workers) as submit, tqdm(unit=" rows", disable=None if progress is None else not progress) as bar:
-        waiting: dict[Future[int], None] = {}
-        for number, part in enumerate(parts_of(rows, shard, part_rows, counts, task.size)):
-            name = part_name(shard, number)
-            counts["parts"] += 1
-            if is_complete(folder, name, formats):
-                bar.update(len(part))
-                if not bar.disable:
-                    bar.initial += len(part)  # not counted in the rate
-                continue
-            waiting[submit(folder, name, formats, part)] = None
-            while len(waiting) > 2 * (workers - 1):  # none is left waiting by a single process
-                counts["computed"] += _collect(waiting, bar)
-        while waiting:
-            counts["computed"] += _collect(waiting, bar)
+    with tqdm(unit=" rows", disable=None if progress is None else not progress) as bar:
+
+        def missing() -> Iterator[Part]:
+            for number, part in enumerate(parts_of(rows, shard, part_rows, counts, task.size)):
+                name = part_name(shard, number)
+                counts["parts"] += 1
+                if is_complete(folder, name, formats):
+                    bar.update(len(part))
+                    if not bar.disable:
+                        bar.initial += len(part)  # not counted in the rate
+                    continue
+                file = bisect_right(starts, part[0][0]) - 1
+                yield Part(name, part, file, part[0][0] - starts[file] if starts else 0)
+
+        for number in compute(folder, formats, missing()):
+            counts["computed"] += number
+            bar.update(number)
     return counts
 
 
-def _collect(waiting: dict[Future[int], None], bar: Any) -> int:
+def _compute_here(task: Task, workers: int, folder: Path, formats: list[str], parts: Iterator[Part]) -> Iterator[int]:
+    """`Compute` in this process or in worker processes."""
+    with _pool(task, workers) as submit:
+        waiting: dict[Future[int], None] = {}
+        for part in parts:
+            waiting[submit(folder, part.name, formats, part.rows)] = None
+            while len(waiting) > 2 * (workers - 1):  # none is left waiting by a single process
+                yield _collect(waiting)
+        while waiting:
+            yield _collect(waiting)
+
+
+def _collect(waiting: dict[Future[int], None]) -> int:
     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
     number = 0
     for future in done:
         del waiting[future]
         number += future.result()
-    bar.update(number)
     return number
 
 
@@ -173,12 +213,16 @@ def compute_part(task: Task, folder: Path, name: str, formats: list[str], part: 
     rows, rejected = [], []
     for (number, place, _), result in zip(part, results):
         if isinstance(result, Exception):
-            reason = " ".join(str(result).split()) or type(result).__name__
-            rejected.append({"row": number, "place": place, "reason": reason})
+            rejected.append({"row": number, "place": place, "reason": reason_of(result)})
         else:
             rows.append({"row": number, **result})
     write_part(folder, name, formats, task.columns, rows, rejected)
     return len(part)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a row is set aside, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 _task: Task | None = None  # of a worker process

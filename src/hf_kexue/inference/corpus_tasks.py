@@ -7,9 +7,9 @@ Rows that it cannot take are set aside, each with its reason, and the others go 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ..data.record_files import field as column_of
 from ..data.record_files import text_field
@@ -38,8 +38,15 @@ class Task(Protocol):
         """For each row a dictionary, or the exception that says why there is none."""
 
 
+class _Settings:
+    """A task travels without the pipeline that it may have loaded."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(cast(Any, self))}
+
+
 @dataclass(frozen=True)
-class ExtractTask:
+class ExtractTask(_Settings):
     """Triples of the text of each row.
 
     Args:
@@ -89,7 +96,7 @@ class ExtractTask:
 
 
 @dataclass(frozen=True)
-class AskTask:
+class AskTask(_Settings):
     """Answers to the question of each row, from its context or passages, or from a text or collection for all.
 
     Args:

@@ -14,6 +14,8 @@ import csv
 import io
 import json
 import os
+import re
+import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,19 +76,23 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def unfinished_path(path: Path) -> Path:
-    """Where this process writes what will be `path`."""
-    return path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    """Where this process writes what will be `path`; machines may share the folder."""
+    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.unfinished")
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes left; that of running ones stays."""
-    for path in folder.glob(".*.unfinished"):
+    """Remove what killed processes of this machine left; that of running ones stays."""
+    for path in folder.glob(f".*.{_host()}.*.unfinished"):
         try:
             os.kill(int(path.name.split(".")[-2]), 0)
         except ProcessLookupError:
             path.unlink(missing_ok=True)
         except (PermissionError, ValueError):
             continue
+
+
+def _host() -> str:
+    return re.sub(r"[^\w-]", "-", socket.gethostname())
 
 
 def json_lines(rows: Iterable[dict]) -> bytes:
@@ -104,16 +110,25 @@ def _csv(columns: Columns, rows: list[dict]) -> bytes:
     return text.getvalue().encode()
 
 
-def _parquet(columns: Columns, rows: list[dict]) -> bytes:
+def arrow_table(columns: Columns, rows: list[dict], **more: Any) -> Any:
+    """Rows as a pyarrow table: "row", "id" as text, the texts, the list; `more` are types of further columns by name.
+
+    The schema is written down: the type of lists that are all empty would be lost.
+    """
     import pyarrow
-    import pyarrow.parquet
 
     text, lists = pyarrow.string(), pyarrow.list_(columns.arrow())
     names = {"row": pyarrow.int64(), "id": text, **dict.fromkeys(columns.text_names, text), columns.list_name: lists}
     plain = [{**row, "id": None if row.get("id") is None else str(row["id"])} for row in rows]
+    return pyarrow.Table.from_pylist(plain, schema=pyarrow.schema({**names, **more}))
+
+
+def _parquet(columns: Columns, rows: list[dict]) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
     sink = pyarrow.BufferOutputStream()
-    # The schema is written down: the type of lists that are all empty would be lost.
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(plain, schema=pyarrow.schema(names)), sink)
+    pyarrow.parquet.write_table(arrow_table(columns, rows), sink)
     return bytes(sink.getvalue())
 
 
