@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -163,16 +162,14 @@ def main() -> None:
     for strength in args.strengths:
         record("noise", f"strength {strength}", *edited(again, originals, strength=strength))
     upscale = SimpleDiffusionUpscalePipeline.from_pipe(drawing)
-    ways: dict[str, Callable[[int], tuple[Pictures, float]]] = {
-        "bicubic": lambda factor: ([one.resize((side, side), Image.Resampling.BICUBIC) for one in small[factor]], 0.0),
-        **{what: lambda factor, options=METHODS[what]: edited(upscale, small[factor], factor=factor, **options)
-           for what in ("projection", "gradient, 1 iteration")},
-    }  # fmt: skip
     for factor in args.factors:
-        for what, way in ways.items():
-            images, seconds = way(factor)
-            error = float(np.abs(block_means(images, factor) - levels(small[factor])).max())
-            record(f"{factor} times", what, images, seconds, means=error)
+        enlarged = [one.resize((side, side), Image.Resampling.BICUBIC) for one in small[factor]]
+        for what in ("bicubic", "projection", "gradient, 1 iteration"):
+            seconds = 0.0
+            if what in METHODS:
+                enlarged, seconds = edited(upscale, small[factor], factor=factor, **METHODS[what])
+            error = float(np.abs(block_means(enlarged, factor) - levels(small[factor])).max())
+            record(f"{factor} times", what, enlarged, seconds, means=error)
 
 
 if __name__ == "__main__":

@@ -67,11 +67,11 @@ def main() -> None:
     mask = Image.new("L", (64, 64), 0)
     mask.paste(255, (16, 24, 48, 56))
     holes = [Image.composite(Image.new("RGB", one.size, "grey"), one, mask) for one in originals]
-    filled = [drawn(inpaint, originals, mask, seed=seed) for seed in range(3)]
+    filled = [drawn(inpaint, originals, mask, seed=seed, iterations=3) for seed in range(3)]
     wider = [with_border(one, left=24, right=24) for one in originals]
-    continued = drawn(inpaint, [one for one, _ in wider], wider[0][1])
+    continued = drawn(inpaint, [one for one, _ in wider], wider[0][1], iterations=3)
     small = [one.reduce(4) for one in originals]
-    enlarged = [drawn(upscale, small, factor=4, seed=seed) for seed in range(2)]
+    enlarged = [drawn(upscale, small, factor=4, seed=seed, iterations=3) for seed in range(2)]
     dresses = [drawn(again, originals, strength=strength, class_labels="Dress") for strength in (0.4, 0.6, 0.8)]
     rows = [
         part

@@ -29,7 +29,7 @@ class SimpleDiffusionInpaintPipeline(DrawingPipeline, DiffusionPipeline):
         mask_image: Pictures,
         method: Method = "gradient",
         resampling: int = 1,
-        iterations: int = 3,
+        iterations: int = 1,
         **options: Unpack[DrawingOptions],
     ) -> Any:
         """Draw where the mask is white; what lies below black is kept.

@@ -27,7 +27,7 @@ class SimpleDiffusionUpscalePipeline(DrawingPipeline, DiffusionPipeline):
         factor: int = 2,
         method: Method = "gradient",
         resampling: int = 1,
-        iterations: int = 3,
+        iterations: int = 1,
         **options: Unpack[DrawingOptions],
     ) -> Any:
         """Draw pictures whose means over `factor` x `factor` blocks are the picture.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from .checks_simple_diffusion import require, require_one_of
 from .guidance_simple_diffusion import in_interval
 
 ClassLabels = int | str | Sequence[int | str] | Tensor | None
-StepCallback = (
+StepCallback: TypeAlias = (
     Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]] | PipelineCallback | MultiPipelineCallbacks | None
 )
 
