@@ -115,7 +115,10 @@ def test_triples(options, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{"num_class_embeds": 3}, {"input_transform": "dwt", "cross_attention_dim": 5}])
+@pytest.mark.parametrize("options", [
+    {"num_class_embeds": 3},
+    {"input_transform": "dwt", "cross_attention_dim": 5, "pooled_projection_dim": 6},
+])  # fmt: skip
 def test_uvit_at_another_size(options, tmp_path):
     model = perturbed(
         SimpleDiffusionUViT2DModel(
@@ -129,6 +132,7 @@ def test_uvit_at_another_size(options, tmp_path):
         inputs["class_labels"] = torch.tensor([0, 1, 2, 3])
     else:
         inputs |= {"encoder_hidden_states": torch.randn(4, 7, 5), "encoder_attention_mask": ids(5, 4, 7)}
+        inputs["pooled_projections"] = torch.randn(4, 6)
     with torch.no_grad():
         expected = model(**inputs).sample
     close(run(tmp_path, "model", **inputs)["out_sample"], expected)

@@ -59,6 +59,7 @@ def one_file(path: Path) -> str:
     modules: set[str] = set()
     members: dict[str, set[str]] = {}
     names: dict[str, str] = {}
+    postponed = False  # transformers reads annotations of its models, so they become strings only where they were
     for part in with_siblings(path):
         source = part.read_text(encoding="utf-8")
         lines, tree = source.splitlines(), ast.parse(source)
@@ -76,6 +77,7 @@ def one_file(path: Path) -> str:
                 left_out.update(span)
             elif isinstance(node, ast.Import | ast.ImportFrom):
                 left_out.update(span)
+                postponed |= part == path and getattr(node, "module", "") == "__future__"
                 if not getattr(node, "level", 0) and getattr(node, "module", "") != "__future__":
                     for alias in node.names:
                         origin = f"{getattr(node, 'module', '')}.{alias.name}"
@@ -95,7 +97,8 @@ def one_file(path: Path) -> str:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")), clean=False)
     docstring = f'"""{docstring}\nMerged from several files of {PACKAGE} for the Hub.\n"""'
     imports = [f"from {module} import {', '.join(sorted(members[module]))}" for module in sorted(members)]
-    head = ["from __future__ import annotations", "", *sorted(modules), *imports]
+    head = ["from __future__ import annotations", ""] if postponed else []
+    head += [*sorted(modules), *imports]
     return "\n".join([docstring, "", *head, "", "", "\n\n\n".join(bodies), ""])
 
 

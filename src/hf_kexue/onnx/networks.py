@@ -147,10 +147,12 @@ class UViTNetwork(nn.Module):
         class_labels: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
+        pooled_projections: Tensor | None = None,
     ) -> Tensor:
         """(B, C, H, W), (B,), ... -> (B, out_channels, H, W)."""
         of_text = (encoder_hidden_states, encoder_attention_mask)
-        return self.model(sample, logsnr, class_labels, *of_text, return_dict=False)[0]
+        vector = {"pooled_projections": pooled_projections}
+        return self.model(sample, logsnr, class_labels, *of_text, return_dict=False, **vector)[0]
 
 
 class GeneratorNetwork(nn.Module):
@@ -305,6 +307,8 @@ def _uvit(model: Any, name: str) -> Network:
         if config.cross_attention_dim is not None:
             columns["encoder_hidden_states"] = draw.normal("batch", "text_length", config.cross_attention_dim)
             columns["encoder_attention_mask"] = draw.mask("batch", "text_length")
+        if config.pooled_projection_dim is not None:
+            columns["pooled_projections"] = draw.normal("batch", config.pooled_projection_dim)
         return columns
 
     shapes: dict[str, dict[int, str | tuple[str, int]]] = {name: {0: "batch"} for name in inputs(TRACED)}
