@@ -9,7 +9,9 @@ import typer
 
 
 def convert_jit(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of JiT (.pth), or a state dict (.safetensors).")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A checkpoint of JiT (.pth), or a state dict (.safetensors).")
+    ],
     output: Annotated[Path, typer.Option(help="Folder of the pipeline.")],
     weights: Annotated[
         str | None, typer.Option(help="model_ema1, model_ema2 or model of the checkpoint; default: the first it has.")
