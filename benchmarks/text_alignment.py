@@ -123,7 +123,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     pool_pictures, pool = read_split(args.dataset, "train", resolution)
     rows = []
     for split in args.splits:
-        pictures, words = (part[: args.limit] for part in read_split(args.dataset, split, resolution))
+        pictures, words = read_split(args.dataset, split, resolution)
+        pictures, words = pictures[: args.limit], words[: args.limit]
         true = picture_features(pictures)
         places = candidates(words, pool, OTHERS, seed=0)
         used, inverse = np.unique(places, return_inverse=True)
@@ -137,9 +138,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             distance = {key: round(value, 4) for key, value in picture_distance(true, images).items()}
             rows.append({"split": split, "what": f"drawn from {language}", "rows": len(words), **figures, **distance})
     setting = {key: getattr(args, key) for key in ("guidance", "steps", "sampler", "batch_size", "dtype", "limit")}
-    figures = {"model": Path(args.model).name, "others": OTHERS, "setting": setting, "rows": rows}
-    write_results(args.name, figures)
-    return figures
+    results = {"model": Path(args.model).name, "others": OTHERS, "setting": setting, "rows": rows}
+    write_results(args.name, results)
+    return results
 
 
 if __name__ == "__main__":
