@@ -244,7 +244,8 @@ class SimpleDiffusionTextToImagePipeline(DrawingPipeline, DiffusionPipeline):
         if latents is not None and len(latents) != count * num_images_per_prompt:
             raise ValueError(f"{len(latents)} latents for {count * num_images_per_prompt} images were given.")
         drawing = replace(
-            cast(PromptSettings, settings.resolved()), latents=latents, prompts=prompts.repeated(count, num_images_per_prompt),
+            cast(PromptSettings, settings.resolved()), latents=latents,
+            prompts=prompts.repeated(count, num_images_per_prompt),
             negative=negative.repeated(count, num_images_per_prompt),
         )  # fmt: skip
         return self._draw(drawing, height=height, width=width)
