@@ -26,6 +26,7 @@ MEANINGS = {
     "cmrc2018": "questions of CMRC 2018, splits train and validation",
     "duie2": "sentences of DuIE 2.0, splits train and validation",
     "emoji-128": "emoji at 128 px with words, as training/data/emoji/build_emoji.py makes them",
+    "emoji-model": "folder of a text-to-image pipeline trained on them, see docs/how-to/text-to-image.md",
     "other-build": "checkout of another commit of this repository",
     "peer": "simple_diffusion.py of denoising-diffusion-pytorch",
     "reader": "folder of a reader that was trained on a CPU, as training/publish_dgcnn_qa.py leaves it",

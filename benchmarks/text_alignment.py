@@ -1,7 +1,6 @@
 """Whether drawn emoji are what their prompts name: the true picture among 99 others of its style.
 
-    python benchmarks/text_alignment.py --dataset path/to/emoji-128                      # the published model
-    python benchmarks/text_alignment.py --dataset path/to/emoji-128 --limit 40 --steps 10     # a quick look
+    python benchmarks/text_alignment.py --dataset path/to/emoji-128 --model outputs/emoji-64/pipeline
 
 For each row of a split that no training saw, one picture is drawn for the prompt `style: name`, in each language. It
 is compared, by the cosine of EfficientNet-Lite0 features (hf_kexue.metrics), with the true picture and with 99 others
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from results import REPOSITORY, write_results
+from results import write_results
 from torch import Tensor
 
 from hf_kexue import SimpleDiffusionTextToImagePipeline
@@ -30,8 +29,7 @@ from hf_kexue.data.images import CaptionColumns, load_images
 from hf_kexue.inference.evaluation import photographs, picture_distance, picture_features
 from hf_kexue.simple_diffusion.samplers import with_sampler
 
-PUBLISHED = REPOSITORY / "model_cards" / "simple-diffusion-emoji-64"
-DATA = {"--dataset": "emoji-128"}  # training/data/emoji/build_emoji.py
+DATA = {"--dataset": "emoji-128", "--model": "emoji-model"}  # training/data/emoji/build_emoji.py
 LANGUAGES = ("name_en", "name_zh")
 OTHERS = 99
 
@@ -107,7 +105,7 @@ def references(
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="folder with train, unseen_pair and unseen_emoji")
-    parser.add_argument("--model", default=str(PUBLISHED), help="folder of a text-to-image pipeline")
+    parser.add_argument("--model", required=True, help="folder of a text-to-image pipeline")
     parser.add_argument("--splits", nargs="+", default=["unseen_pair", "unseen_emoji"])
     parser.add_argument("--guidance", type=float, help="default: as the pipeline was saved")
     parser.add_argument("--steps", type=int, default=20, help="of the sampler")
@@ -125,7 +123,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     pool_pictures, pool = read_split(args.dataset, "train", resolution)
     rows = []
     for split in args.splits:
-        pictures, words = (part[: args.limit] for part in read_split(args.dataset, split, resolution))
+        pictures, words = read_split(args.dataset, split, resolution)
+        pictures, words = pictures[: args.limit], words[: args.limit]
         true = picture_features(pictures)
         places = candidates(words, pool, OTHERS, seed=0)
         used, inverse = np.unique(places, return_inverse=True)
@@ -139,9 +138,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             distance = {key: round(value, 4) for key, value in picture_distance(true, images).items()}
             rows.append({"split": split, "what": f"drawn from {language}", "rows": len(words), **figures, **distance})
     setting = {key: getattr(args, key) for key in ("guidance", "steps", "sampler", "batch_size", "dtype", "limit")}
-    figures = {"model": Path(args.model).name, "others": OTHERS, "setting": setting, "rows": rows}
-    write_results(args.name, figures)
-    return figures
+    results = {"model": Path(args.model).name, "others": OTHERS, "setting": setting, "rows": rows}
+    write_results(args.name, results)
+    return results
 
 
 if __name__ == "__main__":

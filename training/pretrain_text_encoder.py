@@ -54,7 +54,9 @@ class Arguments(CaptionArguments, ImageArguments, RunArguments):
 
 
 def pooled(text_encoder: Any, columns: Any) -> torch.Tensor:
-    return encode_tokens(text_encoder, columns).pooled
+    vectors = encode_tokens(text_encoder, columns).pooled
+    assert vectors is not None
+    return vectors
 
 
 @torch.no_grad()

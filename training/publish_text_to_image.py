@@ -2,7 +2,7 @@
 
     python training/publish_text_to_image.py --name simple-diffusion-emoji-64 \\
         --encoder outputs/text-encoder --run outputs/emoji-64
-    python benchmarks/text_alignment.py --dataset data/emoji-128
+    python benchmarks/text_alignment.py --dataset data/emoji-128 --model model_cards/simple-diffusion-emoji-64
     python training/publish_text_to_image.py --name simple-diffusion-emoji-64
 
 Without runs the weights are unchanged: the samples of the card are redrawn, and the results of the benchmark added.
@@ -25,7 +25,7 @@ from hf_kexue.inference.grids import image_grid
 
 STYLES = ("noto", "fluent 3d", "fluent flat", "openmoji", "twemoji", "blob")
 NAMES = ("red apple", "猫脸", "red heart", "太阳", "grinning face", "汽车", "globe showing Asia-Australia", "玫瑰")
-STEPS = 32  # of DPM-Solver++, for the samples of the card
+STEPS = 16  # of DPM-Solver++, for the samples of the card
 
 
 def training_figures(encoder: Path, run: Path) -> dict[str, Any]:

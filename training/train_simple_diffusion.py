@@ -176,7 +176,9 @@ def validation_loss(
     for batch in loader:
         size = len(batch["pixel_values"])
         local = slice(size * rank // processes, size * (rank + 1) // processes)
-        part = {key: value[local].to(model.device) for key, value in batch.items() if isinstance(value, Tensor)}
+        part: dict[str, Any] = {
+            key: value[local].to(model.device) for key, value in batch.items() if isinstance(value, Tensor)
+        }
         if text is not None:
             part["columns"] = text.columns([captions[0] for captions in batch["captions"][local]], model.device)
         if local.start < local.stop:
@@ -279,7 +281,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         images = len(batch["pixel_values"])
         if not images:  # all are broken: a grey picture of weight 0, so that the other processes do not hang
             batch = {"pixel_values": torch.zeros(1, 3, *image_size(args.resolution))}
-        tensors = {key: value.to(accelerator.device) for key, value in batch.items() if isinstance(value, Tensor)}
+        tensors: dict[str, Any] = {
+            key: value.to(accelerator.device) for key, value in batch.items() if isinstance(value, Tensor)
+        }
         if text is not None:
             captions = [drawn[0] for drawn in batch.get("captions", [[""]])]
             tensors["columns"] = text.columns(captions, accelerator.device)

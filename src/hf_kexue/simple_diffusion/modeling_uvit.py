@@ -247,7 +247,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
             emb = emb + self.scale_embedding(scale.expand(batch_size), sample.dtype)
         elif guidance_scale is not None:
             raise ValueError("guidance_scale was given, but this model was built without guidance_embedding.")
-        if self.pooled_text is not None:
+        if self.pooled_text is not None and pooled_projections is not None:
             emb = emb + self.pooled_text.embed(pooled_projections)
         emb = F.silu(emb)
         mask = None if encoder_attention_mask is None else encoder_attention_mask.bool()[:, None, None]  # (B, 1, 1, S)
@@ -262,7 +262,7 @@ class SimpleDiffusionUViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         rotary = self._rotary(rows, columns, x)
         modulation = self.transformer_modulation(emb).unflatten(-1, (6, -1))  # (B, 6, D)
         x = x.flatten(2).transpose(1, 2)  # (B, L, D)
-        if self.pooled_text is not None:
+        if self.pooled_text is not None and pooled_projections is not None:
             x = x + self.pooled_text.sketch(pooled_projections, rows, columns)
         for block in self.transformer_blocks:
             x = self._run(block, x, modulation, rotary, encoder_hidden_states, mask)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
@@ -243,8 +243,9 @@ class SimpleDiffusionTextToImagePipeline(DrawingPipeline, DiffusionPipeline):
         )  # fmt: skip
         if latents is not None and len(latents) != count * num_images_per_prompt:
             raise ValueError(f"{len(latents)} latents for {count * num_images_per_prompt} images were given.")
-        settings = replace(
-            settings.resolved(), latents=latents, prompts=prompts.repeated(count, num_images_per_prompt),
+        drawing = replace(
+            cast(PromptSettings, settings.resolved()), latents=latents,
+            prompts=prompts.repeated(count, num_images_per_prompt),
             negative=negative.repeated(count, num_images_per_prompt),
         )  # fmt: skip
-        return self._draw(settings, height=height, width=width)
+        return self._draw(drawing, height=height, width=width)

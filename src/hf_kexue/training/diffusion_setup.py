@@ -41,7 +41,7 @@ def build_scheduler(args: Any) -> ShiftedCosineScheduler | ShiftedFlowScheduler:
     return ShiftedCosineScheduler(sample_size=side_of(args), base_size=base_size, prediction_type=kind)
 
 
-def build_model(args: Any, num_classes: int | None, **text: int | None) -> Network:
+def build_model(args: Any, num_classes: int | None, **text: Any) -> Network:
     """The network of the arguments, before --init_from.
 
     Args:

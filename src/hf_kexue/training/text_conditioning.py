@@ -200,4 +200,6 @@ def _widths(encoder: nn.Module, tokenizer: Any) -> tuple[int, int]:
     was_training = encoder.training
     text = encode_tokens(encoder.eval(), tokenize_prompts(tokenizer, [""], warn=False))
     encoder.train(was_training)
+    assert text.states is not None
+    assert text.pooled is not None
     return text.states.shape[-1], text.pooled.shape[-1]

@@ -178,7 +178,7 @@ def install(folder: Path) -> Path:
 def write(rows: dict[str, list[dict[str, Any]]], output: Path) -> None:
     """One parquet file a split, readable by `datasets` as pictures."""
     text = {"dtype": "string", "_type": "Value"}
-    types = {"image": {"_type": "Image"}, **dict.fromkeys(TEXTS, text)}
+    types: dict[str, Any] = {"image": {"_type": "Image"}, **dict.fromkeys(TEXTS, text)}
     types |= {name: {"feature": text, "_type": "List"} for name in LISTS}
     features = {name: types[name] for name in COLUMNS}
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
