@@ -449,7 +449,9 @@ def test_pictures_that_are_not_square(script, pictures, tmp_path, schedule):
     assert pipeline.scheduler.config.sample_size == pipeline.unet.config.sample_size == 24
     assert Image.open(tmp_path / "samples" / "final.png").size == (8 * 36, 2 * 16)
     reset()
-    args = parse_arguments(script.Arguments, TRAINING / "presets", ["--resolution", "96x160"], script.preset_of)
+    args = parse_arguments(
+        script.Arguments, TRAINING / "presets", ["--resolution", "96x160"], script.preset_of_network
+    )
     assert args.preset == "128"
 
 

@@ -15,16 +15,9 @@ from hf_kexue.simple_diffusion.modeling_vit import SimpleDiffusionViT2DModel
 from hf_kexue.simple_diffusion.transformer_uvit import axial_rotary_angles
 
 TINY = {
-    "sample_size": 16,
-    "patch_size": 4,
-    "bottleneck_dim": 6,
-    "hidden_size": 32,
-    "num_transformer_layers": 3,
-    "num_attention_heads": 2,
-    "num_class_embeds": 5,
-    "num_context_tokens": 3,
-    "context_start": 1,
-}
+    "sample_size": 16, "patch_size": 4, "bottleneck_dim": 6, "hidden_size": 32, "num_transformer_layers": 3,
+    "num_attention_heads": 2, "num_class_embeds": 5, "num_context_tokens": 3, "context_start": 1,
+}  # fmt: skip
 VARIANTS = {
     "logsnr": {},
     "flow_time": {"conditioning": "flow_time", "noise_scale": 2.0},

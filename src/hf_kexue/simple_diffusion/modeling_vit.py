@@ -234,13 +234,13 @@ class SimpleDiffusionViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
         if isinstance(self.time_embedding, FlowTimeEmbedding):
             sample = self.time_embedding.scaled(sample, logsnr)
         patches = F.pixel_unshuffle(sample, self.config.patch_size)  # (B, C P**2, H / P, W / P)
-        grid = patches.shape[-2:]
+        rows, columns = grid = patches.shape[-2], patches.shape[-1]
         x = self.patch_embedding(patches.flatten(2).transpose(1, 2))  # (B, L, D)
         base_tokens = (self.config.sample_size / self.config.patch_size) ** 2
-        x = x + sincos_positions(*grid, self.config.hidden_size, base_tokens, x.device).to(x.dtype)
+        x = x + sincos_positions(rows, columns, self.config.hidden_size, base_tokens, x.device).to(x.dtype)
         length, readouts = x.shape[1], [x] * len(self.readout_patches)
         head_dim = self.config.hidden_size // self.config.num_attention_heads
-        angles = axial_rotary_angles(*grid, head_dim, base_tokens, x.device, THETA, centred=False)
+        angles = axial_rotary_angles(rows, columns, head_dim, base_tokens, x.device, THETA, centred=False)
         rotary = angles.cos().to(x.dtype), angles.sin().to(x.dtype)  # (L, d / 2) each
         for i, block in enumerate(self.transformer_blocks):
             if context is not None and i == self.config.context_start:
@@ -261,7 +261,7 @@ class SimpleDiffusionViT2DModel(ModelFromHub, ModelMixin, ConfigMixin):
             return self._gradient_checkpointing_func(block, *inputs)
         return block(*inputs)
 
-    def _image(self, tokens: Tensor, grid: tuple[int, int] | torch.Size) -> Tensor:
+    def _image(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """(B, L, C p**2) -> (B, C, p H / P, p W / P)."""
-        x = tokens.transpose(1, 2).unflatten(-1, tuple(grid))
+        x = tokens.transpose(1, 2).unflatten(-1, grid)
         return F.pixel_shuffle(x, round((x.shape[1] / self.config.out_channels) ** 0.5))
