@@ -168,5 +168,5 @@ def test_the_head_of_a_card_is_read_back(title, tag, tags, rows):
         check_reason(error)
         return
     read = ModelCard(f"---\n{head}\n---\n\ntext", ignore_metadata_errors=False).data
-    assert (read.pipeline_tag or "") == tag or tag.strip() != tag
+    assert (read.pipeline_tag or "") == tag or tag.strip() != tag or "\x85" in tag  # YAML takes that for a line feed
     assert len(read.eval_results or ()) == len(rows)

@@ -253,6 +253,15 @@ def test_rows_of_a_file_are_read_as_they_are_needed(tmp_path):
     rows.close()
 
 
+def test_a_table_whose_first_line_is_none(tmp_path):
+    """UTF-16: a carriage return within a field that is not quoted."""
+    (tmp_path / "a.csv").write_bytes("text,id\r\n".encode("utf-16"))
+    (tmp_path / "b.csv").write_text("text\n镭\n", encoding="utf-8")
+    (place, error), good = stream_rows(tmp_path)
+    assert (place, good) == ("a.csv", ("b.csv, line 2", {"text": "镭"}))
+    assert "the rest of the file cannot be read" in str(error)
+
+
 def test_a_row_that_fails_is_alone():
     def compute(items):
         if 5 in items or 6 in items:

@@ -548,6 +548,7 @@ def test_registration_is_explicit_and_silences_the_warning(caplog):
         ({"logsnr_min": 3.0, "logsnr_max": 2.0}, "min < max"),
         ({"logsnr_max": math.inf}, "max <= 100"),
         ({"logsnr_min": math.nan}, "-100 <= min"),
+        ({"sample_size": 1e9, "base_size": 32, "logsnr_min": -4.0, "logsnr_max": -3.0}, "what numbers can hold"),
         ({"variance_gamma": 1.5}, "variance_gamma is 1.5"),
         ({"clip_sample_range": 0.0}, "clip_sample_range is 0.0"),
         ({"prediction_type": "epsilon", "rescale_betas_zero_snr": True}, "epsilon.*zero terminal SNR"),

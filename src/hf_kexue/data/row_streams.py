@@ -130,7 +130,10 @@ def _table_rows(path: Path, delimiter: str) -> Iterator[Located]:
     lines = (line.decode("utf-8-sig" if not number else "utf-8", "surrogateescape")
              for number, line in enumerate(lines_of(path)))  # fmt: skip
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
-    columns = next(rows, None)
+    try:
+        columns = next(rows, None)
+    except csv.Error as error:
+        raise ValueError(f"the first line holds no column names: {error}") from error
     if columns is None:
         raise ValueError("the file is empty: it has no line of column names")
     while True:

@@ -136,7 +136,13 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         abar = torch.sigmoid(logsnr)
         betas = 1.0 - abar / torch.cat([torch.ones_like(abar[:1]), abar[:-1]])
         self.follows_curve = True
-        if trained_betas is not None:
+        if trained_betas is None:
+            require(
+                bool((betas > 0).all() and (betas[:-1] < 1).all()),
+                "the shifted logSNR must stay within what numbers can hold: here the signal or the noise vanishes "
+                "before the last timestep.",
+            )
+        else:
             given = torch.as_tensor(np.asarray(trained_betas, dtype=np.float64))
             valid = given.ndim == 1 and len(given) > 0 and bool(((given > 0) & (given <= 1)).all())
             valid = valid and bool((given[:-1] < 1).all())
