@@ -144,7 +144,7 @@ def test_one_file_of_several(tmp_path):
 @pytest.mark.parametrize(
     ("first", "second", "words"),
     [
-        ("SIZE = 1\n", "from .first import SIZE\n\nSIZE = 2\n", "SIZE of second.py is first.SIZE"),
+        ("SIZE = 1\n", "from .first import SIZE\n\nSIZE = 2\n", "SIZE of second.py is SIZE = 1"),
         ("import json as tool\n", "import math as tool\n\nfrom .first import tool\n", "tool of second.py is .json"),
         (
             "SIZE = 1\n",
@@ -154,7 +154,7 @@ def test_one_file_of_several(tmp_path):
         ("SIZE = 1\n", "def f():\n    from .first import SIZE\n", "second.py:2"),
         ("SIZE = 1\n", "from . import first\n", "second.py:1"),
     ],
-    ids=["two meanings", "two modules", "another name", "in a function", "the module itself"],
+    ids=["two meanings", "two modules", "another name", "in a function of its own", "the module itself"],
 )
 def test_files_that_cannot_be_merged_raise(tmp_path, first, second, words):
     with pytest.raises(ValueError, match=words.replace(".", r"\.")):

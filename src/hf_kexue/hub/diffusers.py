@@ -67,7 +67,8 @@ def one_file(path: Path) -> str:
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.level:
                 renamed = any(alias.asname for alias in node.names)
-                if node.level > 1 or not node.module or renamed:
+                alone = any(getattr(scope, "body", None) == [node] for scope in ast.walk(tree) if scope is not tree)
+                if node.level > 1 or not node.module or renamed or alone:
                     raise ValueError(f"{part.name}:{node.lineno} is not of the form `from .sibling import name`.")
                 if node.col_offset:  # within a function, which finds the name in the merged file
                     left_out.update(range(node.lineno - 1, node.end_lineno or node.lineno))
