@@ -54,6 +54,19 @@ def pixels(image):
     return np.asarray(image.convert("RGB"), dtype=int)
 
 
+def test_a_mask_of_a_picture_whose_proportions_the_network_changes(clothes, tmp_path):
+    """42 x 16 become 20 x 8 under a stride of 4, of other proportions; the mask goes the same way."""
+    picture(42, 16).save(tmp_path / "picture.png")
+    hole(42, 16).save(tmp_path / "mask.png")
+    argv = ["--mask", tmp_path / "mask.png", "--size", 8]
+    edited, result = edit(clothes, tmp_path / "picture.png", tmp_path / "edited.png", *argv)
+    kept = np.asarray(hole(42, 16).resize(edited.size, Image.Resampling.NEAREST)) == 0
+    small = picture(42, 16).resize(edited.size, Image.Resampling.LANCZOS)
+    assert edited.size == (20, 8)
+    assert (pixels(edited)[kept] == pixels(small)[kept]).all()
+    assert "scaled" not in result.stderr
+
+
 @pytest.mark.parametrize("name", ["mask.png", "large-mask.png"])
 def test_behind_a_mask(clothes, files, tmp_path, name):
     output = tmp_path / "new folder" / "edited.png"

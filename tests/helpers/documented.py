@@ -10,12 +10,16 @@ import json
 import os
 import re
 import shlex
+from argparse import Namespace
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import torch
 from documents import ROOT, blocks, prose
+from jit_weights import START as JIT_START
+from jit_weights import jit_state
 from PIL import Image
 from typer.testing import CliRunner
 from whole_runs import load_script, reset
@@ -30,7 +34,7 @@ SOURCES = ("DATA", "FILE", "FOLDER", "FILE_OR_FOLDER")  # names for a file or fo
 SYNOPSIS = {"MODEL", "TEXT", "COMMAND", "REPOSITORY"}  # a line with these shows the form of a command, not a command
 PROGRAM = re.compile(r"(accelerate launch|torchrun|hf-kexue|python) ")
 INLINE = re.compile(r"`([^`\n]+)`")
-ON_DATA = ("evaluate", "extract", "ask", "index", "check-data", "generate")
+ON_DATA = ("evaluate", "extract", "ask", "index", "check-data", "generate", "edit", "convert-jit")
 KINDS = {
     "train_simple_diffusion": "pictures", "train_rsgan": "pictures", "train_dgcnn_qa": "questions",
     "train_dgcnn_triples": "triples", "pretrain_dgcnn": "questions",
@@ -47,6 +51,7 @@ TINY_NETWORKS = {
     "train_rsgan": ["--block_out_channels", "8", "8", "8", "8", "8", "--latent_dim", "8", "--group_size", "8"],
     "distill_simple_diffusion": ["--shards", "2", "--shard_size", "4", "--sample_steps", "0"],
 }  # fmt: skip
+ADDED = {"edit": ["--steps", "2"], "convert-jit": ["--context-start", str(JIT_START)]}  # the sizes of tests are tiny
 
 RIVERS = {"多瑙河": ("黑森林", "黑海", "欧洲"), "莱茵河": ("阿尔卑斯山", "北海", "欧洲"),
           "长江": ("唐古拉山", "东海", "亚洲"), "黄河": ("巴颜喀拉山", "渤海", "亚洲")}  # fmt: skip
@@ -99,8 +104,8 @@ class Command:
             return KINDS[self.script or self.arguments[1]]
         if self.needs:
             return self.needs[0].kind
-        if self.arguments[0] == "index":
-            return "questions"
+        if self.arguments[0] in ("index", "convert-jit"):
+            return {"index": "questions", "convert-jit": "pictures"}[self.arguments[0]]
         (model,) = [word for word in self.words if word.startswith("model_cards/")]
         return {"qa": "questions", "triples": "triples"}.get(model.split("-")[1], "pictures")
 
@@ -208,6 +213,12 @@ def write_data(folder: Path, kind: str) -> None:
             for i in range(36):
                 pixels = generator.integers(60 * number, 60 * number + 120, (40 + i % 3, 48, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / "pictures" / name / f"{i}.png")
+        for name, size in (("picture", (96, 80)), ("small", (20, 16)), ("mask", (96, 80))):
+            Image.linear_gradient("L").resize(size).convert("L" if name == "mask" else "RGB").save(
+                folder / f"{name}.png"
+            )
+        weights = {f"net.{name}": value for name, value in jit_state().items()}
+        torch.save({"model_ema1": weights, "args": Namespace(noise_scale=1.0)}, folder / "checkpoint-last.pth")
         return
     questions, sentences, texts = [], [], []
     for number in range(24):
@@ -297,7 +308,7 @@ class Runs:
 
     @staticmethod
     def _invoke(command: Command) -> str:
-        result = CliRunner().invoke(app, command.arguments)
+        result = CliRunner().invoke(app, [*command.arguments, *ADDED.get(command.arguments[0], [])])
         if result.exit_code:
             raise RuntimeError(f"{command.line}: exit code {result.exit_code}\n{result.output}") from result.exception
         return result.stdout

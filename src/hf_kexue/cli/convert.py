@@ -10,7 +10,7 @@ import typer
 
 def convert_jit(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A checkpoint of JiT (.pth), or a state dict (.safetensors).")
+        Path, typer.Argument(metavar="CHECKPOINT", help="Of JiT (.pth), or a state dict (.safetensors).")
     ],
     output: Annotated[Path, typer.Option(help="Folder of the pipeline.")],
     weights: Annotated[

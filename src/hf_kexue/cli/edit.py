@@ -67,11 +67,13 @@ def edit(
     opened, opened_mask = _open(picture), None if mask is None else _open(mask)
     import torch
 
+    from ..data.images.pixels import image_to_rgb
     from ..inference.editing import edit_picture, fitted, fitted_mask
     from ..inference.grids import image_grid
 
     pipeline = kind.load(model, device, dtype)
-    given = fitted(opened, pipeline.unet.total_stride, size)
+    upright = image_to_rgb(opened)
+    given = fitted(upright, pipeline.unet.total_stride, size)
     trained = pipeline.unet.config.sample_size
     if min(given.size) > LARGE * trained:
         typer.echo(
@@ -80,9 +82,9 @@ def edit(
             err=True,
         )
     if opened_mask is not None:
-        if opened_mask.size not in (opened.size, given.size):
+        if opened_mask.size not in (upright.size, given.size):
             typer.echo(f"Warning: {mask} is scaled to the picture.", err=True)
-        opened_mask = fitted_mask(opened_mask, given.size)
+        opened_mask = fitted_mask(opened_mask, given.size, upright.size)
     images = edit_picture(
         pipeline, given, mask=opened_mask, border=border, factor=upscale, strength=strength, method=method,
         label=label, count=count, guidance_scale=guidance_scale, steps=steps, sampler=sampler,

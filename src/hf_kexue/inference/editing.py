@@ -107,12 +107,14 @@ def fitted(picture: Image.Image, stride: int, size: int | None = None) -> Image.
     return picture.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def fitted_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
+def fitted_mask(mask: Image.Image, size: tuple[int, int], before: tuple[int, int] | None = None) -> Image.Image:
     """A mask of any mode in grey, scaled to a picture of the same proportions.
 
     Args:
         mask: of any mode.
         size: (width, height) of the picture.
+        before: those of the picture before it was scaled, which may have changed its proportions a little; a mask may
+            have these, too.
 
     Raises:
         ValueError: for other proportions.
@@ -120,9 +122,10 @@ def fitted_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
     grey = image_to_rgb(mask).convert("L")
     if grey.size == size:
         return grey
-    if abs(math.log(grey.width * size[1] / (grey.height * size[0]))) > ASPECT_TOLERANCE:
+    shapes = [size, *([] if before is None else [before])]
+    if min(abs(math.log(grey.width * high / (grey.height * wide))) for wide, high in shapes) > ASPECT_TOLERANCE:
         raise ValueError(
-            f"The mask has {grey.width} x {grey.height} pixels, the picture {size[0]} x {size[1]}: a mask of other "
-            "proportions cannot be laid over it."
+            f"The mask has {grey.width} x {grey.height} pixels, the picture {shapes[-1][0]} x {shapes[-1][1]}: a mask "
+            "of other proportions cannot be laid over it."
         )
     return grey.resize(size, Image.Resampling.NEAREST)
