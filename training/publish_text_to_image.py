@@ -1,7 +1,7 @@
 """Turn finished runs into a published text-to-image model: its Hub folder, its figures, its card.
 
     python training/publish_text_to_image.py --name simple-diffusion-emoji-64 \\
-        --encoder outputs/text-encoder --run outputs/emoji-64
+        --encoder outputs/text-encoder --runs outputs/emoji-64
     python benchmarks/text_alignment.py --dataset data/emoji-128 --model model_cards/simple-diffusion-emoji-64
     python training/publish_text_to_image.py --name simple-diffusion-emoji-64
 
@@ -28,23 +28,26 @@ NAMES = ("red apple", "猫脸", "red heart", "太阳", "grinning face", "汽车"
 STEPS = 16  # of DPM-Solver++, for the samples of the card
 
 
-def training_figures(encoder: Path, run: Path) -> dict[str, Any]:
-    """Figures of the card about the two trainings."""
-    words, pictures = run_figures.run_results(encoder, "pictures"), run_figures.run_results(run, "images")
+def training_figures(encoder: Path, runs: list[Path]) -> dict[str, Any]:
+    """Figures of the card about the training of the encoder, and the runs on pictures in their order."""
+    words = run_figures.run_results(encoder, "pictures")
     words |= {"images_seen": words["pictures_seen"]}
-    stages = [
-        run_figures.stage_figures(encoder, words, "the text encoder alone", "images"),
-        run_figures.stage_figures(run, pictures, f"{pictures['arguments']['resolution']} pixels", "images"),
-    ]
+    stages = [run_figures.stage_figures(encoder, words, "the text encoder alone", "images")]
     stages[0] |= {
         key.partition("/")[2]: round(value, 4) for key, value in words.items() if key.startswith("validation/")
     }
-    stages[1] |= {"validation_loss": round(pictures["validation_loss"], 5)}
+    seen = 0
+    for run in runs:
+        pictures = run_figures.run_results(run, "images")
+        what = f"{pictures['arguments']['resolution']} pixels" + (", from those weights" if seen else "")
+        stage = run_figures.stage_figures(run, pictures, what, "images")
+        stages.append(stage | {"validation_loss": round(pictures["validation_loss"], 5)})
+        seen += pictures["images_seen"]
     counts = {"parameters": pictures["parameters"], "of them the text encoder": words["parameters"]}
     counts |= {"pictures": pictures["images"]}
     return {
         "parameters": pictures["parameters"],
-        "images_seen": pictures["images_seen"],
+        "images_seen": seen,
         "training": run_figures.training_rows(
             counts, pictures, sum(stage["minutes"] for stage in stages), "diffusers"
         ),
@@ -83,7 +86,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True)
     parser.add_argument("--encoder", type=Path, help="run of pretrain_text_encoder.py")
-    parser.add_argument("--run", type=Path, help="run of train_simple_diffusion.py")
+    parser.add_argument("--runs", nargs="+", type=Path, default=[], help="of train_simple_diffusion.py, in order")
     parser.add_argument("--guidance_scale", type=float, help="saved with the model instead of that of the run")
     parser.add_argument("--cards", type=Path, default=run_figures.CARDS, help="folder of the cards")
     parser.add_argument(
@@ -91,12 +94,12 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     folder = args.cards / args.name
-    if args.run and args.encoder:
+    if args.runs and args.encoder:
         made = {} if args.guidance_scale is None else {"guidance_scale": args.guidance_scale}
-        pipeline = SimpleDiffusionTextToImagePipeline.from_pretrained(args.run / "pipeline", **made)
+        pipeline = SimpleDiffusionTextToImagePipeline.from_pretrained(args.runs[-1] / "pipeline", **made)
         export_repository(pipeline, folder, with_code=False)
         store_as_float16(folder)
-        run_figures.write_figures(args.cards, args.name, training_figures(args.encoder, args.run))
+        run_figures.write_figures(args.cards, args.name, training_figures(args.encoder, args.runs))
         print(f"{folder}: now measure it, then call this script without runs.")
         return
     before = run_figures.published_figures(args.cards, args.name)
