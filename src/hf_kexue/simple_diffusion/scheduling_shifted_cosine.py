@@ -136,16 +136,12 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         abar = torch.sigmoid(logsnr)
         betas = 1.0 - abar / torch.cat([torch.ones_like(abar[:1]), abar[:-1]])
         self.follows_curve = True
+        given = betas if trained_betas is None else torch.as_tensor(np.asarray(trained_betas, dtype=np.float64))
+        valid = given.ndim == 1 and len(given) > 0 and bool(((given > 0) & (given <= 1)).all())
+        valid = valid and bool((given[:-1] < 1).all())
         if trained_betas is None:
-            require(
-                bool((betas > 0).all() and (betas[:-1] < 1).all()),
-                "the shifted logSNR must stay within what numbers can hold: here the signal or the noise vanishes "
-                "before the last timestep.",
-            )
+            require(valid, "logSNR is beyond what numbers can hold: signal or noise ends before the last timestep.")
         else:
-            given = torch.as_tensor(np.asarray(trained_betas, dtype=np.float64))
-            valid = given.ndim == 1 and len(given) > 0 and bool(((given > 0) & (given <= 1)).all())
-            valid = valid and bool((given[:-1] < 1).all())
             require(valid, "trained_betas must be one row of numbers between 0 and 1; only the last may equal 1.")
             # Rounded to float32 on their way they are still the same.
             self.follows_curve = given.shape == betas.shape and torch.allclose(given, betas, rtol=1e-6, atol=0.0)
