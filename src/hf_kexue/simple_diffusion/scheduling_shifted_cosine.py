@@ -9,7 +9,6 @@ the large image by ``2 log s``: archives/10047, and arXiv 2301.11093 where it ad
     u_min = atan(exp(-logsnr_max / 2)),   u_max = atan(exp(-logsnr_min / 2))
 
 The file is longer than 350 lines because its interface is that of diffusers, each argument of which is described.
-
 Legend: B batch, N training timesteps, t the timestep that a step leaves, s the lower one it reaches (-1 is clean).
 """
 
@@ -195,10 +194,9 @@ class ShiftedCosineScheduler(SchedulerMixin, ConfigMixin):
         config = variance_preserving_arguments(config)
         if config.get("_class_name") == cls.__name__:
             known = inspect.signature(cls.__init__).parameters.keys() - {"self"}
-            if strange := [key for key in config if key not in known]:  # those of classes that were swapped in stay
-                others = (getattr(diffusers, name).__init__ for name in cls._compatibles)
-                theirs = {key for other in others for key in inspect.signature(other).parameters}
-                refuse_unknown_fields(cls.__name__, (key for key in strange if key not in theirs), known)
+            others = (getattr(diffusers, name).__init__ for name in cls._compatibles)  # their fields stay
+            theirs = {key for other in others for key in inspect.signature(other).parameters}
+            refuse_unknown_fields(cls.__name__, (key for key in config if key not in known | theirs), known)
         if "trained_betas" not in kwargs:
             if SCHEDULE_KEYS & kwargs.keys():
                 config = {key: value for key, value in config.items() if key != "trained_betas"}
