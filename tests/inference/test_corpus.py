@@ -95,8 +95,9 @@ def test_rows_are_those_of_the_pipeline(extractor, texts, tmp_path):
 @pytest.mark.skipif(
     "forkserver" not in multiprocessing.get_all_start_methods(), reason="the runs to be killed need a fork server"
 )
-def test_killed_runs_leave_the_bytes_of_an_unbroken_one(extractor, texts, tmp_path):
-    """SIGKILL 30 times: at random moments, and between writing and renaming each kind of file."""
+@pytest.mark.parametrize(("attempts", "kills", "least"), [(1, 8, 5), pytest.param(3, 10, 20, marks=pytest.mark.slow)])
+def test_killed_runs_leave_the_bytes_of_an_unbroken_one(extractor, texts, tmp_path, attempts, kills, least):
+    """SIGKILL 8 and 30 times: at random moments, and between writing and renaming each kind of file."""
     run = partial(killed_run, start_server(), texts=texts, model=extractor, formats=ALL)
     assert run(tmp_path / "unbroken", kill=Kill()) == 0
     started = time.perf_counter()
@@ -106,9 +107,9 @@ def test_killed_runs_leave_the_bytes_of_an_unbroken_one(extractor, texts, tmp_pa
     assert contents(tmp_path / "once more") == expected
     assert sum(name.startswith("part-") for name in expected) == 3 * 10
     generator, killed = random.Random(0), 0
-    for attempt in range(3):  # each a run that is killed until it ends
+    for attempt in range(attempts):  # each a run that is killed until it ends
         folder = tmp_path / f"killed-{attempt}"
-        for number in range(10):
+        for number in range(kills):
             at_rename = Kill(rename=generator.randint(1, 6), after=number % 4 == 1)
             at_random = Kill(seconds=generator.uniform(0, seconds / 8))
             status = run(folder, kill=at_rename if number % 2 else at_random)
@@ -119,7 +120,7 @@ def test_killed_runs_leave_the_bytes_of_an_unbroken_one(extractor, texts, tmp_pa
         assert run(folder, kill=Kill()) == 0
         assert contents(folder) == expected
         assert not list(folder.glob("*unfinished"))
-    assert killed >= 20
+    assert killed >= least
 
 
 def test_shards_are_the_whole(extractor, texts, tmp_path):

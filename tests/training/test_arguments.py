@@ -152,8 +152,8 @@ def script():
 
 
 def names():
-    """Those of the diffusion models; the others have names, not numbers."""
-    return sorted((path.stem for path in PRESETS.glob("[0-9]*.yaml")), key=int)
+    """Those of the diffusion models without prompts; the others have names, not numbers."""
+    return sorted((path.stem for path in PRESETS.glob("*.yaml") if path.stem.isdigit()), key=int)
 
 
 @in_checkout

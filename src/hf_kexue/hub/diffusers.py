@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = __name__.partition(".")[0]
+WIDTH = 119  # of a line of merged code
 
 
 def save_with_code(source: Any, folder: Path) -> None:
@@ -97,10 +98,20 @@ def one_file(path: Path) -> str:
         bodies.append(f"# ---- {part.name}\n\n{body}")
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")), clean=False)
     docstring = f'"""{docstring}\nMerged from several files of {PACKAGE} for the Hub.\n"""'
-    imports = [f"from {module} import {', '.join(sorted(members[module]))}" for module in sorted(members)]
+    imports = [_import_line(module, sorted(members[module])) for module in sorted(members)]
     head = ["from __future__ import annotations", ""] if postponed else []
     head += [*sorted(modules), *imports]
     return "\n".join([docstring, "", *head, "", "", "\n\n\n".join(bodies), ""])
+
+
+def _import_line(module: str, names: list[str]) -> str:
+    """An import, in brackets where it is long."""
+    line = f"from {module} import {', '.join(names)}"
+    return (
+        line
+        if len(line) <= WIDTH
+        else "\n".join([f"from {module} import (", *(f"    {name}," for name in names), ")"])
+    )
 
 
 def with_siblings(path: Path, before: list[Path] | None = None) -> list[Path]:
