@@ -133,7 +133,7 @@ def measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--emoji", help="folder or Hub id of pictures at 128 px with the splits train and validation")
+    parser.add_argument("--emoji", help="folder or Hub id of pictures at 128 px, splits train and unseen_pair")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--emoji_steps", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=32)
@@ -142,16 +142,16 @@ def main() -> None:
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/nine-pairs"))
     args = parser.parse_args()
     embedded = str(REPOSITORY / "training" / "data" / "clothing-64")
-    sets = [("photographs, 64 px, patch 8", embedded, 64, 8, UVIT, args.steps)]
+    sets = [("photographs, 64 px, patch 8", embedded, "validation", 64, 8, UVIT, args.steps)]
     if args.emoji:
-        sets.append(("emoji, 128 px, patch 16", args.emoji, 128, 16, VIT, args.emoji_steps))
+        sets.append(("emoji, 128 px, patch 16", args.emoji, "unseen_pair", 128, 16, VIT, args.emoji_steps))
     setting = {
         "images_per_step": args.batch, "samples": args.samples,
         "training": "bf16 autocast" if args.bf16 else "float32",
     }  # fmt: skip
     rows: list[dict[str, Any]] = []
-    for data, dataset, size, patch, network, steps in sets:
-        held_out, source = photographs(dataset, "validation", args.samples, size), load_images(dataset, split="train")
+    for data, dataset, split, size, patch, network, steps in sets:
+        held_out, source = photographs(dataset, split, args.samples, size), load_images(dataset, split="train")
         truth, strips = features(held_out), []
         pictures = torch.stack([image_to_tensor(picture, size) for picture in held_out[:64]])
         fixed = [*network, *RECIPE, "--patch_size", str(patch), "--resolution", str(size)]
