@@ -111,8 +111,13 @@ def is_picture(pixels):
 
 
 def open_tab(page, name):
-    page.get_by_role("tab", name=name).click()
-    expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
+    tab, more = page.get_by_role("tab", name=name), page.locator(".overflow-menu > button")
+    if more.is_visible() and not tab.is_visible():  # narrow screens keep the last tabs in a menu
+        more.click()
+        page.locator(".overflow-dropdown").get_by_text(name).click()
+        return
+    tab.click()
+    expect(tab).to_have_attribute("aria-selected", "true")
 
 
 def test_images(page):
