@@ -167,7 +167,7 @@ def main() -> None:
                 {"data": data, "steps": steps, "prediction": prediction, "loss": loss, **json.loads(kept.read_text())}
             )
             title = f"{data}: {prediction} with {loss}-loss, KID-EffLite0 {rows[-1]['kid_efflite0']:.3f}"
-            strips.append(labelled(Image.open(strip), title))
+            strips.append(labelled(Image.open(strip).reduce(size // 64), title))
             draw_curves(rows, FOLDER / "nine_pairs.png")
             image_grid(strips, 1).save(FOLDER / f"nine_pairs_samples_{size}.png")
             write_results("nine_pairs", {**setting, "logsnr": LEVELS.tolist(), "rows": rows})

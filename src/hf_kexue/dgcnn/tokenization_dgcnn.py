@@ -42,6 +42,7 @@ from .prior_dgcnn import KnownTriple, check_prior, prior_lines, read_prior
 from .segmentation_dgcnn import Segmenter, WordSegmenter, read_words, write_words
 from .strict_loading import clear_errors
 
+LEFT_BY_LOADING = ("is_local", "local_files_only")  # of this loading, which transformers would save with it
 DAMAGED = (Exception, KeyError, AttributeError)  # by a tokenizer.json of another form; tokenizers raises the bare one
 
 
@@ -143,7 +144,7 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
         """As everywhere in transformers; a clear ValueError where a file is damaged, cut off or missing."""
         with clear_errors(pretrained_model_name_or_path):
             try:
-                return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+                tokenizer = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
             except Exception as error:
                 if type(error) not in DAMAGED:
                     raise
@@ -151,6 +152,9 @@ class DGCNNTokenizer(PreTrainedTokenizerFast):
                     f"The files of the tokenizer {pretrained_model_name_or_path} are damaged ({type(error).__name__}: "
                     f"{error}): save or download them again."
                 ) from error
+        for name in LEFT_BY_LOADING:
+            tokenizer.init_kwargs.pop(name, None)
+        return tokenizer
 
     @classmethod
     def from_texts(
