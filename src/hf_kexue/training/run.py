@@ -134,8 +134,8 @@ class Run:
         """Steps and seconds so far, for `results.json`."""
         return {
             "steps": self.state.step,
-            "seconds": round(self.state.seconds, 1),
-            "cpu_seconds": round(self.state.cpu_seconds, 1),
+            "seconds": round(self.state.seconds, 3),
+            "cpu_seconds": round(self.state.cpu_seconds, 3),
         }
 
     def estimate(self) -> dict[str, Any]:
