@@ -132,6 +132,7 @@ def test_uvit_at_another_size(options, tmp_path):
         inputs["class_labels"] = torch.tensor([0, 1, 2, 3])
     else:
         inputs |= {"encoder_hidden_states": torch.randn(4, 7, 5), "encoder_attention_mask": ids(5, 4, 7)}
+        inputs["encoder_attention_mask"][2] = 0  # no text
         inputs["pooled_projections"] = torch.randn(4, 6)
     with torch.no_grad():
         expected = model(**inputs).sample

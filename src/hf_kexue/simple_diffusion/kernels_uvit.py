@@ -153,13 +153,16 @@ class RMSNorm(nn.RMSNorm):
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """softmax(q k^T / sqrt(d)) v for (B, heads, L, d) and (B, heads, S, d); `mask` (B, 1, 1, S) is True where a key
-    counts."""
+    counts. A query without keys that count gets zeros."""
     if mask is None and max(q.shape[2], k.shape[2]) <= SHORT_ROW and uses_own_kernels(q):
         autocast = torch.is_autocast_enabled("cpu")
         dtype = torch.get_autocast_dtype("cpu") if autocast else q.dtype
         if dtype == torch.bfloat16 and has_bf16_units():
             return written_out_attention(q, k, v)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    if mask is not None and torch.compiler.is_compiling():  # exported to ONNX, a row without keys is the mean of all
+        attended = attended * mask.any(dim=-1, keepdim=True)
+    return attended
 
 
 def written_out_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
