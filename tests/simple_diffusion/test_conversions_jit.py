@@ -200,5 +200,6 @@ def test_other_files_and_arguments_raise(tmp_path, checkpoint, state_file):
         pipeline_from_jit(state_file, context_start=3)
     with pytest.raises(ValueError, match="'model_ema3'"):
         pipeline_from_jit(checkpoint, weights="model_ema3", context_start=START)
-    with pytest.raises(ValueError, match="noise_scale is -1"):
-        pipeline_from_jit(state_file, noise_scale=-1.0, context_start=START)
+    for scale in (-1.0, 0.0):
+        with pytest.raises(ValueError, match=f"noise_scale is {scale}"):
+            pipeline_from_jit(state_file, noise_scale=scale, context_start=START)

@@ -79,7 +79,8 @@ def pipeline_from_jit(
     state, arguments = _read(Path(source), weights)
     config = jit_config(state, context_start)
     side: int = config["sample_size"]
-    noise_scale = noise_scale or float(getattr(arguments, "noise_scale", max(1.0, side / 256)))
+    if noise_scale is None:
+        noise_scale = float(getattr(arguments, "noise_scale", max(1.0, side / 256)))
     require_positive("noise_scale", noise_scale)
     network = SimpleDiffusionViT2DModel(**config, noise_scale=noise_scale)
     converted = convert_jit_state_dict(state, network)
