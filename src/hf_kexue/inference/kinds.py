@@ -238,6 +238,7 @@ KINDS = [
             Option("size", int, None, "Pixels; default: the training size", 1),
         ),
         task="text-to-image", tag="text-to-image", call='pipe("noto: red apple").images[0].save("sample.png")',
+        tab="Prompts", published="simple-diffusion-emoji-64",
     ),
     Kind(
         class_name="RSGANPipeline", words="a pipeline of a GAN", label="GAN",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, Self, TypeAlias, TypedDict
 
 import numpy as np
 import torch
@@ -81,7 +81,7 @@ class DrawingSettings:
             raise ValueError(f'Callbacks get "latents" alone, not {list(inputs)}.')
         object.__setattr__(self, "callback_on_step_end_tensor_inputs", inputs)
 
-    def resolved(self, pictures: int | None = None) -> DrawingSettings:
+    def resolved(self, pictures: int | None = None) -> Self:
         """With class labels as a list, and the batch size that labels, latents or given pictures decide.
 
         Args:
