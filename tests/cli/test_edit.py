@@ -38,6 +38,7 @@ def files(tmp_path_factory):
     hole(64, 64).save(folder / "large-mask.png")
     hole(16, 32).save(folder / "long-mask.png")
     picture(30, 20).save(folder / "photo.png")
+    Image.new("RGBA", (16, 16)).save(folder / "clear-mask.png")
     (folder / "text.png").write_text("no picture")
     (folder / "cut.png").write_bytes((folder / "picture.png").read_bytes()[:300])
     return folder
@@ -176,6 +177,7 @@ def test_pictures_of_every_mode(clothes, tmp_path, mode):
         (["{files}/picture.png", "--strength", "nan"], "--strength"),
         (["{files}/picture.png", "--strength", "0.5", "--method", "gradient"], "method"),
         (["{files}/picture.png", "--mask", "{files}/long-mask.png"], "16 x 32"),
+        (["{files}/picture.png", "--mask", "{files}/clear-mask.png"], "transparent in parts"),
         (["{files}/picture.png", "--mask", "{files}/nowhere.png"], "nowhere.png"),
         (["{files}/picture.png", "--mask", "{files}/text.png"], "text.png is no picture"),
         (["{files}/text.png", "--strength", "0.5"], "text.png is no picture"),

@@ -18,7 +18,7 @@ from ..simple_diffusion import (
     SimpleDiffusionInpaintPipeline,
     SimpleDiffusionUpscalePipeline,
 )
-from ..simple_diffusion.pictures_simple_diffusion import with_border
+from ..simple_diffusion.pictures_simple_diffusion import check_opaque, with_border
 from ..simple_diffusion.samplers import with_sampler
 
 ASPECT_TOLERANCE = 0.02  # of a mask that is scaled to its picture: one pixel of fifty
@@ -122,8 +122,9 @@ def fitted_mask(mask: Image.Image, size: tuple[int, int], before: tuple[int, int
             have these, too.
 
     Raises:
-        ValueError: for other proportions.
+        ValueError: for other proportions, or a mask that is transparent in parts.
     """
+    check_opaque(mask)
     grey = image_to_rgb(mask).convert("L")
     if grey.size == size:
         return grey

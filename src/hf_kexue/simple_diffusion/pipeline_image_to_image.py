@@ -5,6 +5,7 @@ Source: arXiv 2108.01073 (SDEdit). Shapes: B batch, C channels, H W rows and col
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, Unpack
 
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
@@ -51,5 +52,5 @@ def check_strength(strength: Any) -> None:
     Raises:
         ValueError: with the value.
     """
-    number = isinstance(strength, int | float) and not isinstance(strength, bool)
+    number = isinstance(strength, Real) and not isinstance(strength, bool)
     require(number and 0 <= strength <= 1, f"strength is {strength!r}; it must be a number from 0 to 1.")

@@ -182,6 +182,9 @@ class PromptedPipeline(DrawingPipeline, DiffusionPipeline):
             require(not missing, f"This pipeline has no {' and no '.join(missing)}: give embeddings of {name}.")
             return encode_tokens(self.text_encoder, tokenize_prompts(self.tokenizer, texts))
         require(prompt is None, f"{name} and embeddings of it exclude each other: give one of them.")
+        for what, part, axes in (("states", states, 3), ("vectors", pooled, 2), ("mask", mask, 2)):
+            fits = part is None or (isinstance(part, Tensor) and part.ndim == axes)
+            require(fits, f"The {what} of {name} must be a tensor with {axes} axes, see encode_prompt.")
         for key, part in (("pooled_projection_dim", pooled), ("cross_attention_dim", states)):
             width = self._doors(self.unet).get(key)
             if width is not None and (part is None or part.shape[-1] != width):
@@ -189,8 +192,11 @@ class PromptedPipeline(DrawingPipeline, DiffusionPipeline):
                 raise ValueError(f"The embeddings of {name} must have the width {width} ({key}), got {got}.")
         if states is not None and mask is None:
             mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
-        if states is not None and mask is not None and not bool(mask.bool().any(dim=1).all()):
-            raise ValueError(f"The mask of {name} leaves a row without a token: keep one of the empty prompt.")
+        if states is not None and mask is not None:
+            shapes = f"{tuple(mask.shape)}, its states {tuple(states.shape)}"
+            require(mask.shape == states.shape[:2], f"The mask of {name} has the shape {shapes}; they do not fit.")
+            real = bool(mask.bool().any(dim=1).all())
+            require(real, f"The mask of {name} leaves a row without a token: keep one of the empty prompt.")
         if states is not None and pooled is not None and len(states) != len(pooled):
             raise ValueError(f"{len(states)} states and {len(pooled)} vectors of {name} were given.")
         return EncodedPrompts(states, None if mask is None or states is None else mask.bool(), pooled)

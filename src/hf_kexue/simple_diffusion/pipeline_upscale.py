@@ -5,6 +5,7 @@ Shapes: B batch, C channels, h w rows and columns of the small picture.
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, Unpack
 
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
@@ -48,7 +49,7 @@ class SimpleDiffusionUpscalePipeline(PromptedPipeline, DiffusionPipeline):
         Raises:
             ValueError, TypeError: as `SimpleDiffusionInpaintPipeline`, and for a factor below 2.
         """
-        whole = isinstance(factor, int) and not isinstance(factor, bool) and factor >= 2
+        whole = isinstance(factor, Integral) and not isinstance(factor, bool) and factor >= 2
         require(whole, f"factor is {factor!r}; a whole number of at least 2 is needed.")
         pictures = picture_tensor(image, self.unet.config.in_channels, self.total_stride, factor)
         settings = self._settings(options, len(pictures))
