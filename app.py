@@ -99,7 +99,7 @@ def _prompts(page: Page) -> None:
     about = gr.Markdown(words["about"])
     with gr.Row():
         with gr.Column(scale=1):
-            prompt = gr.Textbox(words["prompts"][0], label=words["prompt"], info=words["prompt_info"], lines=1)
+            prompt = gr.Textbox(words["prompts"][0], label=words["prompt"], lines=1)
             style = gr.Dropdown(_styles(words), value=ALL_STYLES, label=words["style"])
             guidance = gr.Slider(
                 1, 8, value=page.guidance("prompts"), step=0.5, label=words["guidance"], info=words["guidance_info"]
@@ -120,7 +120,7 @@ def _prompts(page: Page) -> None:
         words, first = LANGUAGES[name], [one["prompts"][0] for one in LANGUAGES.values()]
         typed = {"value": words["prompts"][0]} if prompt in first else {}  # what a visitor typed stays
         return [
-            words["about"], gr.update(label=words["prompt"], info=words["prompt_info"], **typed),
+            words["about"], gr.update(label=words["prompt"], **typed),
             gr.update(label=words["style"], choices=_styles(words)),
             gr.update(label=words["guidance"], info=words["guidance_info"]),
             *(gr.update(label=words[key]) for key in ("count", "steps", "seed")), gr.update(value=words["draw"]),
@@ -182,9 +182,7 @@ def _editing(page: Page) -> None:
             model = gr.Radio([CLOTHING, EMOJI], value=CLOTHING, label="Model")
             names = page.classes("images")
             label = gr.Dropdown([*names, NO_CLASS], value=NO_CLASS, label="Class")
-            prompt = gr.Textbox(
-                "", label="Prompt", info="a style, a colon and words, as in noto: 猫脸", lines=1, visible=False
-            )
+            prompt = gr.Textbox("", label="Prompt", placeholder="noto: 猫脸", lines=1, visible=False)
             strength = gr.Slider(0, 1, value=0.6, step=0.05, label="Strength", info="of drawing anew; 0 keeps it")
             guidance = gr.Slider(1, 8, value=1, step=0.5, label="Guidance", info="1 is off; more is more typical")
             steps = gr.Slider(1, 64, value=page.steps(), step=1, label="Steps")
@@ -197,13 +195,17 @@ def _editing(page: Page) -> None:
                 alt_text="the edited picture",
             )  # fmt: skip
 
-    def told(model: str) -> tuple[Any, Any]:
+    def fields(model: str) -> tuple[Any, Any]:
         return gr.update(visible=model == CLOTHING), gr.update(visible=model == EMOJI)
 
-    def edit(model: str, prompt: str, *values: Any) -> Any:
-        return page.edited(*values, prompt=prompt if model == EMOJI else None)
+    def edit(
+        model: str, prompt: str, editor: Any, way: str, strength: float, label: str, guidance: float, steps: int,
+        seed: int,
+    ) -> Any:  # fmt: skip
+        told = prompt if model == EMOJI else None
+        return page.edited(editor, way, strength, label, guidance, steps, seed, told)
 
-    model.change(told, model, [label, prompt], show_progress="hidden")
+    model.change(fields, model, [label, prompt], show_progress="hidden")
     inputs = [model, prompt, editor, way, strength, label, guidance, steps, seed]
     draw.click(guarded(edit, 1), inputs, [edited, message])
 

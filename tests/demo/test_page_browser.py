@@ -136,7 +136,7 @@ def test_the_page_begins_with_a_prompt(page):
     six = pictures(page, 6)
     assert all(map(is_picture, six))
     look(page, "prompts")
-    page.get_by_label("Style").locator("visible=true").click()
+    page.get_by_label("Style", exact=True).locator("visible=true").click()
     page.get_by_role("option", name="openmoji").click()
     prompt.fill("绿心")
     prompt.press("Enter")
@@ -171,8 +171,8 @@ def test_a_picture_is_painted_over_and_filled(page, tmp_path, model):
     open_tab(page, "Edit")
     page.get_by_label(model).check()
     if model.startswith("emoji"):
-        page.get_by_label("Prompt").locator("visible=true").fill("noto: red apple")
-        expect(page.get_by_label("Class").locator("visible=true")).to_have_count(0)
+        page.get_by_label("Prompt", exact=True).locator("visible=true").fill("noto: red apple")
+        expect(page.get_by_label("Class", exact=True).locator("visible=true")).to_have_count(0)
     Image.effect_noise((256, 256), 60).convert("RGB").save(tmp_path / "picture.png")
     page.locator("[role=tabpanel] input[type=file]:visible, [role=tabpanel] input[type=file]").first.set_input_files(
         tmp_path / "picture.png"

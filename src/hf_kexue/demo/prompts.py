@@ -26,20 +26,20 @@ STRIP_STEPS = 16  # of DPM-Solver++
 LANGUAGES: dict[str, dict[str, Any]] = {
     "English": {
         "about": "An emoji from a prompt, 64 x 64 pixels, straight in pixel space. A first, small model: faces, "
-        "hearts, colours and outlines mostly answer to the words, details and rarer things mostly do not.",
+        "hearts, colours and outlines mostly answer to the words, details and rarer things mostly do not. "
+        "Prompts are in English or Chinese; one that begins with a style, as in `twemoji: green heart`, keeps it.",
         "prompt": "Prompt", "style": "Style", "all": "all six", "guidance": "Guidance", "steps": "Steps",
         "count": "Images of each style", "seed": "Seed", "draw": "Draw", "examples": "Examples",
         "guidance_info": "1 is off; more follows the words more closely",
-        "prompt_info": "English or Chinese; a style of its own may stand before a colon, as in twemoji: red heart",
         "prompts": ("cat face", "green heart", "red apple", "globe showing Asia-Australia"),
     },
     "中文": {
         "about": "用一句提示词画一个 emoji：64 x 64 像素，直接在像素空间生成。这是第一个小模型：脸、心形、颜色和轮廓"
-        "大多与文字相符，细节和少见的东西大多不符。",
+        "大多与文字相符，细节和少见的东西大多不符。"
+        "提示词可以用中文或英文；自带风格的，例如 `twemoji: 绿心`，就按所写的风格画。",
         "prompt": "提示词", "style": "风格", "all": "六种都画", "guidance": "引导强度", "steps": "步数",
         "count": "每种风格的张数", "seed": "随机种子", "draw": "画", "examples": "示例",
         "guidance_info": "1 表示不引导；越大越贴近文字",
-        "prompt_info": "中文或英文；也可以自带风格，写在冒号前，例如 twemoji: 红心",
         "prompts": ("猫脸", "绿心", "红苹果", "地球上的亚洲澳洲"),
     },
 }  # fmt: skip

@@ -81,7 +81,7 @@ def check_opaque(mask: Any) -> None:
         ValueError: for one.
     """
     if isinstance(mask, Image.Image) and mask.has_transparency_data:
-        opaque = mask.convert("RGBA").getextrema()[3][0] == 255
+        opaque = mask.convert("RGBA").getchannel("A").getextrema()[0] == 255
         require(opaque, "mask_image is transparent in parts; white says what to draw, black what to keep.")
 
 
