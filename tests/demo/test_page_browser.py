@@ -180,6 +180,7 @@ def test_a_picture_is_painted_over_and_filled(page, tmp_path, model):
     canvas = page.locator("[role=tabpanel] canvas:visible").first
     canvas.wait_for()
     page.get_by_role("slider", name="range slider for Steps").locator("visible=true").fill("3")
+    canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(*middle)

@@ -6,7 +6,7 @@ Shapes: B prompts, S tokens, T width of the encoder's states, P width of its vec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any, Self
 
@@ -52,8 +52,8 @@ OF_PROMPTS = tuple(PromptOptions.__annotations__.keys() - DrawingOptions.__annot
 class PromptSettings(DrawingSettings):
     """Settings of a call with its prompts and what images move away from; resolved, a row for each image."""
 
-    prompts: EncodedPrompts = EncodedPrompts(None, None, None)
-    negative: EncodedPrompts = EncodedPrompts(None, None, None)
+    prompts: EncodedPrompts = field(kw_only=True)
+    negative: EncodedPrompts = field(kw_only=True)
 
     def resolved(self, pictures: int | None = None) -> Self:
         """As of the base; one prompt serves all pictures or a `batch_size`."""
