@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..inference.kinds import KINDS, TEXT_TO_IMAGE, named
+from ..inference.kinds import KINDS, named
 from ..inference.saved_models import saved_kind
 from .files import check_picture_output
 from .options import MODEL_HELP, Device, Dtype, with_options_of_kinds
@@ -32,8 +32,10 @@ def generate(
     """Draw images with a saved pipeline: of prompts, of classes, or of a GAN."""
     kind = saved_kind(model, *(kind for kind in KINDS if kind.draw))
     options = kind.chosen(kind.generate_options, options)
-    if prompt and kind is not TEXT_TO_IMAGE:
+    if prompt and not kind.has_words:
         raise ValueError(f"--prompt is not for {kind.words}: use --classes.")
+    if classes and kind.has_words:
+        raise ValueError(f"--classes is not for {kind.words}: use --prompt.")
     check_picture_output(output)
     import torch
 
