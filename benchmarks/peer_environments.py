@@ -1,7 +1,7 @@
 """An environment for a peer: its packages, without what they would bring, over those of this environment.
 
-    python = peer_environment("geomstats", ["geomstats==2.8.0", "numpy==2.0.0"])    # outputs/peers/geomstats
-    run_in(python, "peers/curvature_geomstats.py", "--points", "200")               # the last line of its output, read
+python = peer_environment("geomstats", ["geomstats==2.8.0", "numpy==2.0.0"])    # outputs/peers/geomstats
+run_in(python, "peers/curvature_geomstats.py", "--points", "200")               # the last line of its output, read
 """
 
 from __future__ import annotations

@@ -115,7 +115,16 @@ def make_environment(row: Row, folder: Path, torch: str) -> Path:
     subprocess.run([interpreter(row.python) or "python3", "-m", "venv", str(folder)], check=True)
     python = folder / "bin" / "python"
     (folder / "versions.txt").write_text("\n".join(pins(row)) + "\n")
-    pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", str(folder / "versions.txt")]
+    pip = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "-c",
+        str(folder / "versions.txt"),
+    ]
     subprocess.run([*pip, *torch.split()], cwd=ROOT, check=True)
     subprocess.run([*pip, "-e", f".[{row.extra}]"], cwd=ROOT, check=True)
     return python

@@ -29,7 +29,7 @@ BELOW = {
     "collections": {"dgcnn"},
     "inference": {"data", "metrics", "collections", *FAMILIES},
     "serve": {"inference", "collections"},
-    "hub": {"inference"},
+    "hub": {"inference", "data"},
     "training": {"inference", "hub", "data", "metrics", *FAMILIES},
     "demo": {"inference", "data", *FAMILIES},
     "onnx": {"inference", *FAMILIES},

@@ -1,8 +1,8 @@
 """Files that are seen whole or not at all, even where the disk fills or the process is killed.
 
-    with whole_file(path) as unfinished:       # a place beside it, which becomes `path` when the block ends
-        save_file(tensors, unfinished)
-    write_whole(path, "text")
+with whole_file(path) as unfinished:       # a place beside it, which becomes `path` when the block ends
+    save_file(tensors, unfinished)
+write_whole(path, "text")
 """
 
 from __future__ import annotations
