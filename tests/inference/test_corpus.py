@@ -23,7 +23,8 @@ from typer.testing import CliRunner
 from hf_kexue.cli.main import app
 from hf_kexue.data.row_streams import corpus_files, rows_of_file, stream_rows
 from hf_kexue.dgcnn import to_networkx
-from hf_kexue.inference import corpus, part_files
+from hf_kexue.data.whole_files import remove_unfinished, unfinished_path
+from hf_kexue.inference import corpus
 from hf_kexue.inference.corpus import run_corpus
 from hf_kexue.inference.corpus_tasks import ExtractTask, split_on_failure
 from hf_kexue.inference.saved_models import load_pipeline
@@ -376,10 +377,10 @@ def test_parts_are_bounded_by_characters(monkeypatch):
 def test_unfinished_files_of_the_dead_are_removed(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    mine = part_files.unfinished_path(tmp_path / "part.jsonl")
+    mine = unfinished_path(tmp_path / "part.jsonl")
     host, dead = mine.name.split(".")[-3], mine.with_name(mine.name.replace(str(os.getpid()), str(ended.pid)))
     elsewhere = dead.with_name(dead.name.replace(host, f"{host}-2"))  # that process may live on its machine
     for path in (dead, mine, elsewhere):
         path.write_text("")
-    part_files.remove_unfinished(tmp_path)
+    remove_unfinished(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {mine.name, elsewhere.name}

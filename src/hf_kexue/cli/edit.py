@@ -75,7 +75,7 @@ def edit(
 
     from ..data.images.pixels import image_to_rgb
     from ..inference.editing import edit_picture, fitted, fitted_mask
-    from ..inference.grids import image_grid
+    from ..inference.grids import image_grid, save_picture
 
     pipeline = kind.load(model, device, dtype)
     upright = image_to_rgb(opened)
@@ -97,7 +97,7 @@ def edit(
         steps=steps, sampler=sampler, generator=torch.Generator().manual_seed(seed),
     )  # fmt: skip
     output.parent.mkdir(parents=True, exist_ok=True)
-    image_grid(images, count).save(output)
+    save_picture(image_grid(images, count), output)
     typer.echo(f"{len(images)} of {images[0].width} x {images[0].height} pixels in {output}")
 
 

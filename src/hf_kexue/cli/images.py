@@ -40,13 +40,13 @@ def generate(
     import torch
 
     from ..inference.drawing import class_rows
-    from ..inference.grids import image_grid
+    from ..inference.grids import image_grid, save_picture
 
     pipeline = kind.load(model, device, dtype)
     rows = prompt or class_rows(pipeline, [part.strip() for part in classes.split(",") if part.strip()])
     generator = torch.Generator().manual_seed(seed)
     images = named(str(kind.draw))(pipeline, rows, per_class, generator=generator, **options)
     output.parent.mkdir(parents=True, exist_ok=True)
-    image_grid(images, per_class).save(output)
+    save_picture(image_grid(images, per_class), output)
     row_names = "" if rows == [None] else f", rows: {', '.join(map(str, rows))}"
     typer.echo(f"{len(images)} images in {output}{row_names}")

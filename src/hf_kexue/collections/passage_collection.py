@@ -243,15 +243,20 @@ class PassageCollection:
         folder.mkdir(parents=True, exist_ok=True)
         taken = {path.name for path in folder.iterdir()}
         name = next(f"data-{number}" for number in range(len(taken) + 1) if f"data-{number}" not in taken)
-        self._indexed().save(folder / name, show_progress=False)
-        write_passages(folder / name, self._ids, self._texts)
         facts = {
             "version": VERSION, "data": name, "passages": len(self._ids), "segmenter": self._segmenter.name,
             "fingerprint": self._segmenter.fingerprint(),
         }  # fmt: skip
         unfinished = folder / "collection.json.unfinished"
-        unfinished.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        os.replace(unfinished, folder / "collection.json")
+        try:
+            self._indexed().save(folder / name, show_progress=False)
+            write_passages(folder / name, self._ids, self._texts)
+            unfinished.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+            os.replace(unfinished, folder / "collection.json")
+        except BaseException:  # of a full disk, say: give back the room, and leave the collection that was there
+            shutil.rmtree(folder / name, ignore_errors=True)
+            unfinished.unlink(missing_ok=True)
+            raise
         for path in folder.glob("data-*"):
             if path.name != name:
                 shutil.rmtree(path)

@@ -25,9 +25,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..data.row_streams import corpus_files, stream_rows
+from ..data.whole_files import remove_unfinished, write_whole
 from .corpus_tasks import Task
 from .graph_files import GRAPH_FORMATS, write_graphs
-from .part_files import PART_FORMATS, is_complete, part_name, remove_unfinished, write_atomically, write_part
+from .part_files import PART_FORMATS, is_complete, part_name, write_part
 
 PART_ROWS = 1024
 PART_CHARACTERS = 1_000_000
@@ -128,7 +129,7 @@ def run_corpus(
         if counts["rows"] and rejected == counts["rows"]:
             raise ValueError(f"All {rejected} rows were set aside; the reasons are in {folder}/rejected-*.jsonl.")
         done = {"rows": counts["rows"], "rejected": rejected, "parts": counts["parts"]}
-        write_atomically(folder / f"done-{shard[0]}-of-{shard[1]}.json", json.dumps(done).encode() + b"\n")
+        write_whole(folder / f"done-{shard[0]}-of-{shard[1]}.json", json.dumps(done).encode() + b"\n")
     waits_for = [i for i in range(1, shard[1] + 1) if not (folder / f"done-{i}-of-{shard[1]}.json").is_file()]
     if is_graph and not waits_for:
         write_graphs(folder, [form for form in formats if form in GRAPH_FORMATS])
@@ -284,7 +285,7 @@ def _check_run(path: Path, settings: dict[str, Any]) -> None:
     """Write the settings of a new run, compare those of one that goes on."""
     settings = json.loads(json.dumps(settings))
     if not path.is_file():
-        write_atomically(path, json.dumps(settings, ensure_ascii=False, indent=1).encode() + b"\n")
+        write_whole(path, json.dumps(settings, ensure_ascii=False, indent=1).encode() + b"\n")
         return
     before = json.loads(path.read_text(encoding="utf-8"))
     for key, value in settings.items():

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..rsgan.pipeline_rsgan import spherical
 from ..simple_diffusion.samplers import with_sampler
-from .grids import class_sheet
+from .grids import class_sheet, save_picture
 from .kinds import kind_of, named
 
 Labels = list[Any]  # class names, or indices if the pipeline has no names, prompts, or None for images without either
@@ -209,4 +209,4 @@ def draw_classes(pipeline: Any, path: Path, per_class: int, names: bool = False)
     generator = torch.Generator().manual_seed(0)
     options = {} if pipeline.config.num_inference_steps else {"steps": 20, "sampler": "dpm"}
     images = list(draw_in_batches(pipeline, labels, 16, generator=generator, **options))
-    class_sheet(images, per_class, pipeline.class_names if names else None).save(path)
+    save_picture(class_sheet(images, per_class, pipeline.class_names if names else None), path)

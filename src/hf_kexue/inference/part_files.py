@@ -13,13 +13,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import re
-import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ..data.whole_files import write_whole
 
 PART_FORMATS = ("jsonl", "parquet", "csv")
 MENTION = ("text", "start", "end", "type")
@@ -59,40 +58,10 @@ def write_part(
 ) -> None:
     """Write the files of a part: what was set aside first, so that a complete part has it for certain."""
     if rejected:
-        write_atomically(folder / f"{name.replace('part', 'rejected', 1)}.jsonl", json_lines(rejected))
+        write_whole(folder / f"{name.replace('part', 'rejected', 1)}.jsonl", json_lines(rejected))
     writers = {"jsonl": json_lines, "csv": lambda rows: _csv(columns, rows), "parquet": lambda r: _parquet(columns, r)}
     for form in formats:
-        write_atomically(folder / f"{name}.{form}", writers[form](rows))
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is never seen by halves, even if the machine stops."""
-    unfinished = unfinished_path(path)
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-
-
-def unfinished_path(path: Path) -> Path:
-    """Where this process writes what will be `path`; machines may share the folder."""
-    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.unfinished")
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes of this machine left; that of running ones stays."""
-    for path in folder.glob(f".*.{_host()}.*.unfinished"):
-        try:
-            os.kill(int(path.name.split(".")[-2]), 0)
-        except ProcessLookupError:
-            path.unlink(missing_ok=True)
-        except (PermissionError, ValueError):
-            continue
-
-
-def _host() -> str:
-    return re.sub(r"[^\w-]", "-", socket.gethostname())
+        write_whole(folder / f"{name}.{form}", writers[form](rows))
 
 
 def json_lines(rows: Iterable[dict]) -> bytes:
