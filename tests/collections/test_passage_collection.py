@@ -191,6 +191,54 @@ def test_the_vote_weighs_both_scores(reader, power):
     assert [len(some) for some in collection.ask(pipeline, [question, "xyz", "发现"], top_k=2)] == [2, 1, 2]
 
 
+@pytest.mark.parametrize("given", ["model", "constructor", "call"])
+@pytest.mark.parametrize("side", [-0.001, 0.001])
+def test_no_answer_wins_below_the_threshold_of_the_reader(reader, given, side):
+    """Right beside the best s w, which is far from 0.5; its score is that of one vote for (1 - best) t / (1 - t)."""
+    question, passages = "谁发现了镭？", ["发现了镭。", "镭，发现", "今天", "谁发现镭"]
+    collection, pipeline = PassageCollection(passages), load_pipeline(str(reader))
+    hits = collection.search(question)
+    best = max(
+        answer["score"] * (hit.score / hits[0].score) ** 6
+        for hit in hits
+        for answer in pipeline(question=question, context=hit.text, top_k=20)
+    )
+    threshold = best + side
+    assert 0.002 < threshold < 0.498
+    options = {"handle_impossible_answer": True, "no_answer_threshold": threshold}
+    if given == "model":
+        pipeline.model.config.no_answer_threshold = options.pop("no_answer_threshold")
+    elif given == "constructor":
+        pipeline = type(pipeline)(model=pipeline.model, tokenizer=pipeline.tokenizer, device="cpu", **options)
+        options = {}
+    answers = collection.ask(pipeline, question, top_k=100, **options)
+    (nothing,) = [answer for answer in answers if not answer["answer"]]
+    score = (1 - best) * threshold / (1 - threshold)
+    assert nothing["score"] == pytest.approx(score**2 / (1 + score), rel=1e-5)
+    assert nothing["passage"] is None
+    single = best**2 / (1 + best)  # of the best s w alone: a string that several passages hold may have more
+    assert (nothing["score"] > single) == (side > 0)
+    assert [one["score"] for one in answers] == sorted((one["score"] for one in answers), reverse=True)
+
+
+def test_votes_and_duplicates_are_the_readers(reader):
+    """Passages that differ in white space alone have one vote unless they are to have each; other votes are those of
+    `vote`."""
+    pipeline, question = load_pipeline(str(reader)), "谁发现了镭？"
+    text = "居里夫妇发现了镭。"
+    once, thrice = PassageCollection([text]), PassageCollection([("a", text), ("b", f"{text}\n"), ("c", text)])
+    (alone,) = once.ask(pipeline, question)
+    (same,) = thrice.ask(pipeline, question, power=0)
+    assert same == {**alone, "score": pytest.approx(alone["score"]), "passage": "a"}
+    s = pipeline(question=question, context=text)["score"]
+    (each,) = thrice.ask(pipeline, question, power=0, duplicates="each")
+    assert each["score"] == pytest.approx(3 * s * s / (1 + 3 * s), rel=1e-5)
+    (best,) = thrice.ask(pipeline, question, power=0, duplicates="each", vote="best")
+    assert best["score"] == pytest.approx(s, rel=1e-5)
+    with pytest.raises(TypeError, match="setting"):
+        once.ask(pipeline, question, votes="best")
+
+
 def invoke(*argv):
     return CliRunner().invoke(app, [str(argument) for argument in argv])
 

@@ -103,7 +103,6 @@ class AskTask(_Settings):
         model, device, dtype: as of `load_pipeline`.
         context: text for all questions; None: each row has "context" (a string) or "passages" (strings).
         index: folder of a `PassageCollection` instead.
-        passages: to read of the collection.
         settings: arguments of the pipeline or of the collection.
     """
 
