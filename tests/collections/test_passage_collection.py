@@ -153,6 +153,19 @@ def test_folders_of_others_are_left_alone(tmp_path):
         PassageCollection.load(tmp_path / "index")
 
 
+@pytest.mark.parametrize("facts", [[], {"version": 0}, {"version": 1}, {"version": 1, "data": "../data-0"}, "cut"])
+def test_a_description_that_is_none(facts, tmp_path):
+    PassageCollection(PASSAGES).save(tmp_path / "index")
+    path = tmp_path / "index" / "collection.json"
+    whole = json.loads(path.read_text())
+    if facts == "cut":
+        path.write_text(path.read_text()[:-9])
+    else:
+        path.write_text(json.dumps({**whole, **facts} if facts and "data" in facts else facts))
+    with pytest.raises(ValueError, match="collection"):
+        PassageCollection.load(tmp_path / "index")
+
+
 def test_a_loaded_collection_maps_its_arrays(tmp_path):
     PassageCollection(PASSAGES).save(tmp_path / "index")
     loaded = PassageCollection.load(tmp_path / "index")

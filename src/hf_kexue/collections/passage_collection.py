@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import shutil
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -36,6 +37,7 @@ K1, B = 1.5, 0.75
 SPANS_FOR_VOTE = 20  # of each passage
 POWER = 6.0  # of the BM25 score relative to the best; found on the trial questions of CMRC 2018
 VERSION = 1
+FACTS = {"version", "data", "passages", "segmenter", "fingerprint"}
 
 
 class Found(NamedTuple):
@@ -276,8 +278,14 @@ class PassageCollection:
             raise ValueError(
                 f"{folder} is not the folder of a collection: make one with `hf-kexue index`; {error}"
             ) from error
-        if facts.get("version") != VERSION:
-            raise ValueError(f"{folder} is a collection of version {facts.get('version')}, this one reads {VERSION}.")
+        version = facts.get("version") if isinstance(facts, dict) else None
+        if version != VERSION:
+            raise ValueError(
+                f"{folder} is a collection of version {version}, this one reads {VERSION}: make it anew with "
+                "`hf-kexue index`."
+            )
+        if FACTS - facts.keys() or not re.fullmatch(r"data-\d+", str(facts["data"])):
+            raise ValueError(f"The collection {folder} is damaged: its collection.json lacks fields.")
         collection = cls(segmenter=facts["segmenter"])
         collection._segmenter.check_fingerprint(facts["fingerprint"])
         place = folder / facts["data"]
