@@ -96,7 +96,7 @@ function onSubmit(form, faultOf, task, valuesOf, show) {
   });
 }
 
-function showAnswers({ text }, answers) {
+function showAnswers({ text }, { answers, refused }) {
   const [best] = answers;
   if (!best.answer) return [make("p", { className: "answer" }, "No answer found.")];
   const points = Array.from(text), piece = (start, end) => points.slice(start, end).join("");
@@ -104,7 +104,9 @@ function showAnswers({ text }, answers) {
     make("tr", {}, make("td", { lang: "zh" }, answer), make("td", { className: "number" }, score.toFixed(3))),
   );
   const head = make("tr", {}, make("th", { scope: "col" }, "Answer"), make("th", { scope: "col", className: "number" }, "Score"));
+  const doubt = "The text may not hold the answer; this is the best guess.";
   return [
+    ...(refused ? [make("p", { className: "doubt" }, doubt)] : []),
     make("p", { className: "answer", lang: "zh" }, best.answer),
     make("blockquote", { lang: "zh" }, piece(0, best.start), make("mark", {}, best.answer), piece(best.end)),
     make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)),

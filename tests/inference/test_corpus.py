@@ -291,7 +291,7 @@ def test_questions_from_a_file(reader, tmp_path):
     ]
     path = tmp_path / "validation.jsonl"
     path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
-    formats = ("--format", "csv", "--format", "jsonl")
+    formats = ("--format", "csv", "--format", "jsonl", "--format", "parquet")
     result = invoke("ask", reader, "--questions", path, "--to", tmp_path / "out", *formats, "--top-k", 2)
     assert result.exit_code == 0, result.output
     rows = json_rows(tmp_path / "out")
@@ -305,6 +305,11 @@ def test_questions_from_a_file(reader, tmp_path):
     assert [row["row"] for row in json_rows(tmp_path / "out", "rejected-*")] == [1, 3]
     lines = list(csv.DictReader((tmp_path / "out" / "part-1-of-1-00000.csv").open()))
     assert [line["answer"] for line in lines] == [a["answer"] for row in rows for a in row["answers"]]
+    table = pyarrow.parquet.read_table(tmp_path / "out" / "part-1-of-1-00000.parquet").to_pylist()
+    assert [[a["passage"] for a in row["answers"]] for row in table] == [
+        [None if a.get("passage") is None else str(a["passage"]) for a in row["answers"]] for row in rows
+    ]
+    assert table[1]["answers"][0]["passage"] in ("0", "1")
     (tmp_path / "questions.txt").write_text("谁发现了镭？\n什么？\n", encoding="utf-8")
     text = ("--context", "居里夫妇发现了镭。")
     result = invoke("ask", reader, "--questions", tmp_path / "questions.txt", *text, "--to", tmp_path / "second")
@@ -334,6 +339,36 @@ def test_runs_that_cannot_start(extractor, texts, tmp_path, argv, expected):
     assert expected in str(result.exception)
     if before is not None:
         assert contents(folder) == before
+
+
+@pytest.mark.parametrize(("name", "value"), [("predicates", ["发明"]), ("occurrences", "some"), ("batch", 3)])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_wrong_settings_set_no_row_aside(extractor, texts, tmp_path, name, value, workers):
+    task = ExtractTask(extractor, settings={name: value})
+    with pytest.raises((ValueError, TypeError), match="发明" if name == "predicates" else name):
+        run_corpus(task, texts, tmp_path, formats=["jsonl"], workers=workers)
+    assert not list(tmp_path.glob("part-*")) + list(tmp_path.glob("rejected-*"))
+
+
+@pytest.mark.parametrize(("option", "expected"), [("--index", "collection"), ("--file", "file")])
+def test_questions_of_what_is_not_there(reader, tmp_path, option, expected):
+    """A fault of the run is no fault of its rows: none of them is set aside."""
+    (tmp_path / "questions.txt").write_text("谁发现了镭？\n" * 3, encoding="utf-8")
+    wrong = tmp_path / "wrong"
+    result = invoke("ask", reader, "--questions", tmp_path / "questions.txt", option, wrong, "--to", tmp_path / "out")
+    assert result.exit_code == 1
+    assert expected in str(result.exception)
+    assert not list(tmp_path.glob("out/part-*")) + list(tmp_path.glob("out/rejected-*"))
+
+
+def test_parts_do_not_go_where_rows_are_read(extractor, texts, tmp_path):
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "a.txt").write_text("居里夫妇发现了镭。", encoding="utf-8")
+    (tmp_path / "file").write_text("mine")
+    for source, folder in ((tmp_path / "corpus", "corpus"), (tmp_path / "corpus", "corpus/out"), (texts, "file")):
+        with pytest.raises(ValueError, match="folder"):
+            run_corpus(ExtractTask(extractor), source, tmp_path / folder, formats=["jsonl"])
+    assert [path.name for path in (tmp_path / "corpus").iterdir()] == ["a.txt"]
 
 
 def test_two_runs_of_one_shard(extractor, texts, tmp_path):

@@ -7,6 +7,7 @@ names, to be looked at.
 import functools
 import http.server
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -35,6 +36,7 @@ READER, TRIPLES = (ROOT / "model_cards" / name for name in ("dgcnn-qa-zh", "dgcn
 QUESTIONS = [
     ("镭是谁发现的？", "1898年，居里夫妇在巴黎发现了镭。𠮷野家和👩‍🚀无关。"),
     ("《红楼梦》的作者是谁？", "《红楼梦》是中国古典四大名著之一，清代作家曹雪芹创作的章回体长篇小说。" * 40),
+    ("他为什么辞职？", "赵州桥坐落在河北省赵县，由隋代工匠李春主持修建，距今已有1400多年。"),
     ("ＡＢＣ是什么的缩写？", "ABC是美国广播公司（American Broadcasting Company）的缩写，成立于1943年。"),
 ]
 TEXTS = [
@@ -104,7 +106,7 @@ def submit(page, form):
 
 
 def test_answers_are_those_of_python(page):
-    reader = OnnxReader(READER, int8=True, threads=1, top_k=3)
+    reader, refused = OnnxReader(READER, int8=True, threads=1, top_k=3), []
     for question, text in QUESTIONS:
         page.locator("#question").fill(question)
         page.locator("#context").fill(text)
@@ -118,7 +120,13 @@ def test_answers_are_those_of_python(page):
         found = rows(page, "ask")
         # Kernels of int8 differ between machines: scores agree to a tenth.
         assert found[0][0] == expected[0]["answer"]
-        assert abs(float(found[0][1]) - expected[0]["score"]) < 0.1
+        score = float(found[0][1])
+        assert abs(score - expected[0]["score"]) < 0.1
+        threshold = json.loads((READER / "config.json").read_text())["no_answer_threshold"]
+        assert abs(score - threshold) > 0.001
+        assert page.locator("#ask .doubt").count() == (score < threshold)
+        refused.append(score < threshold)
+    assert {*refused} == {True, False}
     look(page, "question")
 
 

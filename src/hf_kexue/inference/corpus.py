@@ -101,8 +101,8 @@ def run_corpus(
         Counts.
 
     Raises:
-        ValueError: for arguments out of range, a folder of another run, a source without rows, or where every row is
-            set aside.
+        ValueError: for arguments out of range, a folder of another run or one within the source, a source without
+            rows, or where every row is set aside.
         OSError: if the source does not exist, or another process works on the same shard.
     """
     _check(formats, shard, part_rows, workers)
@@ -112,6 +112,10 @@ def run_corpus(
     kept = [form for form in PART_FORMATS if form in formats or (is_graph and form == "jsonl")]
     files = corpus_files(source, split)  # faults of the source come before the model is loaded
     sizes = None if files is None else [[file.name, file.stat().st_size] for file in files]
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"The parts need a folder, and {folder} is a file.")
+    if files is not None and Path(source).is_dir() and folder.resolve().is_relative_to(Path(source).resolve()):
+        raise ValueError(f"{folder} lies in {source}: its parts would be taken for rows. Choose a folder elsewhere.")
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"task": task.facts(), "source": str(source), "split": split, "files": sizes, "formats": formats,
                 "shards": shard[1], "part_rows": part_rows}  # fmt: skip

@@ -34,6 +34,7 @@ class Columns:
         table: names of the columns of the CSV file, which has a line for each entry of the list.
         cells: entry -> its values in that table.
         arrow: () -> pyarrow type of an entry.
+        plain: entry -> the same with values of these types.
     """
 
     list_name: str
@@ -41,6 +42,7 @@ class Columns:
     table: tuple[str, ...]
     cells: Callable[[dict[str, Any]], list[Any]]
     arrow: Callable[[], Any]
+    plain: Callable[[dict[str, Any]], dict[str, Any]] = dict
 
 
 def part_name(shard: tuple[int, int], number: int) -> str:
@@ -88,7 +90,10 @@ def arrow_table(columns: Columns, rows: list[dict], **more: Any) -> Any:
 
     text, lists = pyarrow.string(), pyarrow.list_(columns.arrow())
     names = {"row": pyarrow.int64(), "id": text, **dict.fromkeys(columns.text_names, text), columns.list_name: lists}
-    plain = [{**row, "id": None if row.get("id") is None else str(row["id"])} for row in rows]
+    plain = [
+        {**row, "id": _text(row.get("id")), columns.list_name: [*map(columns.plain, row.get(columns.list_name) or ())]}
+        for row in rows
+    ]
     return pyarrow.Table.from_pylist(plain, schema=pyarrow.schema({**names, **more}))
 
 
@@ -99,6 +104,10 @@ def _parquet(columns: Columns, rows: list[dict]) -> bytes:
     sink = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(arrow_table(columns, rows), sink)
     return bytes(sink.getvalue())
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _triple_cells(triple: dict[str, Any]) -> list[Any]:
@@ -125,10 +134,15 @@ def _answer_type() -> Any:
     return pyarrow.struct({"answer": pyarrow.string(), **numbers, **places})
 
 
+def _plain_answer(answer: dict[str, Any]) -> dict[str, Any]:
+    """The passage is the number of one given with the question, or the id of one of a collection."""
+    return {**answer, "passage": _text(answer.get("passage"))}
+
+
 _ANSWER = ("answer", "score", "probability", "start", "end", "passage")
 _PLACES = ("", "_start", "_end", "_type")
 _TRIPLE = (*(f"subject{place}" for place in _PLACES), "predicate", *(f"object{place}" for place in _PLACES), "score")
 TRIPLE_COLUMNS = Columns("triples", ("text",), _TRIPLE, _triple_cells, _triple_type)
 ANSWER_COLUMNS = Columns(
-    "answers", ("question",), _ANSWER, lambda answer: [answer.get(key) for key in _ANSWER], _answer_type
+    "answers", ("question",), _ANSWER, lambda answer: [answer.get(key) for key in _ANSWER], _answer_type, _plain_answer
 )
