@@ -104,7 +104,8 @@ def test_the_gate_of_autocast_is_the_one_of_float32_within_8_bits():
         leaf = both.to(dtype).requires_grad_()
         mixed = gate(hidden, leaf, kept, 0.3, mask)
         slopes = torch.autograd.grad((mixed * weight).sum(), [hidden, leaf])
-        assert mixed.dtype == torch.float32 and slopes[1].dtype == dtype
+        assert mixed.dtype == torch.float32
+        assert slopes[1].dtype == dtype
         assert slopes[1].transpose(1, 2).is_contiguous()  # as the convolution takes it
         found[dtype] = mixed, slopes[0], slopes[1].float()
     assert_close(found[torch.bfloat16], found[torch.float32], rtol=0.02, atol=0.02)

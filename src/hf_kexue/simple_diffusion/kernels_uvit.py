@@ -1,7 +1,7 @@
 """Which kernel computes a layer of the U-ViT on a CPU: by precision, layout and length, decided here and nowhere else.
 
-    group norm, scale, shift, SiLU    channels-last, float32 or bf16   one function with its own backward pass; not for a
-                                                                       small float32 tensor that needs no gradient
+    group norm, scale, shift, SiLU    channels-last, float32 or bf16   one function with its own backward pass; float32
+                                                                       without gradients only where it is large
     attention                         bf16 units, few tokens           written out; else PyTorch's fused one
     RMS norm                          half precision                   its weight in the precision of its input
 
@@ -27,6 +27,7 @@ Shapes: B batch, C channels, H W rows and columns, G groups, L tokens, d width o
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 import torch
@@ -175,4 +176,6 @@ def written_out_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def has_bf16_units() -> bool:
     """Whether this processor multiplies matrices in bf16 faster than in float32."""
+    if platform.machine() in ("x86_64", "AMD64"):  # oneDNN also takes bf16 where AVX-512 alone has to imitate it
+        return bool(torch.cpu._is_avx512_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
