@@ -10,7 +10,7 @@ import typer
 from ..inference.kinds import KINDS, named
 from ..inference.saved_models import saved_kind
 from .files import check_picture_output
-from .options import MODEL_HELP, Device, Dtype, with_options_of_kinds
+from .options import MODEL_HELP, Device, DrawingDtype, with_options_of_kinds
 
 
 @with_options_of_kinds(lambda kind: kind.generate_options)
@@ -26,7 +26,7 @@ def generate(
     per_class: Annotated[int, typer.Option(min=1, help="Images of each class or prompt (in all without either).")] = 4,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise.")] = 0,
     device: Device = None,
-    dtype: Dtype = None,
+    dtype: DrawingDtype = "auto",
     **options: Any,
 ) -> None:
     """Draw images with a saved pipeline: of prompts, of classes, or of a GAN."""

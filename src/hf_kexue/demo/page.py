@@ -63,7 +63,8 @@ class Page:
         if key not in self._loaded:
             if self.absence(key):
                 raise ValueError(self.absence(key))
-            self._loaded[key] = load_pipeline(self.where(key), MODELS[key])
+            kind = MODELS[key]
+            self._loaded[key] = load_pipeline(self.where(key), kind, dtype="auto" if kind.draw else None)
         return self._loaded[key]
 
     def absence(self, key: str) -> str:

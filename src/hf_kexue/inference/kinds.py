@@ -110,7 +110,7 @@ class Kind:
         Args:
             model: folder, or repository id.
             device: such as "cpu", "cuda:1" or "mps"; None: a CUDA GPU if there is one, else the CPU.
-            dtype: of the weights, such as "bfloat16"; None: float32.
+            dtype: of the weights, such as "bfloat16"; "auto": of `chosen_dtype`; None: float32.
 
         Raises:
             ValueError: for an unavailable device.
@@ -118,11 +118,14 @@ class Kind:
         """
         import torch
 
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        from .precision import chosen_dtype, default_device
+
+        device = device or default_device()
         try:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:  # AssertionError if torch was built without CUDA
             raise ValueError(f"The device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+        dtype = chosen_dtype(dtype, device)
         pipeline: Any = named(self.pipeline)
         if self.library == "diffusers":
             kept = {} if dtype is None else {"torch_dtype": getattr(torch, dtype)}
