@@ -259,7 +259,7 @@ def test_by_keyboard_alone(page):
     ("tab", "label", "value", "button", "message"),
     [
         ("Prompts", "Prompt", " ", "Draw", "Type a prompt first."),
-        ("Prompts", "Prompt", "cat " * 20, "Draw", "The prompt has 87 tokens with its style; the model reads 48."),
+        ("Prompts", "Prompt", "cat " * 20, "Draw", "The prompt has 66 tokens with its style; the model reads 48."),
         ("Questions", "Question", "", "Ask", "Type a question first."),
         ("Questions", "Text", " ", "Ask", "Type or paste a text first."),
         ("Triples", "Text", "", "Extract", "Type or paste a text first."),

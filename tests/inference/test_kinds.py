@@ -15,6 +15,7 @@ from hf_kexue import (
     SimpleDiffusionInpaintPipeline,
     SimpleDiffusionUpscalePipeline,
 )
+from hf_kexue.hub.checks import check_repository
 from hf_kexue.inference.kinds import (
     EDITING,
     GAN,
@@ -94,6 +95,7 @@ def test_a_folder_of_an_editing_pipeline_is_a_model_to_draw_with(kind, save, tmp
         editing.save_pretrained(tmp_path / cls.__name__)
         assert kind_of(editing) is kind
         assert saved_kind(str(tmp_path / cls.__name__)) is kind
+        assert check_repository(tmp_path / cls.__name__)  # may be published
     again = load_pipeline(str(tmp_path / cls.__name__), device="cpu")
     assert type(again).__name__ == kind.class_name
     assert torch.equal(use(kind, again), use(kind, load_pipeline(str(tmp_path / "model"), device="cpu")))

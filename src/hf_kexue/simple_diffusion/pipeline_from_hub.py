@@ -92,4 +92,9 @@ class PipelineFromHub(DiffusionPipeline):
         saved = config_dict.get("_class_name", cls.__name__)
         whose = cls.__name__ if saved == cls.__name__ else f"{cls.__name__}, for a {saved}"
         refuse_unknown_fields(f"{whose} ({cls.config_name})", given, known)
+        for part in cls._get_signature_keys(cls)[0]:
+            names = given.get(part, ABSENT[0])
+            named = isinstance(names, list | tuple) and len(names) == 2 and all(isinstance(one, str) for one in names)
+            if not named and names not in ABSENT:
+                raise ValueError(f"{part} of {whose} ({cls.config_name}) must be a module and a class, got {names!r}.")
         return super().extract_init_dict(given, **kwargs)
