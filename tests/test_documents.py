@@ -54,6 +54,7 @@ CHINESE_PAGES = {
         "docs/how-to/process-a-corpus.md",
         "docs/how-to/serve.md",
     ],
+    "docs/zh/without-torch.md": ["docs/how-to/without-torch.md", "docs/how-to/try-in-a-browser.md"],
     "docs/zh/publish.md": ["docs/how-to/publish.md"],
     "docs/zh/mathematics.md": ["docs/how-to/mathematics.md"],
     "docs/zh/command-line.md": ["docs/command-line.md"],

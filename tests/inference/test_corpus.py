@@ -361,6 +361,17 @@ def test_questions_of_what_is_not_there(reader, tmp_path, option, expected):
     assert not list(tmp_path.glob("out/part-*")) + list(tmp_path.glob("out/rejected-*"))
 
 
+def test_parquet_without_pyarrow(extractor, texts, tmp_path, monkeypatch):
+    """Known before the first row, of the output and of the source."""
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(ImportError, match="pip install"):
+        run_corpus(ExtractTask(extractor), texts, tmp_path / "out", formats=["jsonl", "parquet"])
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ImportError, match="pip install"):
+        next(stream_rows(tmp_path / "rows.parquet"))
+
+
 def test_parts_do_not_go_where_rows_are_read(extractor, texts, tmp_path):
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "a.txt").write_text("居里夫妇发现了镭。", encoding="utf-8")

@@ -9,6 +9,7 @@ import http.server
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -187,6 +188,39 @@ def test_by_keyboard_on_a_narrow_screen(page):
     submit(page, "ask")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     look(page, "question-narrow")
+
+
+def test_in_chinese(context, address):
+    """A browser that asks for Chinese first: every word of the page itself, and what it says of bad input."""
+    fresh = context.browser.new_context(locale="zh-CN", viewport={"width": 390, "height": 800})
+    page = fresh.new_page()
+    page.goto(address[0])
+    expect(page.locator("html")).to_have_attribute("lang", "zh")
+    expect(page).to_have_title("提问与三元组")
+    page.locator("#question").fill(" ")
+    page.locator("#ask button.main").click()
+    expect(page.locator("#ask .error")).to_have_text("问题是空的。")
+    expect(page.locator("body[data-ready]")).to_be_attached()
+    page.locator("#question").fill("赵州桥由谁设计？")
+    submit(page, "ask")
+    shown = page.locator("body").inner_text().removesuffix(page.locator("#offline").inner_text())
+    assert not set(re.findall("[A-Za-z]+", shown)) - {"ms"}
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    look(page, "question-chinese-narrow")
+    fresh.close()
+
+
+def test_every_word_has_its_chinese():
+    """The table of words holds what the page says, and nothing else."""
+    table = (ROOT / "web" / "lib" / "language.js").read_text(encoding="utf-8").partition("const CHINESE = {")[2]
+    known = {
+        quoted or plain for quoted, plain in re.findall(r'^  (?:"([^"]+)"|(\w+)):', table.partition("};")[0], re.M)
+    }
+    script, page = ((ROOT / "web" / name).read_text(encoding="utf-8") for name in ("main.js", "index.html"))
+    said = set(re.findall(r'words\("([^"]+)"', script)) | set(re.findall(r"data-words>([^<]+)<", page))
+    said |= set(re.findall(r'fault\("([^"]+)"', script)) | set(re.search(r"<title>([^<]+)<", page).groups())
+    said |= set(re.findall(r'"(\w+)"', re.search(r"const names = \[(.*)\]", script)[1]))
+    assert known == said
 
 
 def test_without_a_network(page, context, address):

@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..data.row_streams import corpus_files, stream_rows
+from ..data.row_streams import corpus_files, parquet, stream_rows
 from ..data.whole_files import remove_unfinished, write_whole
 from .corpus_tasks import Task
 from .graph_files import GRAPH_FORMATS, write_graphs
@@ -104,6 +104,7 @@ def run_corpus(
         ValueError: for arguments out of range, a folder of another run or one within the source, a source without
             rows, or where every row is set aside.
         OSError: if the source does not exist, or another process works on the same shard.
+        ImportError: for parquet without pyarrow.
     """
     _check(formats, shard, part_rows, workers)
     is_graph = bool({*formats} & {*GRAPH_FORMATS})
@@ -280,6 +281,8 @@ def _check(formats: list[str], shard: tuple[int, int], part_rows: int, workers: 
         raise ValueError(f"Formats must be among {', '.join(FORMATS)}, got {', '.join(unknown) or 'none'}.")
     if not 1 <= shard[0] <= shard[1]:
         raise ValueError(f"A shard must be I/N with 1 <= I <= N, got {shard[0]}/{shard[1]}.")
+    if "parquet" in formats:
+        parquet()  # before anything is computed
     for name, value in (("part_rows", part_rows), ("workers", workers)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")

@@ -90,10 +90,11 @@ def arrow_table(columns: Columns, rows: list[dict], **more: Any) -> Any:
 
     text, lists = pyarrow.string(), pyarrow.list_(columns.arrow())
     names = {"row": pyarrow.int64(), "id": text, **dict.fromkeys(columns.text_names, text), columns.list_name: lists}
-    plain = [
-        {**row, "id": _text(row.get("id")), columns.list_name: [*map(columns.plain, row.get(columns.list_name) or ())]}
-        for row in rows
-    ]
+    plain = []
+    for row in rows:
+        entries = row.get(columns.list_name)  # None: there is an error instead
+        listed = None if entries is None else [columns.plain(entry) for entry in entries]
+        plain.append({**row, "id": _text(row.get("id")), columns.list_name: listed})
     return pyarrow.Table.from_pylist(plain, schema=pyarrow.schema({**names, **more}))
 
 
