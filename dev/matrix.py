@@ -177,7 +177,8 @@ def table(results: dict[str, Any]) -> str:
         if found:
             cells = [found["versions"].get(name, "") for name in ("python", *SHOWN)]
             counts = f"{found['passed']} passed" + (f", {found['failed']} failed" if found["failed"] else "")
-            lines.append([row.name, *cells, f"{counts}, {found['date']}"])
+            part = f", only {', '.join(found['part'])}" if found["part"] else ""
+            lines.append([row.name, *cells, f"{counts}, {found['date']}{part}"])
         else:
             versions = {_name(pin): pin.partition("==")[2] for pin in pins(row)}
             versions["torch"] = row.torch.partition("==")[2]
@@ -232,7 +233,7 @@ def main() -> None:
         failed += [row.name] if counts["failed"] or not counts["passed"] else []
         if not args.tests or args.write:
             date = datetime.date.today().isoformat()
-            results = load() | {row.name: {"date": date, "versions": versions, **counts}}
+            results = load() | {row.name: {"date": date, "versions": versions, "part": args.tests or [], **counts}}
             RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         if not args.keep:
             shutil.rmtree(place)
