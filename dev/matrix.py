@@ -177,12 +177,15 @@ def table(results: dict[str, Any]) -> str:
         if found:
             cells = [found["versions"].get(name, "") for name in ("python", *SHOWN)]
             counts = f"{found['passed']} passed" + (f", {found['failed']} failed" if found["failed"] else "")
-            lines.append([row.name, *cells, f"{counts}, {found['date']}"])
+            part = f", only {', '.join(found['part'])}" if found["part"] else ""
+            lines.append([row.name, *cells, f"{counts}, {found['date']}{part}"])
         else:
             versions = {_name(pin): pin.partition("==")[2] for pin in pins(row)}
             versions["torch"] = row.torch.partition("==")[2]
+            if row.extra != "test-page":
+                versions.pop("gradio", None)
             told = f"`workflow only`: {row.job}" if row.job else "not run"
-            lines.append([row.name, row.python, *(versions.get(_name(name), "") for name in SHOWN[:-1]), "", told])
+            lines.append([row.name, row.python, *(versions.get(_name(name), "") for name in SHOWN), told])
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
@@ -220,12 +223,17 @@ def main() -> None:
         if not (args.keep and python.is_file()):
             python = make_environment(row, place, args.torch or row.torch)
         versions = installed(python)
-        counts = run_tests(python, args.tests or list(row.tests), args.processes, folder / f"{place.name}.log")
+        counts = run_tests(
+            python,
+            [*args.tests, *FAST] if args.tests else list(row.tests),
+            args.processes,
+            folder / f"{place.name}.log",
+        )
         print(json.dumps({"versions": versions, **counts}, indent=1), flush=True)
         failed += [row.name] if counts["failed"] or not counts["passed"] else []
         if not args.tests or args.write:
             date = datetime.date.today().isoformat()
-            results = load() | {row.name: {"date": date, "versions": versions, **counts}}
+            results = load() | {row.name: {"date": date, "versions": versions, "part": args.tests or [], **counts}}
             RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         if not args.keep:
             shutil.rmtree(place)

@@ -2,7 +2,7 @@
 # geomstats: with PyTorch as its backend the curvature of a metric lacks the second derivatives of the metric.
 #
 # Guess: backends differ in speed; the scalar curvature of a torus is 2 cos v / (2 + cos v) with either.
-# Seen:  geomstats 2.8.0, v = 2: the autograd backend gives -0.5254, which is right, PyTorch 2.13 gives 0.6593: another
+# Seen:  geomstats 2.8.0, v = 2: the autograd backend gives -0.5255, which is right, PyTorch 2.13 gives 0.6592: another
 #        sign. Christoffel symbols agree. The Jacobian of the symbols is taken through the Jacobian of the metric, whose
 #        graph is not kept: the inner one counts as a constant, without an error or a warning.
 # Use:   GEOMSTATS_BACKEND=autograd for what needs curvature (and a NumPy before 2.4: the package imports numpy.trapz).
@@ -53,6 +53,6 @@ for name, (version, symbol, scalar) in seen.items():
     print(f"geomstats {version}, {name}: Gamma^0_01 {symbol:.4f}, scalar curvature {scalar:.4f}, exact {exact:.4f}")
 assert abs(seen["autograd"][2] - exact) < 1e-6
 assert abs(seen["pytorch"][1] - seen["autograd"][1]) < 1e-6
-assert abs(seen["pytorch"][2] - 0.6593) < 1e-3
+assert abs(seen["pytorch"][2] - 0.6592) < 1e-3
 PYTHON
 echo "as described"

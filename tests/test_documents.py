@@ -59,6 +59,7 @@ CHINESE_PAGES = {
     "docs/zh/mathematics.md": ["docs/how-to/mathematics.md"],
     "docs/zh/command-line.md": ["docs/command-line.md"],
     "docs/zh/index.md": ["docs/index.md"],
+    "docs/zh/peers.md": ["docs/peers.md"],
 }
 MADE_BY_COMMANDS = ("demo/", "outputs/", "onnx/", "path/to/", "owner/", "you/", ".venv", "reader-repository")
 LITERAL = re.compile(r"`[^`]*`|\]\([^)]*\)|<!--.*?-->")

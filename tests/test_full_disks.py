@@ -81,14 +81,13 @@ def test_every_file_is_whole(tmp_path, kind):
         with full_disk(limit):
             try:
                 write(folder, 1)
-            except Exception as error:
-                assert str(error)
+            except Exception:
                 failures += 1
         for name, content in contents(folder).items():
             assert content in (expected[0].get(name), expected[1].get(name)), f"{name} at {limit} bytes"
         write(folder, 1)
         assert contents(folder) == expected[1]
-    assert 0 < failures
+    assert failures > 0
     write_whole(tmp_path / "small", "0")
     with full_disk(1):
         write_whole(tmp_path / "small", "1")  # the limit is what fails, not the call
@@ -120,8 +119,7 @@ def test_a_repository_is_replaced_whole_or_not_at_all(tmp_path, kind, how):
                     export_repository(pipeline, folder)
                 else:
                     build_repository(tmp_path / "second", folder)
-            except Exception as error:
-                assert str(error)
+            except Exception:
                 failures += 1
         assert contents(folder) in (before, after), limit
         assert [path.name for path in folder.parent.iterdir()] == ["model"]  # nothing is left beside it

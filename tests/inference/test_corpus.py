@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 
 from hf_kexue.cli.main import app
 from hf_kexue.data.row_streams import corpus_files, rows_of_file, stream_rows
-from hf_kexue.dgcnn import to_networkx
 from hf_kexue.data.whole_files import remove_unfinished, unfinished_path
+from hf_kexue.dgcnn import to_networkx
 from hf_kexue.inference import corpus
 from hf_kexue.inference.corpus import run_corpus
 from hf_kexue.inference.corpus_tasks import ExtractTask, split_on_failure
