@@ -107,14 +107,12 @@ class Kind:
         """
         import torch
 
-        from .precision import chosen_dtype, default_device
-
-        device = device or default_device()
+        device = device or named(f"{HERE}.precision:default_device")()
         try:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:  # AssertionError if torch was built without CUDA
             raise ValueError(f"The device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
-        dtype = chosen_dtype(dtype, device)
+        dtype = named(f"{HERE}.precision:chosen_dtype")(dtype, device)
         pipeline: Any = named(self.pipeline)
         if self.library == "diffusers":
             kept = {} if dtype is None else {"torch_dtype": getattr(torch, dtype)}
