@@ -26,7 +26,7 @@ def generate(
     per_class: Annotated[int, typer.Option(min=1, help="Images of each class or prompt (in all without either).")] = 4,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise.")] = 0,
     device: Device = None,
-    dtype: DrawingDtype = "auto",
+    dtype: DrawingDtype = None,
     **options: Any,
 ) -> None:
     """Draw images with a saved pipeline: of prompts, of classes, or of a GAN."""
@@ -42,7 +42,7 @@ def generate(
     from ..inference.drawing import class_rows
     from ..inference.grids import image_grid, save_picture
 
-    pipeline = kind.load(model, device, dtype)
+    pipeline = kind.load(model, device, dtype or kind.drawn_in)
     rows = prompt or class_rows(pipeline, [part.strip() for part in classes.split(",") if part.strip()])
     generator = torch.Generator().manual_seed(seed)
     images = named(str(kind.draw))(pipeline, rows, per_class, generator=generator, **options)

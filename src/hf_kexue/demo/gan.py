@@ -25,7 +25,7 @@ def gan(repository: Path, output: Path) -> Section:
     if not (repository / GAN).is_dir():
         return title, f"{GAN} is not published yet, so there is nothing to show here.", ""
     started = time.perf_counter()
-    pipeline = load_pipeline(str(repository / GAN), kinds.GAN, dtype="auto")
+    pipeline = load_pipeline(str(repository / GAN), kinds.GAN)
     rows = class_rows(pipeline)
     generator = torch.Generator().manual_seed(0)
     images = draw_by_gan(pipeline, rows, 4, truncation=0.8, generator=generator)

@@ -26,7 +26,7 @@ def published(repository: Path, output: Path) -> Section:
     """Samples of the published model, or of its fast student."""
     started = time.perf_counter()
     place = repository / (FAST if (repository / FAST).is_dir() else PUBLISHED)
-    pipeline = load_pipeline(str(place), kinds.SIMPLE_DIFFUSION, dtype="auto")
+    pipeline = load_pipeline(str(place), kinds.SIMPLE_DIFFUSION, dtype=kinds.SIMPLE_DIFFUSION.drawn_in)
     draw_classes(pipeline, output / "published.png", per_class=4, names=True)
     return (
         "The published model",
@@ -65,7 +65,7 @@ def short_training(repository: Path, run: Path, output: Path, steps: int) -> Sec
 
 def trained(run: Path, output: Path) -> Section:
     """Samples of what the short training saved."""
-    pipeline = load_pipeline(str(run / "pipeline"), kinds.SIMPLE_DIFFUSION, dtype="auto")
+    pipeline = load_pipeline(str(run / "pipeline"), kinds.SIMPLE_DIFFUSION, dtype=kinds.SIMPLE_DIFFUSION.drawn_in)
     draw_classes(pipeline, output / "trained.png", per_class=4, names=True)
     return (
         "Samples of the short training",

@@ -64,7 +64,7 @@ class Page:
             if self.absence(key):
                 raise ValueError(self.absence(key))
             kind = MODELS[key]
-            self._loaded[key] = load_pipeline(self.where(key), kind, dtype="auto" if kind.draw else None)
+            self._loaded[key] = load_pipeline(self.where(key), kind, dtype=kind.drawn_in)
         return self._loaded[key]
 
     def absence(self, key: str) -> str:

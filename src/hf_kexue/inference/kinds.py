@@ -46,6 +46,8 @@ class Kind:
         score: (pipeline, examples, **options) -> scores.
         facts: (pipeline) -> parameters and FLOPs, see `model_facts`.
         draw: (pipeline, labels, per_class, generator=, **options) -> pictures; None for models of texts.
+        drawn_in: dtype of the command and the page where none is named; None: float32. A GAN stays with it: one pass
+            leaves little to save.
         evaluate_options, generate_options: of the two commands.
         task, tag, call: task of the exported pipeline, its tag on the Hub, and the line of a card that calls `pipe`.
         tab, published: tab of the page, and its published model; "" for none.
@@ -66,6 +68,7 @@ class Kind:
     also: Sequence[str] = ()
     has_words: bool = False
     draw: str | None = None
+    drawn_in: str | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
     read_options: Mapping[str, Any] = field(default_factory=dict)
     data_options: Sequence[Option] = ()
@@ -118,14 +121,12 @@ class Kind:
         """
         import torch
 
-        from .precision import chosen_dtype, default_device
-
-        device = device or default_device()
+        device = device or named(f"{HERE}.precision:default_device")()
         try:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:  # AssertionError if torch was built without CUDA
             raise ValueError(f"The device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
-        dtype = chosen_dtype(dtype, device)
+        dtype = named(f"{HERE}.precision:chosen_dtype")(dtype, device)
         pipeline: Any = named(self.pipeline)
         if self.library == "diffusers":
             kept = {} if dtype is None else {"torch_dtype": getattr(torch, dtype)}
@@ -204,6 +205,7 @@ KINDS = [
         read=f"{PACKAGE}.data.images:load_images", read_options=WITH_LABELS,
         score=f"{HERE}.evaluation:evaluate_images",
         facts=f"{HERE}.model_facts:diffusion_facts", draw=f"{HERE}.drawing:draw_by_diffusion",
+        drawn_in="auto",
         evaluate_options=(
             IMAGES, SEED, GUIDANCE, Option("steps", int, None, f"{STEPS}, else 20", 1),
             Option("sampler", str, None, f"{SAMPLER}; default: as saved with steps, else dpm"),
@@ -225,6 +227,7 @@ KINDS = [
         pipeline=f"{PACKAGE}.simple_diffusion:SimpleDiffusionTextToImagePipeline",
         read=f"{PACKAGE}.data.images:load_captioned_images", score=f"{HERE}.evaluation:evaluate_images",
         facts=f"{HERE}.model_facts:prompted_facts", draw=f"{HERE}.drawing:draw_by_diffusion",
+        drawn_in="auto",
         evaluate_options=(
             IMAGES, SEED, GUIDANCE, Option("steps", int, None, f"{STEPS}, else 20", 1),
             Option("sampler", str, None, f"{SAMPLER}; default: as saved with steps, else dpm"),
