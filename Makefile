@@ -99,6 +99,10 @@ docs: $(STAMP) ## the documentation into outputs/site; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(OFFLINE) $(BIN)/python -m mkdocs build --strict
 	SITE=outputs/site $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_site.py
 
+.PHONY: matrix
+matrix: ## the suite on other versions, an environment for each row of CONTRIBUTING.md; ROWS='lowest newest' for some
+	$(PYTHON) dev/matrix.py --processes 2 $(if $(ROWS),--rows $(ROWS))
+
 .PHONY: bench
 bench: $(STAMP) ## the benchmarks, those that need data too with DATA='NAME=FOLDER_OR_HUB_ID ...'
 	$(BIN)/python benchmarks/run_all.py $(if $(DATA),--data $(DATA))

@@ -1,5 +1,5 @@
-"""A page to try the published models, in the shape of a Gradio Space: images with class and guidance, pictures edited
-by hand, questions over a passage, triples as a graph, and interpolations of a GAN.
+"""A page to try the published models, in the shape of a Gradio Space: pictures from prompts, images with class and
+guidance, pictures edited by hand, questions over a passage, triples as a graph, and interpolations of a GAN.
 
     make page                                # or: python app.py --port 7860
 
@@ -25,10 +25,12 @@ if find_spec("hf_kexue") is None:  # in a Space the package is next to this file
 import gradio as gr  # noqa: E402
 
 from hf_kexue.demo.editing import WAYS  # noqa: E402
-from hf_kexue.demo.page import MODELS, MOST_IMAGES, NO_CLASS, Page  # noqa: E402
+from hf_kexue.demo.page import ALL_STYLES, MODELS, MOST_IMAGES, NO_CLASS, Page  # noqa: E402
+from hf_kexue.demo.prompts import LANGUAGES, STYLES  # noqa: E402
 from hf_kexue.demo.questions import BRIDGE, QUESTIONS  # noqa: E402
 from hf_kexue.demo.triples import SENTENCES  # noqa: E402
 
+CLOTHING, EMOJI = "clothing, by class", "emoji, by prompt"
 STYLE = """
 .message { border-left: 4px solid #b42318; background: #fef3f2; color: #7a1a12; padding: .6rem .9rem; margin: 0;
   border-radius: 4px; }
@@ -41,6 +43,7 @@ mark { background: #ffe08a; color: #1f2328; padding: 0 .1em; border-radius: 2px;
 .found th, .found td { text-align: left; padding: .3rem 1.4rem .3rem 0 !important; border: 0 !important;
   border-bottom: 1px solid #8c959f80 !important; }
 .crisp img { image-rendering: pixelated; }
+.crisp .grid-wrap { max-height: none !important; min-height: 0 !important; }
 """
 
 
@@ -66,13 +69,14 @@ def _alert(text: str) -> str:
 
 
 def build(page: Page) -> gr.Blocks:
-    """The five tabs."""
+    """The six tabs."""
     with gr.Blocks(title="hf_kexue") as blocks:
         gr.Markdown(
             "# hf_kexue\nModels after the articles of [kexue.fm](https://kexue.fm), small enough for a CPU. "
             "Tab leads from field to field, Enter chooses tabs and presses buttons, the arrow keys move sliders."
         )
         for key, fill in (
+            ("prompts", _prompts),
             ("images", _images),
             ("editing", _editing),
             ("questions", _questions),
@@ -87,6 +91,57 @@ def build(page: Page) -> gr.Blocks:
 def _place_of_messages(page: Page, key: str) -> gr.HTML:
     """The place for the errors of a tab; shows at once if its model is missing."""
     return gr.HTML(_alert(page.absence(key)), visible=bool(page.absence(key)))
+
+
+def _prompts(page: Page) -> None:
+    words = next(iter(LANGUAGES.values()))
+    language = gr.Radio(list(LANGUAGES), value=next(iter(LANGUAGES)), label="Language", container=False)
+    about = gr.Markdown(words["about"])
+    with gr.Row():
+        with gr.Column(scale=1):
+            prompt = gr.Textbox(words["prompts"][0], label=words["prompt"], lines=1)
+            style = gr.Dropdown(_styles(words), value=ALL_STYLES, label=words["style"])
+            guidance = gr.Slider(
+                1, 8, value=page.guidance("prompts"), step=0.5, label=words["guidance"], info=words["guidance_info"]
+            )
+            count = gr.Slider(1, MOST_IMAGES, value=1, step=1, label=words["count"])
+            steps = gr.Slider(1, 64, value=page.steps("prompts"), step=1, label=words["steps"])
+            seed = gr.Number(0, label=words["seed"], precision=0)
+            draw = gr.Button(words["draw"], variant="primary")
+        with gr.Column(scale=2):
+            message = _place_of_messages(page, "prompts")
+            gallery = gr.Gallery(
+                label="Pictures", show_label=False, columns=3, height="auto", elem_classes="crisp", format="png"
+            )
+    examples = gr.Dataset(components=[prompt], samples=_samples(words), label=words["examples"], type="values")
+    examples.click(lambda sample: sample[0], examples, prompt)
+
+    def translate(name: str, prompt: str) -> list[Any]:
+        words, first = LANGUAGES[name], [one["prompts"][0] for one in LANGUAGES.values()]
+        typed = {"value": words["prompts"][0]} if prompt in first else {}  # what a visitor typed stays
+        return [
+            words["about"], gr.update(label=words["prompt"], **typed),
+            gr.update(label=words["style"], choices=_styles(words)),
+            gr.update(label=words["guidance"], info=words["guidance_info"]),
+            *(gr.update(label=words[key]) for key in ("count", "steps", "seed")), gr.update(value=words["draw"]),
+            gr.update(samples=_samples(words), label=words["examples"]),
+        ]  # fmt: skip
+
+    shown = [about, prompt, style, guidance, count, steps, seed, draw, examples]
+    language.change(translate, [language, prompt], shown, show_progress="hidden")
+    gr.on(
+        [draw.click, prompt.submit], guarded(page.prompted, 1), [prompt, style, guidance, count, steps, seed],
+        [gallery, message],
+    )  # fmt: skip
+
+
+def _styles(words: dict[str, Any]) -> list[tuple[str, str]]:
+    """Choices: what is shown, and the value."""
+    return [(words["all"], ALL_STYLES), *((one, one) for one in STYLES)]
+
+
+def _samples(words: dict[str, Any]) -> list[list[str]]:
+    return [[prompt] for prompt in words["prompts"]]
 
 
 def _images(page: Page) -> None:
@@ -124,8 +179,10 @@ def _editing(page: Page) -> None:
                 brush=gr.Brush(colors=["#ffffff"], color_mode="fixed", default_size=24),
             )  # fmt: skip
             way = gr.Radio(list(WAYS), value=WAYS[0], label="What to do")
+            model = gr.Radio([CLOTHING, EMOJI], value=CLOTHING, label="Model")
             names = page.classes("images")
             label = gr.Dropdown([*names, NO_CLASS], value=NO_CLASS, label="Class")
+            prompt = gr.Textbox("", label="Prompt", placeholder="noto: 猫脸", lines=1, visible=False)
             strength = gr.Slider(0, 1, value=0.6, step=0.05, label="Strength", info="of drawing anew; 0 keeps it")
             guidance = gr.Slider(1, 8, value=1, step=0.5, label="Guidance", info="1 is off; more is more typical")
             steps = gr.Slider(1, 64, value=page.steps(), step=1, label="Steps")
@@ -137,8 +194,20 @@ def _editing(page: Page) -> None:
                 format="png", height=420, show_label=False, interactive=False, elem_classes="crisp",
                 alt_text="the edited picture",
             )  # fmt: skip
-    inputs = [editor, way, strength, label, guidance, steps, seed]
-    draw.click(guarded(page.edited, 1), inputs, [edited, message])
+
+    def fields(model: str) -> tuple[Any, Any]:
+        return gr.update(visible=model == CLOTHING), gr.update(visible=model == EMOJI)
+
+    def edit(
+        model: str, prompt: str, editor: Any, way: str, strength: float, label: str, guidance: float, steps: int,
+        seed: int,
+    ) -> Any:  # fmt: skip
+        told = prompt if model == EMOJI else None
+        return page.edited(editor, way, strength, label, guidance, steps, seed, told)
+
+    model.change(fields, model, [label, prompt], show_progress="hidden")
+    inputs = [model, prompt, editor, way, strength, label, guidance, steps, seed]
+    draw.click(guarded(edit, 1), inputs, [edited, message])
 
 
 def _questions(page: Page) -> None:

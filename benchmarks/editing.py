@@ -2,8 +2,11 @@
 
     python benchmarks/editing.py
     python benchmarks/editing.py --pictures 16 --compared 100 --steps 12 --factors 4
+    python benchmarks/editing.py --pipeline model_cards/simple-diffusion-emoji-64 --dataset outputs/emoji-128 \\
+        --split unseen_pair --caption_column name_en --caption_prefix style --name editing_prompts
 
-Held-out photographs with their classes. Measured, for each way to keep what is known:
+Held-out photographs with their classes, or pictures with their first captions as prompts. Measured, for each way to
+keep what is known:
 
 - kernel distance to other held-out photographs, KID-EffLite0, of the whole pictures and of the hole cut out;
 - largest change outside the hole in levels of 255, which must be 0, and of the block means of enlarged pictures;
@@ -28,13 +31,13 @@ from results import FOLDER, write_results
 from sample_quality import EMBEDDED, PUBLISHED, distance, features
 from tqdm.auto import tqdm
 
-from hf_kexue.data.images import load_images
+from hf_kexue.data.images import CaptionColumns, load_images
 from hf_kexue.inference.evaluation import photographs
 from hf_kexue.inference.grids import image_grid
+from hf_kexue.inference.saved_models import load_pipeline
 from hf_kexue.simple_diffusion import (
     SimpleDiffusionImageToImagePipeline,
     SimpleDiffusionInpaintPipeline,
-    SimpleDiffusionPipeline,
     SimpleDiffusionUpscalePipeline,
 )
 
@@ -89,7 +92,10 @@ def rms(first: Pictures, second: Pictures) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pipeline", default=str(PUBLISHED), help="folder of a saved pipeline")
-    parser.add_argument("--dataset", default=str(EMBEDDED), help="folder or Hub id with the split validation")
+    parser.add_argument("--dataset", default=str(EMBEDDED), help="folder or Hub id")
+    parser.add_argument("--split", default="validation")
+    parser.add_argument("--caption_column", nargs="+", default=[], help="of prompts, for a model that takes them")
+    parser.add_argument("--caption_prefix", help="column of a text before each caption, such as a style")
     parser.add_argument("--pictures", type=int, default=64, help="to edit")
     parser.add_argument("--compared", type=int, default=400, help="other photographs to compare with")
     parser.add_argument("--steps", type=int, default=20)
@@ -101,12 +107,18 @@ def main() -> None:
     parser.add_argument("--name", default="editing", help="of the results file")
     args = parser.parse_args()
 
-    drawing = SimpleDiffusionPipeline.from_pretrained(args.pipeline).to(args.device)
+    drawing = load_pipeline(args.pipeline, device=args.device)
     side, count = drawing.unet.config.sample_size, args.pictures
-    found = photographs(
-        load_images(args.dataset, split="validation", label_column="auto"), side, count + args.compared
-    )
-    originals, labels, others = found.images[:count], found.labels[:count], found.images[count:]
+    columns = CaptionColumns(tuple(args.caption_column), args.caption_prefix) if args.caption_column else None
+    source = load_images(args.dataset, split=args.split, captions=columns, label_column=None if columns else "auto")
+    found = photographs(source, side, count + args.compared)
+    originals, others = found.images[:count], found.images[count:]
+    told: dict[str, list[Any]] = {"class_labels": found.labels[:count]}
+    if columns:
+        rows_of_words = source.rows.select_columns(columns.names).select(range(count))
+        told = {"prompt": [columns.all_of(row)[0] for row in rows_of_words]}
+        if found.broken:
+            raise ValueError(f"Captions would belong to other pictures: {found.broken} cannot be read.")
     hole = hole_of(side)
     real, real_holes = features(others, args.device), features([one.crop(hole) for one in others], args.device)
     mask = Image.new("L", (side, side), 0)
@@ -122,8 +134,9 @@ def main() -> None:
         for first in tqdm(range(0, count, args.batch), desc=f"row {len(rows)}"):
             part = slice(first, first + args.batch)
             images += pipeline(
-                *(one[part] if isinstance(one, list) else one for one in given), class_labels=labels[part],
-                num_inference_steps=args.steps, guidance_scale=args.guidance, generator=generator, **options,
+                *(one[part] if isinstance(one, list) else one for one in given),
+                **{key: values[part] for key, values in told.items()}, num_inference_steps=args.steps,
+                guidance_scale=args.guidance, generator=generator, **options,
             ).images  # fmt: skip
         return images, round(time.perf_counter() - started, 1)
 

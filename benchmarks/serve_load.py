@@ -160,10 +160,12 @@ def main() -> None:
         assert server.stderr is not None
         try:
             port = next(int(match[1]) for line in server.stderr if (match := re.search(r"http://[\d.]+:(\d+)", line)))
-            threading.Thread(target=lambda: [None for _ in server.stderr or ()], daemon=True).start()
+            log = threading.Thread(target=server.stderr.readlines)  # until the server ends
+            log.start()
             figures = load(port, server.pid, args)
         finally:
             server.terminate()
+        log.join()
     write_results("serve_load", figures)
 
 

@@ -14,6 +14,7 @@ import argparse
 import functools
 import http.server
 import importlib
+import os
 import shutil
 import threading
 import time
@@ -100,7 +101,10 @@ def main(argv: list[str] | None = None) -> None:
         browser.close()
     server.shutdown()
     best = {name: round(min(found[name] for found in rounds), 2) for name in rounds[0]}
-    figures = {"chromium": version, "rounds": args.rounds, "megabytes": megabytes(args.page), "best": best}
+    figures = {
+        "chromium": version, "rounds": args.rounds, "cores": len(os.sched_getaffinity(0)),
+        "load_average": round(os.getloadavg()[0], 1), "megabytes": megabytes(args.page), "best": best,
+    }  # fmt: skip
     print(best)
     write_results("web_page", figures)
 

@@ -2,8 +2,8 @@
 
 - `{{ name path format }}` in a page is a figure of `benchmarks/results/<name>.json` or
   `model_cards/results/<name>.json`, so that no number is typed by hand.
-- `<!-- generated: command line -->` is the help of `hf-kexue`; `public names`, `measurements` and
-  `samplers` are generated alike.
+- `<!-- generated: command line -->` is the help of `hf-kexue`; `public names`, `measurements`,
+  `samplers` and `rows of NAME` are generated alike.
 - A notebook becomes a page, with the outputs that it was saved with.
 - A link that leaves `docs/` leads to a copy of that file under `repository/`: pages read the same in a checkout and on
   the site.
@@ -17,6 +17,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ PUBLIC_MODULES = (
     "hf_kexue.onnx",
     "hf_kexue.ray",
 )
+# Results that docs/peers.md shows.
+PEERS = ("peers_images", "reader_against_bert", "triples_against_bert", "samplers", "peers_curvature")
 FIGURE = re.compile(r"\{\{ (?P<name>[\w-]+) (?P<path>\S+?)(?: (?P<format>\.\d[f%]))? \}\}")
 LINK = re.compile(r"(?<=\]\()(?!\w+:|[#/])(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?(?=\))")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.S)
@@ -127,15 +130,27 @@ def _unshorten(command: Any) -> None:
         _unshorten(below)
 
 
-def _measurements() -> str:
-    """All results files; the summary of the page and its pictures are written by hand around their figures."""
+def _tables() -> Any:
+    """The module of benchmarks/tables.py."""
     script = ROOT / "benchmarks" / "tables.py"
     spec = importlib.util.spec_from_file_location(script.stem, script)
     assert spec is not None
     assert spec.loader is not None
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
-    return str(tables.render_all(level=3))
+    return tables
+
+
+def _measurements() -> str:
+    """All results files; the summary of the page and its pictures are written by hand around their figures."""
+    return str(_tables().render_all(level=3))
+
+
+def _rows(name: str) -> str:
+    """The rows of a results file as a table, and the command that made it."""
+    figures = json.loads((RESULTS[0] / f"{name}.json").read_text(encoding="utf-8"))
+    made = figures["environment"]
+    return f"{_tables().rows_table(figures['rows'])}\n\n`python benchmarks/{made['command']}`, {made['device']}."
 
 
 def _samplers() -> str:
@@ -159,6 +174,7 @@ GENERATED = {
     "public names": _table_of_names,
     "measurements": _measurements,
     "samplers": _samplers,
+    **{f"rows of {name}": partial(_rows, name) for name in PEERS},
 }
 
 

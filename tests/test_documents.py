@@ -54,10 +54,12 @@ CHINESE_PAGES = {
         "docs/how-to/process-a-corpus.md",
         "docs/how-to/serve.md",
     ],
+    "docs/zh/without-torch.md": ["docs/how-to/without-torch.md", "docs/how-to/try-in-a-browser.md"],
     "docs/zh/publish.md": ["docs/how-to/publish.md"],
     "docs/zh/mathematics.md": ["docs/how-to/mathematics.md"],
     "docs/zh/command-line.md": ["docs/command-line.md"],
     "docs/zh/index.md": ["docs/index.md"],
+    "docs/zh/peers.md": ["docs/peers.md"],
 }
 MADE_BY_COMMANDS = ("demo/", "outputs/", "onnx/", "path/to/", "owner/", "you/", ".venv", "reader-repository")
 LITERAL = re.compile(r"`[^`]*`|\]\([^)]*\)|<!--.*?-->")

@@ -44,7 +44,7 @@ def test_pictures_are_handed_out_without_loss():
     ]
     shown = [call for call in calls if ast.unparse(call.func) in ("gr.Image", "gr.ImageEditor", "gr.Gallery")]
     formats = [{key.arg: ast.unparse(key.value) for key in call.keywords}.get("format") for call in shown]
-    assert formats == ["'png'"] * 5
+    assert formats == ["'png'"] * 6
 
 
 def test_the_folder_is_whole(tmp_path):

@@ -27,6 +27,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from hf_kexue import RSGANDiscriminator, SimpleDiffusionPipeline
+from hf_kexue.data.whole_files import write_whole
 from hf_kexue.inference.evaluation import class_mix
 from hf_kexue.inference.grids import image_grid
 from hf_kexue.inference.trajectories import Paths, PathSettings, load_shards, path_logsnr, record_paths, record_shards
@@ -293,7 +294,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         draw("final")
     results = manifest | {"images_seen": run.state.samples, **run.costs(), **figures}
     if accelerator.is_main_process:
-        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+        write_whole(output_dir / "results.json", json.dumps(results, indent=1, ensure_ascii=False))
         with run.averaged():
             pipeline.save_pretrained(output_dir / "pipeline")
             push_to_hub(args, pipeline, results)

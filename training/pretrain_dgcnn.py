@@ -25,6 +25,7 @@ from hf_kexue import DGCNNConfig, DGCNNForMaskedLM, DGCNNTokenizer
 from hf_kexue.data.texts.masked import NOT_NAMED, MaskingCollator, TextWindows
 from hf_kexue.data.texts.reading import hold_out, read_texts
 from hf_kexue.data.texts.word_vectors import word_matrix, words_in_texts
+from hf_kexue.data.whole_files import write_whole
 from hf_kexue.training.arguments import TextArguments, on_error, option, parse_arguments
 from hf_kexue.training.fine_tuning import fit_steps_to_data
 from hf_kexue.training.interruption import script_main
@@ -167,7 +168,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     # 6. Save
     if accelerator.is_main_process:
-        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+        write_whole(output_dir / "results.json", json.dumps(results, indent=1, ensure_ascii=False))
         with run.averaged():
             run.network.save_pretrained(output_dir / "model")
         tokenizer.save_pretrained(output_dir / "model")

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from hf_kexue.data.images import ImageDataset, collate_images
+from hf_kexue.data.whole_files import write_whole
 from hf_kexue.simple_diffusion.prompts_simple_diffusion import encode_tokens, tokenize_prompts
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
 from hf_kexue.training.contrastive import ContrastiveModel, retrieval_share
@@ -136,7 +137,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
 def save(run: TrainingRun, tokenizer: Any, output_dir: Path, results: dict[str, Any]) -> None:
     """Figures, and the encoder with its tokenizer."""
-    (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_whole(output_dir / "results.json", json.dumps(results, indent=1, ensure_ascii=False))
     with run.averaged():
         run.network.text_encoder.save_pretrained(output_dir / "model")
     tokenizer.save_pretrained(output_dir / "model")

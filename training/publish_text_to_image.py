@@ -18,12 +18,12 @@ import run_figures
 import torch
 
 from hf_kexue import SimpleDiffusionTextToImagePipeline
+from hf_kexue.demo.prompts import STYLES
 from hf_kexue.hub import export_repository
 from hf_kexue.hub.repository import store_as_float16
-from hf_kexue.inference.drawing import draw_from_prompts
+from hf_kexue.inference.drawing import draw_by_diffusion
 from hf_kexue.inference.grids import image_grid
 
-STYLES = ("noto", "fluent 3d", "fluent flat", "openmoji", "twemoji", "blob")
 NAMES = ("red apple", "猫脸", "red heart", "太阳", "grinning face", "汽车", "globe showing Asia-Australia", "玫瑰")
 STEPS = 16  # of DPM-Solver++, for the samples of the card
 
@@ -78,7 +78,7 @@ def draw_styles(folder: Path) -> None:
     pipeline = SimpleDiffusionTextToImagePipeline.from_pretrained(folder)
     prompts: list[Any] = [f"{style}: {name}" for style in STYLES for name in NAMES]
     generator = torch.Generator().manual_seed(0)
-    images = draw_from_prompts(pipeline, prompts, steps=STEPS, sampler="dpm", generator=generator)
+    images = draw_by_diffusion(pipeline, prompts, steps=STEPS, sampler="dpm", generator=generator)
     image_grid(images, len(NAMES)).save(folder / "samples.png")
 
 

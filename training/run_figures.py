@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from hf_kexue.data.whole_files import write_whole
 from hf_kexue.hub.cards import write_cards
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -212,7 +213,7 @@ def published_figures(cards: Path, name: str) -> dict[str, Any]:
 def write_figures(cards: Path, name: str, figures: dict[str, Any]) -> None:
     """Write the figures of a card without rendering it."""
     text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
-    (cards / "results" / f"{name}.json").write_text(text, encoding="utf-8")
+    write_whole(cards / "results" / f"{name}.json", text)
 
 
 def write_card(cards: Path, name: str, figures: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from hf_kexue.data.questions.samples import ReadingCollator, ReadingDataset
 from hf_kexue.data.texts.reading import read_texts
 from hf_kexue.data.texts.word_vectors import word_matrix, words_in_texts
 from hf_kexue.data.triples.reading import read_triples
+from hf_kexue.data.whole_files import write_whole
 from hf_kexue.dgcnn.distillation_dgcnn import distillation_loss, project_embeddings
 from hf_kexue.dgcnn.simplified_dgcnn import simplified
 from hf_kexue.inference.evaluation import evaluate_reader
@@ -279,7 +280,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     results = manifest | {"questions_seen": run.state.samples, **run.costs(), **figures}
 
     if accelerator.is_main_process:
-        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+        write_whole(output_dir / "results.json", json.dumps(results, indent=1, ensure_ascii=False))
         with run.averaged():
             push_to_hub(args, pipeline, results)
     finish(accelerator)

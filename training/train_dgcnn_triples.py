@@ -28,6 +28,7 @@ from hf_kexue.data.triples.known import known_triple_scores, memorised_share, me
 from hf_kexue.data.triples.reading import TripleExample, add_inverses, read_triples
 from hf_kexue.data.triples.samples import TripleCollator, TripleDataset, character_counts
 from hf_kexue.data.triples.schemas import build_schema, check_schema, read_schema
+from hf_kexue.data.whole_files import write_whole
 from hf_kexue.dgcnn.thresholds_dgcnn_triples import (
     Candidate,
     ThresholdSearch,
@@ -308,7 +309,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     # 6. Save again, with the thresholds
     if accelerator.is_main_process:
-        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+        write_whole(output_dir / "results.json", json.dumps(results, indent=1, ensure_ascii=False))
         save()
         with run.averaged():
             push_to_hub(args, TripleExtractionPipeline(model=run.network, tokenizer=tokenizer), results)

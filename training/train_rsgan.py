@@ -25,6 +25,7 @@ from torch import Tensor
 
 from hf_kexue import RSGANDiscriminator, RSGANGenerator, RSGANPipeline
 from hf_kexue.data.images import ImageSource
+from hf_kexue.data.whole_files import write_whole
 from hf_kexue.inference.drawing import draw_in_batches
 from hf_kexue.inference.evaluation import class_mix, photographs, picture_distance, picture_features
 from hf_kexue.inference.grids import image_grid
@@ -280,7 +281,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     # 6. Save
     if accelerator.is_main_process:
-        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+        write_whole(output_dir / "results.json", json.dumps(results, indent=1, ensure_ascii=False))
         with run.averaged():
             estimate_batch_statistics(run.generator_network, seed=args.seed)
             pipeline.save_pretrained(output_dir / "pipeline")

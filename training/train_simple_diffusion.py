@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from hf_kexue.data.images import image_loader, image_size
+from hf_kexue.data.whole_files import write_whole
 from hf_kexue.inference.grids import image_grid
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline, SimpleDiffusionTextToImagePipeline
 from hf_kexue.simple_diffusion.losses_simple_diffusion import mean_by_logsnr, readout_loss, sigmoid_bias
@@ -318,7 +319,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     # 6. Save
     if accelerator.is_main_process:
-        (output_dir / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+        write_whole(output_dir / "results.json", json.dumps(results, indent=1, ensure_ascii=False))
         with run.averaged():
             if adapters is not None:
                 adapters.save(output_dir / "lora")

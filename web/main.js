@@ -2,6 +2,7 @@
 
 import { isBlank } from "./lib/characters.js";
 import { graph } from "./lib/graph.js";
+import { language, translate, words } from "./lib/language.js";
 
 const LONGEST = 20_000, LONGEST_QUESTION = 200; // characters
 const byId = (id) => document.getElementById(id);
@@ -36,7 +37,7 @@ function call(task, values = {}) {
 
 function showProgress({ loaded, total }) {
   byId("bar").value = loaded / total;
-  byId("loading-text").textContent = `Loading the models: ${(loaded / 1e6).toFixed(0)} of ${(total / 1e6).toFixed(0)} MB`;
+  byId("loading-text").textContent = words("Loading the models: {0} of {1} MB", (loaded / 1e6).toFixed(0), (total / 1e6).toFixed(0));
 }
 
 async function load() {
@@ -45,8 +46,8 @@ async function load() {
     byId("loading").hidden = true;
     document.body.dataset.ready = "true";
     byId("offline").textContent = (await offline())
-      ? "The page is stored in this browser and works without a network."
-      : "Works without a network only over https or from this machine.";
+      ? words("The page is stored in this browser and works without a network.")
+      : words("Works without a network only over https or from this machine.");
   } catch (error) {
     byId("loading-text").textContent = error.message;
     byId("loading").classList.add("error");
@@ -67,10 +68,14 @@ async function offline() {
 
 /** What is wrong with a text, or "". */
 function fault(name, text, longest) {
-  if (isBlank(text)) return `${name} is empty.`;
-  if (!text.isWellFormed()) return `${name} holds half a surrogate pair, which is no character. It was probably cut within an emoji.`;
-  const count = Array.from(text).length;
-  if (count > longest) return `${name} has ${count.toLocaleString("en")} characters; at most ${longest.toLocaleString("en")} are read here.`;
+  const said = words(name), count = Array.from(text).length;
+  if (isBlank(text)) return words("{0} is empty.", said);
+  if (!text.isWellFormed()) {
+    return words("{0} holds half a surrogate pair, which is no character. It was probably cut within an emoji.", said);
+  }
+  if (count > longest) {
+    return words("{0} has {1} characters; at most {2} are read here.", said, count.toLocaleString(language), longest.toLocaleString(language));
+  }
   return "";
 }
 
@@ -96,15 +101,17 @@ function onSubmit(form, faultOf, task, valuesOf, show) {
   });
 }
 
-function showAnswers({ text }, answers) {
+function showAnswers({ text }, { answers, refused }) {
   const [best] = answers;
-  if (!best.answer) return [make("p", { className: "answer" }, "No answer found.")];
+  if (!best.answer) return [make("p", { className: "answer" }, words("No answer found."))];
   const points = Array.from(text), piece = (start, end) => points.slice(start, end).join("");
   const rows = answers.map(({ answer, score }) =>
     make("tr", {}, make("td", { lang: "zh" }, answer), make("td", { className: "number" }, score.toFixed(3))),
   );
-  const head = make("tr", {}, make("th", { scope: "col" }, "Answer"), make("th", { scope: "col", className: "number" }, "Score"));
+  const head = make("tr", {}, make("th", { scope: "col" }, words("Answer")), make("th", { scope: "col", className: "number" }, words("Score")));
+  const doubt = words("The text may not hold the answer; this is the best guess.");
   return [
+    ...(refused ? [make("p", { className: "doubt" }, doubt)] : []),
     make("p", { className: "answer", lang: "zh" }, best.answer),
     make("blockquote", { lang: "zh" }, piece(0, best.start), make("mark", {}, best.answer), piece(best.end)),
     make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)),
@@ -112,17 +119,18 @@ function showAnswers({ text }, answers) {
 }
 
 function showTriples(_, triples) {
-  if (!triples.length) return [make("p", { className: "answer" }, "No triples found.")];
+  if (!triples.length) return [make("p", { className: "answer" }, words("No triples found."))];
   const mention = ({ text, type }) => make("td", { lang: "zh" }, text, " ", ...(type ? [make("small", {}, type)] : []));
   const rows = triples.map(({ subject, predicate, object, score }) =>
     make("tr", {}, mention(subject), make("td", { lang: "zh" }, predicate), mention(object), make("td", { className: "number" }, score.toFixed(3))),
   );
   const names = ["Subject", "Predicate", "Object", "Score"];
-  const head = make("tr", {}, ...names.map((name) => make("th", { scope: "col", className: name === "Score" ? "number" : "" }, name)));
+  const head = make("tr", {}, ...names.map((name) => make("th", { scope: "col", className: name === "Score" ? "number" : "" }, words(name))));
   const table = make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
   return [make("div", { className: "wide", tabIndex: 0 }, graph(triples)), make("div", { className: "wide", tabIndex: 0 }, table)];
 }
 
+translate(document);
 const tabs = [...document.querySelectorAll("[role=tab]")];
 function open(tab) {
   for (const one of tabs) {
@@ -143,10 +151,10 @@ for (const tab of tabs) {
 
 onSubmit(
   byId("ask"),
-  () => fault("The question", byId("question").value, LONGEST_QUESTION) || fault("The text", byId("context").value, LONGEST),
+  () => fault("Question", byId("question").value, LONGEST_QUESTION) || fault("Text", byId("context").value, LONGEST),
   "ask",
   () => ({ question: byId("question").value, text: byId("context").value }),
   showAnswers,
 );
-onSubmit(byId("extract"), () => fault("The text", byId("text").value, LONGEST), "extract", () => ({ text: byId("text").value }), showTriples);
+onSubmit(byId("extract"), () => fault("Text", byId("text").value, LONGEST), "extract", () => ({ text: byId("text").value }), showTriples);
 load();

@@ -4,7 +4,7 @@ import { InferenceSession, Tensor, env } from "./vendor/ort.wasm.bundle.min.mjs"
 import initJieba, { cut } from "./vendor/jieba_rs_wasm.js";
 import { Characters } from "./lib/characters.js";
 import { KnownTriples } from "./lib/mentions.js";
-import { answer } from "./lib/reader.js";
+import { answer, refuses } from "./lib/reader.js";
 import { extract } from "./lib/triples.js";
 import { Words } from "./lib/words.js";
 import { fetchKept, report } from "./lib/downloads.js";
@@ -70,7 +70,10 @@ const TASKS = {
     await reader();
     await extractor();
   },
-  ask: async ({ question, text }) => answer(await reader(), question, text),
+  ask: async ({ question, text }) => {
+    const model = await reader(), answers = await answer(model, question, text);
+    return { answers, refused: refuses(model, answers) };
+  },
   extract: async ({ text }) => extract(await extractor(), text),
 };
 

@@ -11,6 +11,8 @@ BENCHMARKS = run_all.find_benchmarks()
 HELPERS = {
     "bert_cascade",
     "gan_toys",
+    "metrics_by_formula",
+    "peer_environments",
     "results",
     "rows_of_a_build",
     "run_all",

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from tiny_models import save_gan, save_pipeline
+from tiny_prompts import WORDS, save_prompt_pipeline
 from typer.testing import CliRunner
 
+from hf_kexue import SimpleDiffusionInpaintPipeline
 from hf_kexue.cli.main import app, main
 
 
@@ -19,6 +21,15 @@ def clothes(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    """A model of prompts, saved by a pipeline that edits."""
+    folder = tmp_path_factory.mktemp("words")
+    save_prompt_pipeline(folder / "drawing")
+    SimpleDiffusionInpaintPipeline.from_pretrained(folder / "drawing").save_pretrained(folder / "editing")
+    return folder / "editing"
+
+
+@pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """A picture, a mask, and others that do not fit."""
     folder = tmp_path_factory.mktemp("files")
@@ -27,6 +38,7 @@ def files(tmp_path_factory):
     hole(64, 64).save(folder / "large-mask.png")
     hole(16, 32).save(folder / "long-mask.png")
     picture(30, 20).save(folder / "photo.png")
+    Image.new("RGBA", (16, 16)).save(folder / "clear-mask.png")
     (folder / "text.png").write_text("no picture")
     (folder / "cut.png").write_bytes((folder / "picture.png").read_bytes()[:300])
     return folder
@@ -85,6 +97,31 @@ def test_around_a_picture(clothes, files, tmp_path):
         assert (pixels(edited.crop((left, 0, left + 16, 16))) == pixels(picture())).all()
 
 
+def test_a_prompt_says_what_is_drawn(words, files, tmp_path):
+    kept = np.asarray(hole(16, 16)) == 0
+    argv, drawn = ["--mask", files / "mask.png"], []
+    for more in ([], ["--prompt", WORDS[0]], ["--prompt", WORDS[1]], ["--prompt", WORDS[1], "--negative-prompt", "a"]):
+        edited, _ = edit(words, files / "picture.png", tmp_path / "a.png", *argv, *more)
+        assert (pixels(edited)[kept] == pixels(picture())[kept]).all()
+        drawn.append(edited.tobytes())
+    assert len(set(drawn)) == 4
+    again, _ = edit(words, files / "picture.png", tmp_path / "a.png", *argv, "--prompt", WORDS[0], "--count", 2)
+    assert again.size == (32, 16)
+
+
+def test_a_folder_saved_by_an_editing_pipeline_serves_the_other_commands(words, tmp_path):
+    result = CliRunner().invoke(app, ["info", str(words)])
+    assert "16 x 16 pixels" in result.output
+    assert "a prompt of 16 characters" in result.output
+    argv = ["generate", words, "-o", tmp_path / "a.png", "--prompt", WORDS[0], "--steps", 2, "--per-class", 1]
+    drawn = []
+    for model in (words, words.parent / "drawing"):
+        argv[1] = model
+        assert CliRunner().invoke(app, [str(one) for one in argv]).exit_code == 0
+        drawn.append((tmp_path / "a.png").read_bytes())
+    assert drawn[0] == drawn[1]
+
+
 @pytest.mark.parametrize("method", ["replacement", "projection", "gradient"])
 def test_larger(clothes, files, tmp_path, method):
     edited, _ = edit(clothes, files / "picture.png", tmp_path / "a.png", "--upscale", 2, "--method", method)
@@ -140,6 +177,7 @@ def test_pictures_of_every_mode(clothes, tmp_path, mode):
         (["{files}/picture.png", "--strength", "nan"], "--strength"),
         (["{files}/picture.png", "--strength", "0.5", "--method", "gradient"], "method"),
         (["{files}/picture.png", "--mask", "{files}/long-mask.png"], "16 x 32"),
+        (["{files}/picture.png", "--mask", "{files}/clear-mask.png"], "transparent in parts"),
         (["{files}/picture.png", "--mask", "{files}/nowhere.png"], "nowhere.png"),
         (["{files}/picture.png", "--mask", "{files}/text.png"], "text.png is no picture"),
         (["{files}/text.png", "--strength", "0.5"], "text.png is no picture"),
@@ -151,6 +189,8 @@ def test_pictures_of_every_mode(clothes, tmp_path, mode):
         (["{files}/picture.png", "--outpaint", "3,0,0,0"], "multiples of 4"),
         (["{files}/picture.png", "--upscale", "1"], "--upscale"),
         (["{files}/picture.png", "--strength", "0.5", "--class", "Shoe"], "'Shoe'; this model knows Dress, Hat"),
+        (["{files}/picture.png", "--strength", "0.5", "--prompt", "a hat"], "use --class"),
+        (["{files}/picture.png", "--strength", "0.5", "--negative-prompt", "a hat"], "use --class"),
         (["{files}/picture.png", "--strength", "0.5", "-o", "a.doc"], "--output"),
         (["{files}/picture.png", "--strength", "0.5", "--sampler", "fast"], "'fast'"),
     ],
@@ -165,6 +205,13 @@ def test_user_errors_exit_with_one_line(argv, expected, clothes, files, tmp_path
     assert expected in " ".join(message.replace("│", " ").split())
     assert "Traceback" not in message
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_prompts_has_no_classes(words, files):
+    argv = ["edit", str(words), str(files / "picture.png"), "--strength", "0.5", "--class", "Hat"]
+    assert "use --prompt" in str(CliRunner().invoke(app, argv).exception)
+    argv = ["generate", str(words), "--classes", "Hat"]
+    assert "use --prompt" in str(CliRunner().invoke(app, argv).exception)
 
 
 def test_a_gan_cannot_edit(files, tmp_path):

@@ -153,6 +153,19 @@ def test_folders_of_others_are_left_alone(tmp_path):
         PassageCollection.load(tmp_path / "index")
 
 
+@pytest.mark.parametrize("facts", [[], {"version": 0}, {"version": 1}, {"version": 1, "data": "../data-0"}, "cut"])
+def test_a_description_that_is_none(facts, tmp_path):
+    PassageCollection(PASSAGES).save(tmp_path / "index")
+    path = tmp_path / "index" / "collection.json"
+    whole = json.loads(path.read_text())
+    if facts == "cut":
+        path.write_text(path.read_text()[:-9])
+    else:
+        path.write_text(json.dumps({**whole, **facts} if facts and "data" in facts else facts))
+    with pytest.raises(ValueError, match="collection"):
+        PassageCollection.load(tmp_path / "index")
+
+
 def test_a_loaded_collection_maps_its_arrays(tmp_path):
     PassageCollection(PASSAGES).save(tmp_path / "index")
     loaded = PassageCollection.load(tmp_path / "index")
@@ -189,6 +202,54 @@ def test_the_vote_weighs_both_scores(reader, power):
     for answer in answers:
         assert collection[answer["passage"]][answer["start"] : answer["end"]] == answer["answer"]
     assert [len(some) for some in collection.ask(pipeline, [question, "xyz", "发现"], top_k=2)] == [2, 1, 2]
+
+
+@pytest.mark.parametrize("given", ["model", "constructor", "call"])
+@pytest.mark.parametrize("side", [-0.001, 0.001])
+def test_no_answer_wins_below_the_threshold_of_the_reader(reader, given, side):
+    """Right beside the best s w, which is far from 0.5; its score is that of one vote for (1 - best) t / (1 - t)."""
+    question, passages = "谁发现了镭？", ["发现了镭。", "镭，发现", "今天", "谁发现镭"]
+    collection, pipeline = PassageCollection(passages), load_pipeline(str(reader))
+    hits = collection.search(question)
+    best = max(
+        answer["score"] * (hit.score / hits[0].score) ** 6
+        for hit in hits
+        for answer in pipeline(question=question, context=hit.text, top_k=20)
+    )
+    threshold = best + side
+    assert 0.002 < threshold < 0.498
+    options = {"handle_impossible_answer": True, "no_answer_threshold": threshold}
+    if given == "model":
+        pipeline.model.config.no_answer_threshold = options.pop("no_answer_threshold")
+    elif given == "constructor":
+        pipeline = type(pipeline)(model=pipeline.model, tokenizer=pipeline.tokenizer, device="cpu", **options)
+        options = {}
+    answers = collection.ask(pipeline, question, top_k=100, **options)
+    (nothing,) = [answer for answer in answers if not answer["answer"]]
+    score = (1 - best) * threshold / (1 - threshold)
+    assert nothing["score"] == pytest.approx(score**2 / (1 + score), rel=1e-5)
+    assert nothing["passage"] is None
+    single = best**2 / (1 + best)  # of the best s w alone: a string that several passages hold may have more
+    assert (nothing["score"] > single) == (side > 0)
+    assert [one["score"] for one in answers] == sorted((one["score"] for one in answers), reverse=True)
+
+
+def test_votes_and_duplicates_are_the_readers(reader):
+    """Passages that differ in white space alone have one vote unless they are to have each; other votes are those of
+    `vote`."""
+    pipeline, question = load_pipeline(str(reader)), "谁发现了镭？"
+    text = "居里夫妇发现了镭。"
+    once, thrice = PassageCollection([text]), PassageCollection([("a", text), ("b", f"{text}\n"), ("c", text)])
+    (alone,) = once.ask(pipeline, question)
+    (same,) = thrice.ask(pipeline, question, power=0)
+    assert same == {**alone, "score": pytest.approx(alone["score"]), "passage": "a"}
+    s = pipeline(question=question, context=text)["score"]
+    (each,) = thrice.ask(pipeline, question, power=0, duplicates="each")
+    assert each["score"] == pytest.approx(3 * s * s / (1 + 3 * s), rel=1e-5)
+    (best,) = thrice.ask(pipeline, question, power=0, duplicates="each", vote="best")
+    assert best["score"] == pytest.approx(s, rel=1e-5)
+    with pytest.raises(TypeError, match="setting"):
+        once.ask(pipeline, question, votes="best")
 
 
 def invoke(*argv):

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from PIL import Image
 from tiny_models import save_gan, save_pipeline
+from tiny_prompts import save_prompt_pipeline
 
 from hf_kexue.demo.editing import CONTINUE, ENLARGE, FILL, REDRAW
-from hf_kexue.demo.page import INTERPOLATION_STEPS, MOST_CHARACTERS, NO_CLASS, Page
+from hf_kexue.demo.page import ALL_STYLES, INTERPOLATION_STEPS, MOST_CHARACTERS, NO_CLASS, Page
+from hf_kexue.demo.prompts import STYLES
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
 
 CARDS = Path(__file__).resolve().parents[2] / "model_cards"
@@ -52,7 +54,8 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     save_pipeline(folder / "images", ["Dress", "Hat"])
     save_gan(folder / "gan", ["Dress", "Hat"])
-    return Page(str(CARDS), {"images": str(folder / "images"), "gan": str(folder / "gan")})
+    save_prompt_pipeline(folder / "prompts")
+    return Page(str(CARDS), {key: str(folder / key) for key in ("images", "gan", "prompts")})
 
 
 def pixels(picture):
@@ -84,6 +87,40 @@ def test_a_picture_is_filled_where_it_is_painted(page):
     for way, size in ((CONTINUE, (32, 16)), (ENLARGE, (24, 16)), (REDRAW, (24, 16))):
         drawn = page.edited(editor, way, 0.6, NO_CLASS, 1.0, 3, 0)
         assert drawn.width * size[1] == drawn.height * size[0]
+
+
+def test_a_picture_is_filled_with_what_a_prompt_says(page):
+    editor = {"background": photograph(), "layers": [strokes()], "composite": None}
+    small = photograph().resize((24, 16), Image.Resampling.LANCZOS)
+    drawn = []
+    for prompt in ("", "noto: red apple", "noto: 戴墨镜的猫"):
+        edited = page.edited(editor, FILL, 0.6, "Hat", 2.0, 3, 0, prompt=prompt)
+        back = pixels(edited.resize(small.size, Image.Resampling.NEAREST))
+        back[5:10, 10:15] = pixels(small)[5:10, 10:15]
+        assert (back == pixels(small)).all()
+        drawn.append(edited.tobytes())
+    assert len(set(drawn)) == 3
+    with pytest.raises(ValueError, match="the model reads 20"):
+        page.edited(editor, FILL, 0.6, "Hat", 2.0, 3, 0, prompt="cat" * 10)
+
+
+def test_a_prompt_is_drawn_in_one_style_or_in_all(page):
+    everything = page.prompted("red apple", ALL_STYLES, 2.0, 2, 3, 0)
+    assert [style for _, style in everything] == [style for style in STYLES for _ in range(2)]
+    assert [image.size for image, _ in everything] == [(16, 16)] * 12
+    pipeline, generator = page.model("prompts"), torch.Generator().manual_seed(0)
+    pipeline.scheduler, kept = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config), pipeline.scheduler
+    expected = pipeline("noto: red apple", guidance_scale=2.0, num_inference_steps=3, generator=generator).images
+    pipeline.scheduler = kept
+    ((found, style),) = page.prompted("red apple", "noto", 2.0, 1, 3, 0)
+    assert style == "noto"
+    assert found.tobytes() == expected[0].tobytes()
+    ((typed, style),) = page.prompted(" Noto：red  apple ", "blob", 2.0, 1, 3, 0)
+    assert (typed.tobytes(), style) == (found.tobytes(), "noto")
+    others = (("red apple", "blob", 2.0, 0), ("blue car", "noto", 2.0, 0), ("red apple", "noto", 4.0, 0),
+              ("red apple", "noto", 2.0, 1))  # fmt: skip
+    for text, style, guidance, seed in others:
+        assert page.prompted(text, style, guidance, 1, 3, seed)[0][0].tobytes() != found.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -192,6 +229,13 @@ def test_interpolation_between_two_seeds(page):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (("prompted", " ", "noto", 2, 1, 2, 0), "Type a prompt first."),
+        (("prompted", None, "noto", 2, 1, 2, 0), "Type a prompt first."),
+        (("prompted", "noto:", "noto", 2, 1, 2, 0), "Type a prompt first."),
+        (("prompted", "cat", "oil", 2, 1, 2, 0), "must be one of noto, fluent 3d"),
+        (("prompted", "cat " * 10, "noto", 2, 1, 2, 0), "the model reads 20"),
+        (("prompted", "cat", ALL_STYLES, 2, 3, 2, 0), "images must be a whole number from 1 to 2, got 3"),
+        (("prompted", "cat", "noto", 2, 1, 2, -1), "seed"),
         (("images", "Sock", 2, 1, 2, 0), "'Sock'"),
         (("images", "Hat", 2, 17, 2, 0), "images must be a whole number from 1 to 16, got 17"),
         (("images", "Hat", 2, 1, 0, 0), "steps must be a whole number from 1 to 256, got 0"),

@@ -29,7 +29,13 @@ if BROWSER is None:
 from playwright.sync_api import expect, sync_playwright  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLISHED = ["simple-diffusion-clothing-64", "dgcnn-qa-zh", "dgcnn-triples-zh", "rsgan-clothing-64"]
+PUBLISHED = [
+    "simple-diffusion-emoji-64",
+    "simple-diffusion-clothing-64",
+    "dgcnn-qa-zh",
+    "dgcnn-triples-zh",
+    "rsgan-clothing-64",
+]
 SECONDS = 60  # until something is there; a loaded machine draws slowly
 expect.set_options(timeout=1000 * SECONDS)
 
@@ -120,6 +126,37 @@ def open_tab(page, name):
     expect(tab).to_have_attribute("aria-selected", "true")
 
 
+def test_the_page_begins_with_a_prompt(page):
+    """The first tab is open: one prompt in six styles, then another one in one style, typed and sent by Enter."""
+    expect(page.get_by_role("tab").first).to_have_attribute("aria-selected", "true")
+    prompt = page.get_by_role("textbox", name="Prompt")
+    expect(prompt).to_have_value("cat face")
+    page.get_by_role("slider", name="range slider for Steps").fill("3")
+    page.get_by_role("button", name="Draw").click()
+    six = pictures(page, 6)
+    assert all(map(is_picture, six))
+    look(page, "prompts")
+    page.get_by_label("Style", exact=True).locator("visible=true").click()
+    page.get_by_role("option", name="openmoji").click()
+    prompt.fill("绿心")
+    prompt.press("Enter")
+    (one,) = pictures(page, 1)
+    assert is_picture(one)
+
+
+def test_the_tab_speaks_both_languages(page):
+    """Labels, examples and the prompt that waits change; what a visitor has typed does not."""
+    page.get_by_text("中文", exact=True).click()
+    expect(page.get_by_role("button", name="画", exact=True)).to_be_visible()
+    expect(page.get_by_role("textbox", name="提示词")).to_have_value("猫脸")
+    look(page, "prompts-chinese")
+    page.get_by_text("红苹果", exact=True).click()
+    expect(page.get_by_role("textbox", name="提示词")).to_have_value("红苹果")
+    page.get_by_text("English", exact=True).click()
+    expect(page.get_by_role("button", name="Draw")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Prompt")).to_have_value("红苹果")
+
+
 def test_images(page):
     open_tab(page, "Images")
     page.get_by_role("slider", name="range slider for Steps").fill("4")
@@ -128,9 +165,14 @@ def test_images(page):
     look(page, "images")
 
 
-def test_a_picture_is_painted_over_and_filled(page, tmp_path):
-    """Dropped, painted over with the mouse, filled: the result is there, and equals the picture far from the paint."""
+@pytest.mark.parametrize("model", ["clothing, by class", "emoji, by prompt"])
+def test_a_picture_is_painted_over_and_filled(page, tmp_path, model):
+    """Dropped, painted over with the mouse, filled by a model of classes or of prompts: the result is there."""
     open_tab(page, "Edit")
+    page.get_by_label(model).check()
+    if model.startswith("emoji"):
+        page.get_by_label("Prompt", exact=True).locator("visible=true").fill("noto: red apple")
+        expect(page.get_by_label("Class", exact=True).locator("visible=true")).to_have_count(0)
     Image.effect_noise((256, 256), 60).convert("RGB").save(tmp_path / "picture.png")
     page.locator("[role=tabpanel] input[type=file]:visible, [role=tabpanel] input[type=file]").first.set_input_files(
         tmp_path / "picture.png"
@@ -138,6 +180,7 @@ def test_a_picture_is_painted_over_and_filled(page, tmp_path):
     canvas = page.locator("[role=tabpanel] canvas:visible").first
     canvas.wait_for()
     page.get_by_role("slider", name="range slider for Steps").locator("visible=true").fill("3")
+    canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(*middle)
@@ -146,7 +189,7 @@ def test_a_picture_is_painted_over_and_filled(page, tmp_path):
     page.mouse.up()
     page.get_by_role("button", name="Edit", exact=True).locator("visible=true").click()
     expect(page.get_by_alt_text("the edited picture")).to_be_visible()
-    look(page, "editing")
+    look(page, f"editing-{model.partition(',')[0]}")
 
 
 def test_questions(page):
@@ -215,6 +258,8 @@ def test_by_keyboard_alone(page):
 @pytest.mark.parametrize(
     ("tab", "label", "value", "button", "message"),
     [
+        ("Prompts", "Prompt", " ", "Draw", "Type a prompt first."),
+        ("Prompts", "Prompt", "cat " * 20, "Draw", "The prompt has 66 tokens with its style; the model reads 48."),
         ("Questions", "Question", "", "Ask", "Type a question first."),
         ("Questions", "Text", " ", "Ask", "Type or paste a text first."),
         ("Triples", "Text", "", "Extract", "Type or paste a text first."),
@@ -234,6 +279,11 @@ def test_errors_are_shown(page, tab, label, value, button, message):
 def test_narrow_screens(page):
     """On a telephone nothing is wider than the screen."""
     page.set_viewport_size({"width": 390, "height": 800})
+    page.get_by_role("slider", name="range slider for Steps").fill("3")
+    page.get_by_role("button", name="Draw").click()
+    pictures(page, 6)
+    look(page, "narrow-prompts")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     open_tab(page, "Triples")
     page.get_by_role("button", name="Extract").click()
     expect(page.locator("svg.kexue-graph")).to_be_visible()

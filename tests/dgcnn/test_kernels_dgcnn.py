@@ -5,7 +5,16 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from hf_kexue.dgcnn.kernels_dgcnn import ChannelDropout, _Convolution, by_products, gate, kept_by_dropout, open_gate
+from hf_kexue.dgcnn.kernels_dgcnn import (
+    ChannelDropout,
+    _Convolution,
+    attention,
+    by_products,
+    gate,
+    kept_by_dropout,
+    open_gate,
+    written_out_attention,
+)
 
 every_geometry = pytest.mark.parametrize(
     ("width", "dilation", "bias"), [(3, 1, True), (3, 4, True), (5, 3, False), (1, 1, True)]
@@ -81,6 +90,41 @@ def test_the_gate_and_its_gradients(drops, masked):
         (gradient,) = torch.autograd.grad(function(*arguments).square().sum(), both, create_graph=True)
         twice.append(torch.autograd.grad(gradient.square().sum(), [hidden, both]))
     assert_close(*twice)
+
+
+def test_the_gate_of_autocast_is_the_one_of_float32_within_8_bits():
+    """x in float32, h and a in bf16, as a convolution under autocast leaves them."""
+    hidden = rows(3, 8, 11, dtype=torch.float32).requires_grad_()
+    both = rows(3, 16, 11, seed=1, dtype=torch.float32).bfloat16()
+    kept = kept_by_dropout(hidden, 0.3)
+    mask = (torch.arange(11) < torch.tensor([[11], [4], [7]]))[:, None].float()
+    weight = rows(3, 8, 11, seed=2, dtype=torch.float32)
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        leaf = both.to(dtype).requires_grad_()
+        mixed = gate(hidden, leaf, kept, 0.3, mask)
+        slopes = torch.autograd.grad((mixed * weight).sum(), [hidden, leaf])
+        assert mixed.dtype == torch.float32
+        assert slopes[1].dtype == dtype
+        assert slopes[1].transpose(1, 2).is_contiguous()  # as the convolution takes it
+        found[dtype] = mixed, slopes[0], slopes[1].float()
+    assert_close(found[torch.bfloat16], found[torch.float32], rtol=0.02, atol=0.02)
+
+
+def test_attention_written_out_and_its_gradients():
+    leaves = [torch.randn(2, 3, size, 4, dtype=torch.float64, requires_grad=True) for size in (5, 7, 7)]
+    mask = (torch.arange(7) < torch.tensor([[7], [4]]))[:, None, None]
+    scores = torch.einsum("bhid,bhjd->bhij", *leaves[:2]) / 2
+    weights = scores.exp() * mask
+    by_hand = torch.einsum("bhij,bhjd->bhid", weights / weights.sum(dim=3, keepdim=True), leaves[2])
+    weight = torch.randn_like(by_hand)
+    expected = torch.autograd.grad((by_hand * weight).sum(), leaves)
+    found = written_out_attention(*leaves, mask)
+    assert_close(found, by_hand, rtol=1e-5, atol=1e-6)  # the softmax is in float32
+    assert_close(torch.autograd.grad((found * weight).sum(), leaves), expected, rtol=1e-4, atol=1e-6)
+    halves = [leaf.detach().bfloat16().requires_grad_() for leaf in leaves]
+    assert_close(attention(*halves, mask).double(), by_hand, rtol=0.03, atol=0.03)  # 8 bits
+    assert torch.isfinite(attention(*halves, torch.zeros_like(mask))).all()  # rows without a key
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])

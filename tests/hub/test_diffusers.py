@@ -3,6 +3,8 @@
 import ast
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,9 +12,16 @@ import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
 from hub_clients import drawn, tiny_gan, tiny_images
+from safetensors.torch import load_file, save_file
+from tiny_prompts import tiny_prompt_pipeline
 
 import hf_kexue
-from hf_kexue import ShiftedFlowScheduler, SimpleDiffusionPipeline, SimpleDiffusionViT2DModel
+from hf_kexue import (
+    ShiftedFlowScheduler,
+    SimpleDiffusionInpaintPipeline,
+    SimpleDiffusionPipeline,
+    SimpleDiffusionViT2DModel,
+)
 from hf_kexue.hub import export_repository
 from hf_kexue.hub.diffusers import one_file
 from hf_kexue.hub.repository import store_as_float16
@@ -47,6 +56,44 @@ def test_editing_pipelines_can_be_merged_too(name):
     assert len(names) == len(set(names))
     assert {"DrawingPipeline", "SamplingLoop"} <= set(names)
     assert max(map(len, merged.splitlines())) <= 119
+
+
+WITHOUT_THE_PACKAGE = """
+import sys
+sys.modules["hf_kexue"] = None
+import torch
+from diffusers import DiffusionPipeline
+from safetensors.torch import load_file, save_file
+
+pipe = DiffusionPipeline.from_pretrained("model", trust_remote_code=True)
+drawn = pipe(
+    **load_file("given.safetensors"), prompt="noto: 戴墨镜的猫", negative_prompt="blob: blue car",
+    num_inference_steps=2, generator=torch.Generator().manual_seed(0), output_type="pt",
+).images
+save_file({"drawn": drawn}, "drawn.safetensors")
+"""
+
+
+def test_an_editing_pipeline_with_words_works_without_the_package(tmp_path):
+    """Pipeline, network, scheduler, encoder and tokenizer from the folder; the pixels are those of the package."""
+    pipe = SimpleDiffusionInpaintPipeline.from_pipe(tiny_prompt_pipeline(guidance_scale=2.0))
+    export_repository(pipe, tmp_path / "model")
+    generator = torch.Generator().manual_seed(1)
+    given = {"image": torch.rand(3, 16, 16, generator=generator), "mask_image": torch.ones(1, 16, 16)}
+    given["mask_image"][:, :8] = 0
+    save_file(given, tmp_path / "given.safetensors")
+    finished = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THE_PACKAGE], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    expected = pipe(
+        **given, prompt="noto: 戴墨镜的猫", negative_prompt="blob: blue car", num_inference_steps=2,
+        generator=torch.Generator().manual_seed(0), output_type="pt",
+    ).images  # fmt: skip
+    drawn = load_file(tmp_path / "drawn.safetensors")["drawn"]
+    torch.testing.assert_close(drawn, expected, rtol=0, atol=1e-5)  # another process may sum in another order
+    assert torch.equal(drawn[:, :, :8], given["image"][None, :, :8])
 
 
 def test_no_local_path_is_saved(folder, tmp_path):

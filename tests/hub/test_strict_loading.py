@@ -114,6 +114,15 @@ def test_unknown_fields_of_a_pipeline(saved, tmp_path, file):
         SimpleDiffusionPipeline.from_pretrained(folder)
 
 
+@pytest.mark.parametrize("value", [{}, [], ["unet"], [1, 2], [None, "UNet"], "unet", None])
+def test_a_component_named_otherwise_raises(saved, tmp_path, value):
+    folder = shutil.copytree(saved / "unet", tmp_path / "copy")
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {"guidance_unet": value}))
+    with pytest.raises(ValueError, match="guidance_unet of SimpleDiffusionPipeline"):
+        SimpleDiffusionPipeline.from_pretrained(folder)
+
+
 def test_a_component_named_by_a_path_raises(saved, tmp_path):
     """It would be read from outside the folder."""
     folder = shutil.copytree(saved / "unet", tmp_path / "copy")

@@ -22,8 +22,9 @@ from typer.testing import CliRunner
 
 from hf_kexue.cli.main import app
 from hf_kexue.data.row_streams import corpus_files, rows_of_file, stream_rows
+from hf_kexue.data.whole_files import remove_unfinished, unfinished_path
 from hf_kexue.dgcnn import to_networkx
-from hf_kexue.inference import corpus, part_files
+from hf_kexue.inference import corpus
 from hf_kexue.inference.corpus import run_corpus
 from hf_kexue.inference.corpus_tasks import ExtractTask, split_on_failure
 from hf_kexue.inference.saved_models import load_pipeline
@@ -290,7 +291,7 @@ def test_questions_from_a_file(reader, tmp_path):
     ]
     path = tmp_path / "validation.jsonl"
     path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
-    formats = ("--format", "csv", "--format", "jsonl")
+    formats = ("--format", "csv", "--format", "jsonl", "--format", "parquet")
     result = invoke("ask", reader, "--questions", path, "--to", tmp_path / "out", *formats, "--top-k", 2)
     assert result.exit_code == 0, result.output
     rows = json_rows(tmp_path / "out")
@@ -304,6 +305,11 @@ def test_questions_from_a_file(reader, tmp_path):
     assert [row["row"] for row in json_rows(tmp_path / "out", "rejected-*")] == [1, 3]
     lines = list(csv.DictReader((tmp_path / "out" / "part-1-of-1-00000.csv").open()))
     assert [line["answer"] for line in lines] == [a["answer"] for row in rows for a in row["answers"]]
+    table = pyarrow.parquet.read_table(tmp_path / "out" / "part-1-of-1-00000.parquet").to_pylist()
+    assert [[a["passage"] for a in row["answers"]] for row in table] == [
+        [None if a.get("passage") is None else str(a["passage"]) for a in row["answers"]] for row in rows
+    ]
+    assert table[1]["answers"][0]["passage"] in ("0", "1")
     (tmp_path / "questions.txt").write_text("谁发现了镭？\n什么？\n", encoding="utf-8")
     text = ("--context", "居里夫妇发现了镭。")
     result = invoke("ask", reader, "--questions", tmp_path / "questions.txt", *text, "--to", tmp_path / "second")
@@ -333,6 +339,47 @@ def test_runs_that_cannot_start(extractor, texts, tmp_path, argv, expected):
     assert expected in str(result.exception)
     if before is not None:
         assert contents(folder) == before
+
+
+@pytest.mark.parametrize(("name", "value"), [("predicates", ["发明"]), ("occurrences", "some"), ("batch", 3)])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_wrong_settings_set_no_row_aside(extractor, texts, tmp_path, name, value, workers):
+    task = ExtractTask(extractor, settings={name: value})
+    with pytest.raises((ValueError, TypeError), match="发明" if name == "predicates" else name):
+        run_corpus(task, texts, tmp_path, formats=["jsonl"], workers=workers)
+    assert not list(tmp_path.glob("part-*")) + list(tmp_path.glob("rejected-*"))
+
+
+@pytest.mark.parametrize(("option", "expected"), [("--index", "collection"), ("--file", "file")])
+def test_questions_of_what_is_not_there(reader, tmp_path, option, expected):
+    """A fault of the run is no fault of its rows: none of them is set aside."""
+    (tmp_path / "questions.txt").write_text("谁发现了镭？\n" * 3, encoding="utf-8")
+    wrong = tmp_path / "wrong"
+    result = invoke("ask", reader, "--questions", tmp_path / "questions.txt", option, wrong, "--to", tmp_path / "out")
+    assert result.exit_code == 1
+    assert expected in str(result.exception)
+    assert not list(tmp_path.glob("out/part-*")) + list(tmp_path.glob("out/rejected-*"))
+
+
+def test_parquet_without_pyarrow(extractor, texts, tmp_path, monkeypatch):
+    """Known before the first row, of the output and of the source."""
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(ImportError, match="pip install"):
+        run_corpus(ExtractTask(extractor), texts, tmp_path / "out", formats=["jsonl", "parquet"])
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ImportError, match="pip install"):
+        next(stream_rows(tmp_path / "rows.parquet"))
+
+
+def test_parts_do_not_go_where_rows_are_read(extractor, texts, tmp_path):
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "a.txt").write_text("居里夫妇发现了镭。", encoding="utf-8")
+    (tmp_path / "file").write_text("mine")
+    for source, folder in ((tmp_path / "corpus", "corpus"), (tmp_path / "corpus", "corpus/out"), (texts, "file")):
+        with pytest.raises(ValueError, match="folder"):
+            run_corpus(ExtractTask(extractor), source, tmp_path / folder, formats=["jsonl"])
+    assert [path.name for path in (tmp_path / "corpus").iterdir()] == ["a.txt"]
 
 
 def test_two_runs_of_one_shard(extractor, texts, tmp_path):
@@ -376,10 +423,10 @@ def test_parts_are_bounded_by_characters(monkeypatch):
 def test_unfinished_files_of_the_dead_are_removed(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    mine = part_files.unfinished_path(tmp_path / "part.jsonl")
+    mine = unfinished_path(tmp_path / "part.jsonl")
     host, dead = mine.name.split(".")[-3], mine.with_name(mine.name.replace(str(os.getpid()), str(ended.pid)))
     elsewhere = dead.with_name(dead.name.replace(host, f"{host}-2"))  # that process may live on its machine
     for path in (dead, mine, elsewhere):
         path.write_text("")
-    part_files.remove_unfinished(tmp_path)
+    remove_unfinished(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {mine.name, elsewhere.name}

@@ -10,10 +10,31 @@ import torch
 from tiny_models import RADIUM, save_extractor, save_gan, save_pipeline, save_reader
 from tiny_prompts import save_prompt_pipeline
 
-from hf_kexue.inference.kinds import GAN, KINDS, READER, SIMPLE_DIFFUSION, TEXT_TO_IMAGE, TRIPLES, kind_of, named
+from hf_kexue import (
+    SimpleDiffusionImageToImagePipeline,
+    SimpleDiffusionInpaintPipeline,
+    SimpleDiffusionUpscalePipeline,
+)
+from hf_kexue.hub.checks import check_repository
+from hf_kexue.inference.kinds import (
+    EDITING,
+    GAN,
+    KINDS,
+    READER,
+    SIMPLE_DIFFUSION,
+    TEXT_TO_IMAGE,
+    TRIPLES,
+    kind_of,
+    named,
+)
 from hf_kexue.inference.saved_models import load_pipeline, saved_kind
 from hf_kexue.rsgan import RSGANPipeline
 
+EDITING_PIPELINES = (
+    SimpleDiffusionImageToImagePipeline,
+    SimpleDiffusionInpaintPipeline,
+    SimpleDiffusionUpscalePipeline,
+)
 QUICK = {"steps": 2, "progress": False}
 STEPS = {"Simple diffusion": QUICK, "Text to image": QUICK}
 SAVERS = [
@@ -62,6 +83,22 @@ def test_saved_models_and_pipelines_are_recognised(kind, save, tmp_path):
     others = [other for other in KINDS if other is not kind]
     with pytest.raises(ValueError, match=kind.class_name):
         saved_kind(str(tmp_path), *others)
+
+
+@pytest.mark.parametrize(("kind", "save"), [(SIMPLE_DIFFUSION, save_pipeline), (TEXT_TO_IMAGE, save_prompt_pipeline)])
+def test_a_folder_of_an_editing_pipeline_is_a_model_to_draw_with(kind, save, tmp_path):
+    """Of classes or of prompts, and what it draws is what the model drew that was edited with."""
+    save(tmp_path / "model")
+    assert set(EDITING) == {cls.__name__ for cls in EDITING_PIPELINES}
+    for cls in EDITING_PIPELINES:
+        editing = cls.from_pretrained(tmp_path / "model")
+        editing.save_pretrained(tmp_path / cls.__name__)
+        assert kind_of(editing) is kind
+        assert saved_kind(str(tmp_path / cls.__name__)) is kind
+        assert check_repository(tmp_path / cls.__name__)  # may be published
+    again = load_pipeline(str(tmp_path / cls.__name__), device="cpu")
+    assert type(again).__name__ == kind.class_name
+    assert torch.equal(use(kind, again), use(kind, load_pipeline(str(tmp_path / "model"), device="cpu")))
 
 
 def test_subclasses_and_strangers(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from reader_shapes import READER_SHAPES
-from tiny_models import save_gan, save_pipeline, save_reader
+from tiny_models import save_extractor, save_gan, save_pipeline, save_reader
 from torch.testing import assert_close
 from typer.testing import CliRunner
 
@@ -190,6 +190,21 @@ def test_bad_calls_write_nothing(model, output, int8, error, tmp_path):
     with pytest.raises(error):
         export_onnx(model(), tmp_path / output, int8=int8)
     assert not list(tmp_path.rglob("*.onnx"))
+
+
+@pytest.mark.slow
+def test_saved_models_are_left_alone_and_earlier_networks_are_not(tmp_path):
+    save_extractor(tmp_path / "saved")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "saved").iterdir()}
+    reader, generator = DGCNNForQuestionAnswering(DGCNNConfig(**TINY)), RSGANGenerator(**GENERATOR)
+    with pytest.raises(ValueError, match="saved model"):
+        export_onnx(generator, tmp_path / "saved")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "saved").iterdir()} == before
+    assert {path.name for path in export_onnx(reader, tmp_path / "x", int8=True)} == {"model.onnx", "model.int8.onnx"}
+    (tmp_path / "x" / "note.txt").write_text("mine")
+    export_onnx(reader, tmp_path / "x")
+    assert [path.name for path in (tmp_path / "x" / "onnx").iterdir()] == ["model.onnx"]
+    assert (tmp_path / "x" / "note.txt").read_text() == "mine"
 
 
 def test_operators_lose_no_digits(tmp_path):

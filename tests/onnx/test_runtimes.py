@@ -14,7 +14,7 @@ pytest.importorskip("rjieba", reason="the extra hf-kexue[onnx] is not installed"
 
 from tiny_models import RADIUM, save_extractor
 
-from hf_kexue import DGCNNTokenizer
+from hf_kexue import DGCNNTokenizer, PassageCollection
 from hf_kexue.data.questions.reading import read_qa
 from hf_kexue.data.triples.reading import read_triples
 from hf_kexue.inference.saved_models import load_pipeline
@@ -140,6 +140,14 @@ def test_int8_networks_of_the_published_models():
     reader, theirs = OnnxReader(READER, threads=1), load_pipeline(str(READER), device="cpu")
     assert reader.int8
     assert reader(question="赵州桥是谁修建的？", context=BRIDGE)["answer"] == "隋代工匠李春"
+    call = {"question": "他为什么辞职？", "context": BRIDGE}
+    score = reader(**call)["score"]
+    threshold = json.loads((READER / "config.json").read_text(encoding="utf-8"))["no_answer_threshold"]
+    refusal = reader(**call, handle_impossible_answer=True)
+    assert score < threshold < 0.5
+    assert (refusal["answer"], refusal["score"]) == ("", pytest.approx((1 - score) * threshold / (1 - threshold)))
+    (nothing,) = PassageCollection([BRIDGE]).ask(reader, "他为什么离开赵州桥？", handle_impossible_answer=True)
+    assert nothing["answer"] == ""
     extract, theirs_triples = OnnxTripleExtractor(TRIPLES, threads=1), load_pipeline(str(TRIPLES), device="cpu")
     text = "《邪少兵王》是冰火未央写的网络小说，连载于旗峰天下"
     words = {(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in extract(text)}

@@ -114,8 +114,9 @@ def test_answers_are_those_of_the_pipeline(service, models, collection):
     texts = [text for _, text in PASSAGES]
     _, found = service("/ask", {"question": WHO, "passages": texts, "top_k": 3, "impossible": True})
     close(found, as_answers(reader(question=WHO, passages=texts, top_k=3, handle_impossible_answer=True)))
-    _, found = service("/ask", {"question": WHO, "top_k": 2})
-    close(found, as_answers(collection.ask(reader, WHO, top_k=2)))
+    for impossible in (False, True):
+        _, found = service("/ask", {"question": WHO, "top_k": 2, "impossible": impossible})
+        close(found, as_answers(collection.ask(reader, WHO, top_k=2, handle_impossible_answer=impossible)))
 
 
 def test_triples_are_those_of_the_pipeline(service, models):

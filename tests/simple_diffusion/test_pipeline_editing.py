@@ -77,6 +77,13 @@ def mask(width=16, height=16, hole=(4, 4, 12, 16)):
     return image
 
 
+def clear(image):
+    """Without its black."""
+    clear = Image.new("RGBA", image.size)
+    clear.paste("white", mask=image)
+    return clear
+
+
 def pixels(image):
     return np.asarray(image, dtype=int)
 
@@ -252,7 +259,18 @@ def test_resampling_does_each_step_but_the_last_again(pipe, method, cls):
         ("inpaint", {"mask_image": mask(), "resampling": 0}, "resampling"),
         ("inpaint", {"mask_image": mask(), "iterations": 1.5}, "iterations"),
         ("inpaint", {"mask_image": mask(), "class_labels": "Shoe"}, "Shoe"),
+        ("inpaint", {"mask_image": clear(mask())}, "transparent in parts"),
+        ("inpaint", {"mask_image": np.eye(16, dtype=np.uint8)}, "levels 0 and 1"),
+        ("inpaint", {"mask_image": Image.fromarray(np.eye(16, dtype=np.uint8))}, "levels 0 and 1"),
+        ("inpaint", {"mask_image": 255 * np.eye(16, dtype=np.int64)}, "uint8"),
+        ("inpaint", {"mask_image": torch.zeros(2, 16, 16)}, "1 or 3 channels"),
+        ("again", {"image": Image.new("RGB", (0, 16))}, "0 x 16 pixels"),
+        ("again", {"image": torch.zeros(3, 0, 16)}, "pixels with"),
+        ("again", {"image": torch.zeros(16)}, "pixels with"),
+        ("again", {"strength": torch.tensor(0.5)}, "strength"),
+        ("again", {"strength": True}, "strength"),
         ("upscale", {"factor": 1}, "factor"),
+        ("upscale", {"factor": 2.0}, "factor"),
         ("upscale", {"image": picture(9, 8)}, "9 x 8"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -267,6 +285,24 @@ def test_wrong_arguments_raise_before_anything_is_computed(pipe, kind, arguments
             draw(pipeline, **{"image": picture()} | arguments)
     finally:
         hook.remove()
+
+
+def test_masks_of_other_modes_and_numbers_of_numpy(pipe):
+    """White where the mask is, whatever it came as: the picture is the same, bit for bit."""
+    inpaint, hole = editing(pipe, SimpleDiffusionInpaintPipeline), mask()
+    levels = np.asarray(hole)
+    expected = draw(inpaint, picture(), hole, resampling=2, method="projection")[0].tobytes()
+    for given in (
+        *(hole.convert(mode) for mode in ("1", "P", "RGB", "RGBA", "LA", "CMYK")),
+        *(levels > 0, levels / 255, (levels > 0).astype(int), levels[..., None]),
+        *(torch.from_numpy(levels > 0), torch.from_numpy(levels / 255)[None]),
+    ):
+        again = draw(inpaint, picture(), given, resampling=np.int64(2), method="projection")
+        assert again[0].tobytes() == expected
+    again, half = editing(pipe, SimpleDiffusionImageToImagePipeline), np.float32(0.5)
+    assert draw(again, picture(), half)[0].tobytes() == draw(again, picture(), 0.5)[0].tobytes()
+    upscale = editing(pipe, SimpleDiffusionUpscalePipeline)
+    assert draw(upscale, picture(8, 8), np.int64(2))[0].size == (16, 16)
 
 
 def test_schedulers_that_cannot_do_it_are_named(pipe):

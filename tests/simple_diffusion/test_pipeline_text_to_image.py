@@ -169,6 +169,16 @@ def test_saved_and_exported_folders_load(pipeline, tmp_path):
             },
             "without a token",
         ),
+        (
+            {
+                "prompt_embeds": torch.ones(1, 3, 8), "pooled_prompt_embeds": torch.ones(1, 8),
+                "prompt_attention_mask": torch.ones(1, 4),
+            },
+            r"shape \(1, 4\), its states \(1, 3, 8\)",
+        ),
+        ({"prompt_embeds": torch.ones(3, 8), "pooled_prompt_embeds": torch.ones(1, 8)}, "states .* 3 axes"),
+        ({"prompt_embeds": [[1.0]], "pooled_prompt_embeds": torch.ones(1, 8)}, "states .* 3 axes"),
+        ({"prompt_attention_mask": torch.ones(1, 4)}, "Give a prompt"),
         ({"prompt": "a", "num_images_per_prompt": 0}, "positive"),
         ({"prompt": "a", "height": 9}, "multiple"),
         ({"prompt": "a", "guidance_scale": "high"}, "number"),

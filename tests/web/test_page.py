@@ -7,7 +7,9 @@ names, to be looked at.
 import functools
 import http.server
 import importlib.util
+import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -35,6 +37,7 @@ READER, TRIPLES = (ROOT / "model_cards" / name for name in ("dgcnn-qa-zh", "dgcn
 QUESTIONS = [
     ("镭是谁发现的？", "1898年，居里夫妇在巴黎发现了镭。𠮷野家和👩‍🚀无关。"),
     ("《红楼梦》的作者是谁？", "《红楼梦》是中国古典四大名著之一，清代作家曹雪芹创作的章回体长篇小说。" * 40),
+    ("他为什么辞职？", "赵州桥坐落在河北省赵县，由隋代工匠李春主持修建，距今已有1400多年。"),
     ("ＡＢＣ是什么的缩写？", "ABC是美国广播公司（American Broadcasting Company）的缩写，成立于1943年。"),
 ]
 TEXTS = [
@@ -104,7 +107,7 @@ def submit(page, form):
 
 
 def test_answers_are_those_of_python(page):
-    reader = OnnxReader(READER, int8=True, threads=1, top_k=3)
+    reader, refused = OnnxReader(READER, int8=True, threads=1, top_k=3), []
     for question, text in QUESTIONS:
         page.locator("#question").fill(question)
         page.locator("#context").fill(text)
@@ -118,7 +121,13 @@ def test_answers_are_those_of_python(page):
         found = rows(page, "ask")
         # Kernels of int8 differ between machines: scores agree to a tenth.
         assert found[0][0] == expected[0]["answer"]
-        assert abs(float(found[0][1]) - expected[0]["score"]) < 0.1
+        score = float(found[0][1])
+        assert abs(score - expected[0]["score"]) < 0.1
+        threshold = json.loads((READER / "config.json").read_text())["no_answer_threshold"]
+        assert abs(score - threshold) > 0.001
+        assert page.locator("#ask .doubt").count() == (score < threshold)
+        refused.append(score < threshold)
+    assert {*refused} == {True, False}
     look(page, "question")
 
 
@@ -179,6 +188,39 @@ def test_by_keyboard_on_a_narrow_screen(page):
     submit(page, "ask")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     look(page, "question-narrow")
+
+
+def test_in_chinese(context, address):
+    """A browser that asks for Chinese first: every word of the page itself, and what it says of bad input."""
+    fresh = context.browser.new_context(locale="zh-CN", viewport={"width": 390, "height": 800})
+    page = fresh.new_page()
+    page.goto(address[0])
+    expect(page.locator("html")).to_have_attribute("lang", "zh")
+    expect(page).to_have_title("提问与三元组")
+    page.locator("#question").fill(" ")
+    page.locator("#ask button.main").click()
+    expect(page.locator("#ask .error")).to_have_text("问题是空的。")
+    expect(page.locator("body[data-ready]")).to_be_attached()
+    page.locator("#question").fill("赵州桥由谁设计？")
+    submit(page, "ask")
+    shown = page.locator("body").inner_text().removesuffix(page.locator("#offline").inner_text())
+    assert not set(re.findall("[A-Za-z]+", shown)) - {"ms"}
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    look(page, "question-chinese-narrow")
+    fresh.close()
+
+
+def test_every_word_has_its_chinese():
+    """The table of words holds what the page says, and nothing else."""
+    table = (ROOT / "web" / "lib" / "language.js").read_text(encoding="utf-8").partition("const CHINESE = {")[2]
+    known = {
+        quoted or plain for quoted, plain in re.findall(r'^  (?:"([^"]+)"|(\w+)):', table.partition("};")[0], re.M)
+    }
+    script, page = ((ROOT / "web" / name).read_text(encoding="utf-8") for name in ("main.js", "index.html"))
+    said = set(re.findall(r'words\("([^"]+)"', script)) | set(re.findall(r"data-words>([^<]+)<", page))
+    said |= set(re.findall(r'fault\("([^"]+)"', script)) | set(re.search(r"<title>([^<]+)<", page).groups())
+    said |= set(re.findall(r'"(\w+)"', re.search(r"const names = \[(.*)\]", script)[1]))
+    assert known == said
 
 
 def test_without_a_network(page, context, address):

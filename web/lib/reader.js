@@ -39,6 +39,11 @@ export async function answer(model, question, text, count = 3) {
   return found.length ? found : [{ answer: "", score: 0, start: 0, end: 0 }];
 }
 
+/** Whether the reader had better not answer: the best score is below the one that it was calibrated to. */
+export function refuses({ config }, answers) {
+  return answers[0].score < (config.no_answer_threshold ?? 0.5);
+}
+
 function integers(values) {
   return { data: BigInt64Array.from(values, BigInt), dims: [1, values.length] };
 }

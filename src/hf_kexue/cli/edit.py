@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..inference.kinds import SIMPLE_DIFFUSION
+from ..inference.kinds import SIMPLE_DIFFUSION, TEXT_TO_IMAGE
 from ..inference.saved_models import saved_kind
 from .files import check_picture_output
 from .options import MODEL_HELP, Device, Dtype
@@ -37,6 +37,8 @@ def edit(
     outpaint: Annotated[str | None, typer.Option(metavar="L,T,R,B", help="Pixels to add at each side.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")] = Path("edited.png"),
     label: Annotated[str | None, typer.Option("--class", help="Class to draw; default: none.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="What to draw, for a model of prompts.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What to move away from, for one of prompts.")] = None,
     size: Annotated[int | None, typer.Option(min=1, help="Scale the shorter side to so many pixels first.")] = None,
     method: Annotated[
         Literal["replacement", "projection", "gradient"] | None,
@@ -55,7 +57,11 @@ def edit(
     Pixels that the mask or the border keeps come back as they were; the block means of an enlarged picture are its
     pixels. Both hold exactly for pictures of 8 bits, in formats without loss such as .png.
     """
-    kind = saved_kind(model, SIMPLE_DIFFUSION)
+    kind = saved_kind(model, SIMPLE_DIFFUSION, TEXT_TO_IMAGE)
+    if kind.has_words and label is not None:
+        raise ValueError(f"--class is not for {kind.words}: use --prompt.")
+    if not kind.has_words and (prompt is not None or negative_prompt is not None):
+        raise ValueError(f"Prompts are not for {kind.words} without a text encoder: use --class.")
     ways = {"--mask": mask, "--outpaint": outpaint, "--upscale": upscale, "--strength": strength}
     chosen = [name for name, value in ways.items() if value is not None]
     if len(chosen) != 1:
@@ -69,7 +75,7 @@ def edit(
 
     from ..data.images.pixels import image_to_rgb
     from ..inference.editing import edit_picture, fitted, fitted_mask
-    from ..inference.grids import image_grid
+    from ..inference.grids import image_grid, save_picture
 
     pipeline = kind.load(model, device, dtype)
     upright = image_to_rgb(opened)
@@ -87,11 +93,11 @@ def edit(
         opened_mask = fitted_mask(opened_mask, given.size, upright.size)
     images = edit_picture(
         pipeline, given, mask=opened_mask, border=border, factor=upscale, strength=strength, method=method,
-        label=label, count=count, guidance_scale=guidance_scale, steps=steps, sampler=sampler,
-        generator=torch.Generator().manual_seed(seed),
+        label=label, prompt=prompt, negative_prompt=negative_prompt, count=count, guidance_scale=guidance_scale,
+        steps=steps, sampler=sampler, generator=torch.Generator().manual_seed(seed),
     )  # fmt: skip
     output.parent.mkdir(parents=True, exist_ok=True)
-    image_grid(images, count).save(output)
+    save_picture(image_grid(images, count), output)
     typer.echo(f"{len(images)} of {images[0].width} x {images[0].height} pixels in {output}")
 
 

@@ -12,9 +12,10 @@ from ..inference.kinds import KINDS, Kind, Option
 
 MODEL_HELP = "Folder of {}; or a repository id of the Hub."
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; default: a CUDA GPU if there is one.")]
-Dtype = Annotated[
-    Literal["float32", "bfloat16", "float16"] | None, typer.Option(help="Of the weights; default: float32.")
-]
+Precision = Literal["auto", "float32", "bfloat16", "float16"] | None
+AUTO = "auto is bfloat16 where this device has units for it, else float32"
+Dtype = Annotated[Precision, typer.Option(help=f"Of the weights; {AUTO}; default: float32.")]
+DrawingDtype = Annotated[Precision, typer.Option(help=f"Of the weights; {AUTO}; default: auto, float32 for GANs.")]
 
 
 def with_options_of_kinds(options_of: Callable[[Kind], Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -63,9 +63,12 @@ def ask(
         if passages is not None:
             raise ValueError("--passages are for one question: make a collection of them with `hf-kexue index`.")
         from ..inference.corpus_tasks import AskTask
+        from ..inference.precision import chosen_dtype
 
         text = context if file is None else read_text(file)
-        task = AskTask(model, device, dtype, text, None if index is None else str(index), settings)
+        task = AskTask(
+            model, device, chosen_dtype(dtype, device), text, None if index is None else str(index), settings
+        )
         run(task, questions, to, formats, shard, split=split, workers=workers, part_rows=part_rows)
         return
     question = str(question)
@@ -143,8 +146,9 @@ def extract(
         if file is None:
             raise ValueError("--to needs --input.")
         from ..inference.corpus_tasks import ExtractTask
+        from ..inference.precision import chosen_dtype
 
-        task = ExtractTask(model, device, dtype, column, settings)
+        task = ExtractTask(model, device, chosen_dtype(dtype, device), column, settings)
         run(task, str(file), to, formats, shard, split=split, workers=workers, part_rows=part_rows)
         return
     if file is not None and (lines or file.suffix == ".jsonl"):

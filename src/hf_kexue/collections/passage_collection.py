@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import shutil
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,8 @@ import numpy as np
 
 from ..dgcnn.checks_dgcnn import check_text, is_blank
 from ..dgcnn.decoding_dgcnn import Span, no_answer_score, vote
+from ..dgcnn.inputs_dgcnn_qa import QASettings
+from ..dgcnn.reading_dgcnn_qa import numbers_to_read
 from ..dgcnn.segmentation_dgcnn import WordSegmenter
 from .passage_files import PassageFile, write_passages
 
@@ -34,6 +37,7 @@ K1, B = 1.5, 0.75
 SPANS_FOR_VOTE = 20  # of each passage
 POWER = 6.0  # of the BM25 score relative to the best; found on the trial questions of CMRC 2018
 VERSION = 1
+FACTS = {"version", "data", "passages", "segmenter", "fingerprint"}
 
 
 class Found(NamedTuple):
@@ -164,18 +168,19 @@ class PassageCollection:
 
     def ask(
         self, reader: Any, question: str | Sequence[str], *, read: int = 5, top_k: int = 1, power: float = POWER,
-        handle_impossible_answer: bool = False, **settings: Any,
+        **settings: Any,
     ) -> list[Any]:  # fmt: skip
         """Answer questions from the collection.
 
         Args:
-            reader: `ReadingComprehensionPipeline`.
+            reader: `ReadingComprehensionPipeline` or `OnnxReader`.
             question: one, or several.
             read: passages that are read for a question.
             top_k: answers for each question.
             power: of the relative BM25 score of a passage in the vote; 0: all passages count alike.
-            handle_impossible_answer: let "no answer" compete, as in the pipeline.
-            settings: others of the pipeline, such as `batch_size`.
+            settings: others of the pipeline. "No answer" competes with `handle_impossible_answer=True`, and wins where
+                every s w is below `no_answer_threshold`, which is the reader's own unless given. `vote` and
+                `duplicates` (here of the passages found) are those of the pipeline, too.
 
         Returns:
             For one question a list of at most `top_k` dictionaries, best first; for several a list of these. Keys:
@@ -186,21 +191,23 @@ class PassageCollection:
             TypeError, ValueError: as of `search` and of the pipeline.
         """
         if isinstance(question, str):
-            return self.ask(reader, [question], read=read, top_k=top_k, power=power,
-                            handle_impossible_answer=handle_impossible_answer, **settings)[0]  # fmt: skip
+            return self.ask(reader, [question], read=read, top_k=top_k, power=power, **settings)[0]
         if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
             raise ValueError(f"top_k must be an integer of at least 1, got {top_k!r}.")
         if not power >= 0:
             raise ValueError(f"power must be at least 0, got {power!r}.")
-        found = [self.search(one, read) for one in question]
+        chosen = reader.chosen_settings({**settings, "top_k": max(top_k, SPANS_FOR_VOTE)})
+        found = [self._to_read(self.search(one, read), chosen) for one in question]
         records = [{"question": one, "context": hit.text} for one, hits in zip(question, found) for hit in hits]
-        spans = iter(reader(records, top_k=max(top_k, SPANS_FOR_VOTE), **settings) if records else ())
-        return [
-            self._voted(hits, [next(spans) for _ in hits], top_k, power, handle_impossible_answer) for hits in found
-        ]
+        of_call = {**settings, "top_k": chosen.top_k, "handle_impossible_answer": False}
+        spans = iter(reader(records, **of_call) if records else ())
+        return [self._voted(hits, [next(spans) for _ in hits], top_k, power, chosen) for hits in found]
+
+    def _to_read(self, hits: list[Found], settings: QASettings) -> list[Found]:
+        return [hits[number] for number in numbers_to_read([hit.text for hit in hits], settings.duplicates)]
 
     def _voted(
-        self, hits: list[Found], answers: list[list[dict[str, Any]]], top_k: int, power: float, impossible: bool
+        self, hits: list[Found], answers: list[list[dict[str, Any]]], top_k: int, power: float, settings: QASettings
     ) -> list[dict[str, Any]]:
         nothing: dict[str, Any] = {"answer": "", "score": 0.0, "start": 0, "end": 0, "passage": None}
         weighted = [
@@ -210,11 +217,12 @@ class PassageCollection:
         ]  # fmt: skip
         best: list[dict[str, Any]] = [
             {"answer": a.text, "score": a.score, "start": a.start, "end": a.end, "passage": hits[a.passage].id}
-            for a in vote(weighted)
+            for a in vote(weighted, settings.vote)
         ]
-        if impossible:
-            empty = Span("", no_answer_score([span for spans in weighted for span in spans]), 0, 0)
-            best.append({**nothing, "score": vote([[empty]])[0].score})
+        if settings.handle_impossible_answer:
+            every = [span for spans in weighted for span in spans]
+            empty = Span("", no_answer_score(every, settings.no_answer_threshold), 0, 0)
+            best.append({**nothing, "score": vote([[empty]], settings.vote)[0].score})
             best.sort(key=lambda answer: -answer["score"])
         return best[:top_k] or [nothing]
 
@@ -243,15 +251,20 @@ class PassageCollection:
         folder.mkdir(parents=True, exist_ok=True)
         taken = {path.name for path in folder.iterdir()}
         name = next(f"data-{number}" for number in range(len(taken) + 1) if f"data-{number}" not in taken)
-        self._indexed().save(folder / name, show_progress=False)
-        write_passages(folder / name, self._ids, self._texts)
         facts = {
             "version": VERSION, "data": name, "passages": len(self._ids), "segmenter": self._segmenter.name,
             "fingerprint": self._segmenter.fingerprint(),
         }  # fmt: skip
         unfinished = folder / "collection.json.unfinished"
-        unfinished.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        os.replace(unfinished, folder / "collection.json")
+        try:
+            self._indexed().save(folder / name, show_progress=False)
+            write_passages(folder / name, self._ids, self._texts)
+            unfinished.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+            os.replace(unfinished, folder / "collection.json")
+        except BaseException:  # of a full disk, say: give back the room, and leave the collection that was there
+            shutil.rmtree(folder / name, ignore_errors=True)
+            unfinished.unlink(missing_ok=True)
+            raise
         for path in folder.glob("data-*"):
             if path.name != name:
                 shutil.rmtree(path)
@@ -270,8 +283,14 @@ class PassageCollection:
             raise ValueError(
                 f"{folder} is not the folder of a collection: make one with `hf-kexue index`; {error}"
             ) from error
-        if facts.get("version") != VERSION:
-            raise ValueError(f"{folder} is a collection of version {facts.get('version')}, this one reads {VERSION}.")
+        version = facts.get("version") if isinstance(facts, dict) else None
+        if version != VERSION:
+            raise ValueError(
+                f"{folder} is a collection of version {version}, this one reads {VERSION}: make it anew with "
+                "`hf-kexue index`."
+            )
+        if FACTS - facts.keys() or not re.fullmatch(r"data-\d+", str(facts["data"])):
+            raise ValueError(f"The collection {folder} is damaged: its collection.json lacks fields.")
         collection = cls(segmenter=facts["segmenter"])
         collection._segmenter.check_fingerprint(facts["fingerprint"])
         place = folder / facts["data"]

@@ -16,12 +16,13 @@ import datetime
 import gzip
 import io
 import json
-import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from .whole_files import whole_file
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _KIND_NAMES = {dict: "an object", list: "a list", str: "a string", type(None): "null"}
@@ -202,12 +203,11 @@ def _items(document: Any, name: str) -> Iterator[Located]:
 def write_records(path: Path, records: Iterable[dict[str, Any]]) -> int:
     """Write records as .jsonl, atomically, and return their number."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished, number = path.with_name(f".{path.name}.unfinished"), 0
-    with unfinished.open("w", encoding="utf-8") as file:
+    number = 0
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         for record in records:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             number += 1
-    os.replace(unfinished, path)
     return number
 
 

@@ -12,6 +12,7 @@ rest of one is unreadable.
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -156,10 +157,16 @@ def _table_row(columns: list[str], values: list[str]) -> dict[str, str] | ValueE
     return dict(zip(columns, values))
 
 
-def _parquet_rows(path: Path, skip: int) -> Iterator[Located]:
-    import pyarrow.parquet
+def parquet() -> Any:
+    """`pyarrow.parquet`, or an ImportError that says what to install."""
+    try:
+        return importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise ImportError('Parquet needs pyarrow, which is not installed: `pip install "hf-kexue[train]"`.') from error
 
-    with pyarrow.parquet.ParquetFile(path) as file:
+
+def _parquet_rows(path: Path, skip: int) -> Iterator[Located]:
+    with parquet().ParquetFile(path) as file:
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         ends = list(accumulate(sizes))
         first = bisect_right(ends, skip)  # the row group that row `skip` lies in

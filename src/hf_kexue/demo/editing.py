@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from ..inference.editing import edit_picture, fitted
@@ -21,22 +20,16 @@ def edit_by_hand(
     editor: Mapping[str, Any] | None,
     way: str,
     strength: float,
-    *,
-    label: str | None,
-    guidance: float,
-    steps: int,
-    sampler: str | None,
-    generator: torch.Generator,
+    **drawing: Any,
 ) -> Image.Image:
     """The picture of a visitor, scaled to the size that the model was trained at, and edited.
 
     Args:
-        pipeline: `SimpleDiffusionPipeline`.
+        pipeline: `SimpleDiffusionPipeline` or `SimpleDiffusionTextToImagePipeline`.
         editor: "background", a picture of Pillow, and "layers", those painted over it, transparent elsewhere.
         way: of `WAYS`.
         strength: of "Draw anew", 0 to 1.
-        label: a class, or None.
-        guidance, steps, sampler, generator: as of `edit_picture`.
+        **drawing: options of `edit_picture`, such as `label` or `prompt`, `steps` and `generator`.
 
     Raises:
         ValueError: without a picture, without paint where that is needed, or for a picture that is too long.
@@ -63,10 +56,7 @@ def edit_by_hand(
         options = {"strength": strength}
     else:
         raise ValueError(f"The way to edit must be one of {', '.join(WAYS)}; got {way!r}.")
-    (edited,) = edit_picture(
-        pipeline, picture, label=label, guidance_scale=guidance, steps=steps, sampler=sampler, generator=generator,
-        progress=False, **options,
-    )  # fmt: skip
+    (edited,) = edit_picture(pipeline, picture, progress=False, **options, **drawing)
     return edited
 
 

@@ -1,8 +1,10 @@
-"""The page of the demonstration: sections with a title, a text and content."""
+"""HTML of the demonstration and of the page to try the models: sections, pictures, tables, marked texts."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
+from typing import Any
 
 Section = tuple[str, str, str]  # title, text (both plain), content in HTML
 
@@ -33,3 +35,21 @@ mark {{ background: #ffe08a }} th, td {{ text-align: left; padding-right: 2rem }
 {body}
 </body></html>
 """
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of texts under a head."""
+    cells = "".join(f'<th scope="col">{name}</th>' for name in head)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<table lang="zh"><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def mentions(text: str, triples: list[dict[str, Any]]) -> str:
+    """The text with all mentions marked; of overlapping ones the outer one."""
+    spans = sorted({(t[role]["start"], -t[role]["end"]) for t in triples for role in ("subject", "object")})
+    parts, reached = [], 0
+    for start, end in spans:
+        if start >= reached:
+            parts.append(html.escape(text[reached:start]) + f"<mark>{html.escape(text[start:-end])}</mark>")
+            reached = -end
+    return "".join(parts) + html.escape(text[reached:])

@@ -13,7 +13,8 @@ import torch
 
 from ..inference import kinds
 from ..inference.drawing import draw_classes
-from ..simple_diffusion import ShiftedCosineScheduler, SimpleDiffusionPipeline
+from ..inference.saved_models import load_pipeline
+from ..simple_diffusion import ShiftedCosineScheduler
 from .html import Section, picture
 
 PUBLISHED = Path("model_cards") / kinds.SIMPLE_DIFFUSION.published
@@ -25,7 +26,7 @@ def published(repository: Path, output: Path) -> Section:
     """Samples of the published model, or of its fast student."""
     started = time.perf_counter()
     place = repository / (FAST if (repository / FAST).is_dir() else PUBLISHED)
-    pipeline = SimpleDiffusionPipeline.from_pretrained(place)
+    pipeline = load_pipeline(str(place), kinds.SIMPLE_DIFFUSION, dtype=kinds.SIMPLE_DIFFUSION.drawn_in)
     draw_classes(pipeline, output / "published.png", per_class=4, names=True)
     return (
         "The published model",
@@ -64,7 +65,7 @@ def short_training(repository: Path, run: Path, output: Path, steps: int) -> Sec
 
 def trained(run: Path, output: Path) -> Section:
     """Samples of what the short training saved."""
-    pipeline = SimpleDiffusionPipeline.from_pretrained(run / "pipeline")
+    pipeline = load_pipeline(str(run / "pipeline"), kinds.SIMPLE_DIFFUSION, dtype=kinds.SIMPLE_DIFFUSION.drawn_in)
     draw_classes(pipeline, output / "trained.png", per_class=4, names=True)
     return (
         "Samples of the short training",

@@ -2,7 +2,7 @@
 HTML.
 
     page = Page("model_cards")              # or Page("user"): repositories of the Hub
-    page.images("Dress", 2.0, 4, 20, 0)
+    page.prompted("cat face", "noto", 3.0, 4, 20, 0)
 
 Invalid input raises a `ValueError`. The user interface is `app.py`.
 """
@@ -23,6 +23,8 @@ from ..inference.kinds import KINDS
 from ..inference.saved_models import load_pipeline
 from .editing import edit_by_hand
 from .graph import triples_svg
+from .html import mentions, table
+from .prompts import STYLES, in_styles
 from .questions import marked
 
 MODELS = {kind.tab.lower(): kind for kind in KINDS if kind.tab}
@@ -32,6 +34,7 @@ MOST_CHARACTERS = 20_000  # of a text, to answer within seconds
 MOST_IMAGES = 16
 INTERPOLATION_STEPS = 9  # pictures of the strip between two seeds
 NO_CLASS = "(no class)"
+ALL_STYLES = "*"
 
 
 class Page:
@@ -60,7 +63,8 @@ class Page:
         if key not in self._loaded:
             if self.absence(key):
                 raise ValueError(self.absence(key))
-            self._loaded[key] = load_pipeline(self.where(key), MODELS[key])
+            kind = MODELS[key]
+            self._loaded[key] = load_pipeline(self.where(key), kind, dtype=kind.drawn_in)
         return self._loaded[key]
 
     def absence(self, key: str) -> str:
@@ -77,19 +81,40 @@ class Page:
         except (ValueError, OSError):
             return []
 
-    def guidance(self) -> float:
-        """The saved guidance scale of simple diffusion; 1, which is off, if the model is missing."""
+    def guidance(self, key: str = "images") -> float:
+        """The saved guidance scale of a diffusion model; 1, which is off, if it is missing."""
         try:
-            return self.model("images").config.guidance_scale
+            return self.model(key).config.guidance_scale
         except (ValueError, OSError):
             return 1.0
 
-    def steps(self) -> int:
-        """The saved number of steps of simple diffusion; 20 if it has none, or the model is missing."""
+    def steps(self, key: str = "images") -> int:
+        """The saved number of steps of a diffusion model; 20 if it has none, or is missing."""
         try:
-            return self.model("images").config.num_inference_steps or 20
+            return self.model(key).config.num_inference_steps or 20
         except (ValueError, OSError):
             return 20
+
+    def prompted(
+        self, text: str, style: str, guidance: float, count: int, steps: int, seed: int
+    ) -> list[tuple[Image.Image, str]]:
+        """Pictures of a prompt, each with its style; the sampler as of `images`.
+
+        Args:
+            text: of a visitor; one that begins with a style and a colon keeps it.
+            style: of `STYLES`, or `ALL_STYLES`.
+            guidance, steps, seed: as of `images`.
+            count: pictures of each style.
+
+        Raises:
+            ValueError: for no text or one that the model would cut, an unknown style, or a number out of range.
+        """
+        prompts = in_styles(text, STYLES if style == ALL_STYLES else [style])
+        _check("The number of images", count, 1, MOST_IMAGES // len(prompts))
+        self._check_prompts(prompts)
+        prompts = [prompt for prompt in prompts for _ in range(int(count))]
+        names = [prompt.partition(":")[0] for prompt in prompts]
+        return list(zip(self._drawn("prompts", prompts, guidance, steps, seed), names))
 
     def images(self, label: str, guidance: float, count: int, steps: int, seed: int) -> list[Image.Image]:
         """Samples of simple diffusion, by DPM-Solver++, or by the saved sampler of a model of few steps.
@@ -103,42 +128,54 @@ class Page:
             ValueError: for an unknown class, or a number out of range.
         """
         _check("The number of images", count, 1, MOST_IMAGES)
+        labels = [None if label in ("", NO_CLASS, None) else label] * int(count)
+        return self._drawn("images", labels, guidance, steps, seed)
+
+    def _drawn(self, key: str, labels: Sequence[str | None], guidance: float, steps: int, seed: int) -> Any:
+        pipeline, options = self._sampling(key, guidance, steps, seed)
+        return draw_by_diffusion(pipeline, list(labels), guidance_scale=guidance, progress=False, **options)
+
+    def _sampling(self, key: str, guidance: float, steps: int, seed: int) -> tuple[Any, dict[str, Any]]:
+        """A diffusion model, and the options that tell how it samples."""
         _check("The number of steps", steps, 1, 256)
         _check("The guidance scale", guidance, 0, 20, integer=False)
         _check_seed(seed)
-        pipeline = self.model("images")
-        labels = [None if label in ("", NO_CLASS, None) else label] * int(count)
-        generator = torch.Generator().manual_seed(int(seed))
+        pipeline = self.model(key)
         sampler = None if pipeline.config.num_inference_steps else "dpm"
-        return draw_by_diffusion(
-            pipeline, labels, guidance_scale=guidance, steps=int(steps), sampler=sampler, generator=generator,
-            progress=False,
-        )  # fmt: skip
+        generator = torch.Generator().manual_seed(int(seed))
+        return pipeline, {"steps": int(steps), "sampler": sampler, "generator": generator}
+
+    def _check_prompts(self, prompts: Sequence[str]) -> None:
+        tokenizer = self.model("prompts").tokenizer
+        for prompt in prompts:
+            count = len(tokenizer(prompt, verbose=False)["input_ids"])
+            if count > tokenizer.model_max_length:
+                raise ValueError(
+                    f"The prompt has {count} tokens with its style; the model reads {tokenizer.model_max_length}."
+                )
 
     def edited(
         self, editor: Mapping[str, Any] | None, way: str, strength: float, label: str, guidance: float, steps: int,
-        seed: int,
+        seed: int, prompt: str | None = None,
     ) -> Image.Image:  # fmt: skip
         """A visitor's picture, edited by simple diffusion and enlarged; the sampler as of `images`.
 
         Args:
             editor, way, strength: as of `edit_by_hand`.
             label, guidance, steps, seed: as of `images`.
+            prompt: None for the model of classes; else for that of prompts, "" for none, and `label` is not used.
 
         Raises:
-            ValueError: as `edit_by_hand`, for an unknown class, or a number out of range.
+            ValueError: as `edit_by_hand`, for an unknown class, a prompt that is too long, or a number out of range.
         """
         _check("The strength", strength, 0, 1, integer=False)
-        _check("The number of steps", steps, 1, 256)
-        _check("The guidance scale", guidance, 0, 20, integer=False)
-        _check_seed(seed)
-        pipeline = self.model("images")
-        picture = edit_by_hand(
-            pipeline, editor, way, strength, label=None if label in ("", NO_CLASS, None) else label,
-            guidance=guidance, steps=int(steps), sampler=None if pipeline.config.num_inference_steps else "dpm",
-            generator=torch.Generator().manual_seed(int(seed)),
-        )  # fmt: skip
-        return _enlarged(picture, 384)
+        pipeline, options = self._sampling("images" if prompt is None else "prompts", guidance, steps, seed)
+        if prompt is not None:
+            self._check_prompts([prompt])
+            options["prompt"] = prompt.strip() or None
+        elif label not in ("", NO_CLASS, None):
+            options["label"] = label
+        return _enlarged(edit_by_hand(pipeline, editor, way, strength, guidance_scale=guidance, **options), 384)
 
     def answer(self, question: str, text: str, impossible: bool, top_k: int) -> str:
         """The passage with the best answer marked, and a table of answers.
@@ -172,7 +209,7 @@ class Page:
         return (
             f'<p class="answer" lang="zh">{answer_html}</p>'
             f'<blockquote lang="zh">{marked(text, best)}</blockquote>'
-            + _table(("answer", "score"), [(one["answer"] or "(no answer)", f"{one['score']:.3f}") for one in answers])
+            + table(("answer", "score"), [(one["answer"] or "(no answer)", f"{one['score']:.3f}") for one in answers])
         )
 
     def triples(self, text: str) -> str:
@@ -199,8 +236,8 @@ class Page:
         rows = [(t["subject"]["text"], t["predicate"], t["object"]["text"], f"{t['score']:.3f}") for t in found]
         return (
             f'<div class="graph" lang="zh">{triples_svg(found)}</div>'
-            f'<blockquote lang="zh">{_mentions(text, found)}</blockquote>'
-            + _table(("subject", "predicate", "object", "score"), rows)
+            f'<blockquote lang="zh">{mentions(text, found)}</blockquote>'
+            + table(("subject", "predicate", "object", "score"), rows)
         )
 
     def interpolation(self, label: str, first: int, last: int, truncation: float) -> Image.Image:
@@ -265,20 +302,3 @@ def _check_text(text: str) -> None:
         raise ValueError("Type or paste a text first.")
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"The text has {len(text)} characters; this page reads {MOST_CHARACTERS} at most.")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f'<th scope="col">{name}</th>' for name in head)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<table lang="zh"><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def _mentions(text: str, triples: list[dict[str, Any]]) -> str:
-    """The text with all mentions marked; of overlapping ones the outer one."""
-    spans = sorted({(t[role]["start"], -t[role]["end"]) for t in triples for role in ("subject", "object")})
-    parts, reached = [], 0
-    for start, end in spans:
-        if start >= reached:
-            parts.append(html.escape(text[reached:start]) + f"<mark>{html.escape(text[start:-end])}</mark>")
-            reached = -end
-    return "".join(parts) + html.escape(text[reached:])

@@ -16,6 +16,7 @@ from ..inference.saved_models import load_pipeline
 from .gan import gan
 from .html import Section, page_html, picture
 from .images import PUBLISHED, SCRIPT, published, schedule, short_training, trained
+from .prompts import strip
 from .questions import answers_html
 from .triples import TRIPLES, three_sentences
 
@@ -24,7 +25,7 @@ EXAMPLE = Path("examples/asymptotic_series.py")
 
 
 def run_demo(repository: Path, output: Path, steps: int) -> Path:
-    """Sample, train, reload, sample, draw with the GAN, ask the reader, extract triples, and write the page.
+    """Draw prompts and samples, train, reload, draw again, by the GAN too, ask, extract triples, and write the page.
 
     Args:
         repository: checkout of hf_kexue.
@@ -46,6 +47,7 @@ def run_demo(repository: Path, output: Path, steps: int) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     run = output / "training"
     parts: list[tuple[str, Callable[[], Section]]] = [
+        ("one prompt in six styles", lambda: strip(repository, output)),
         ("sampling from the published model", lambda: published(repository, output)),
         ("the noise schedule", lambda: schedule(output)),
         (f"training a fresh model for {steps} steps", lambda: short_training(repository, run, output, steps)),

@@ -1,11 +1,12 @@
-"""How convolutions that keep the length, their gates and dropout are computed: by device, precision and processor,
-decided here.
+"""How convolutions that keep the length, their gates, dropout and attention are computed: by device, precision and
+processor, decided here.
 
     convolution, GPU                      one matrix product over shifted copies: cuDNN plans anew for each shape
     convolution, CPU                      oneDNN, in two dimensions: it takes the channels of a character side by side
         AVX2, float32, in training        that, with a backward pass of its own, `_Convolution`
-    gate, CPU, float32, in training       `_Gate`, whose gradient is one tensor, laid out as the convolution takes it
+    gate, CPU, in training                `_Gate`, whose gradient is one tensor, laid out as the convolution takes it
     dropout, CPU                          by 16 random bits an element, where PyTorch draws a number for each
+    attention, CPU, bf16, few tokens      written out in training: the fused one's gradient is slow there
 
 Compiled and exported programs, function transforms, and first derivatives that are to be differentiated again take
 PyTorch's own operations.
@@ -16,10 +17,17 @@ Measured with torch 2.13 on one thread of an AMD EPYC (Zen 3), all gradients of 
     16 rows of 300 characters, 128 -> 256 channels                  63, here 30
     16 rows of 75 characters, 256 -> 512 channels, dilated by 2     43, here 37
 
-What is slow there is the gradient of the weight. With AVX-512 it was not measured, so the stock path stays. Dropout of
-2.8 million elements takes 29 ms, here 10.
+What is slow there is the gradient of the weight. With AVX-512 (Zen 4) the stock path is as fast as a plain matrix
+product, and stays. Dropout of 2.8 million elements takes 29 ms, here 10. On Zen 4 under bf16 autocast, in ms,
+with all gradients:
 
-Shapes: B batch, D and E channels, L characters.
+    the gate of 80 rows of 60 characters, 256 channels, dropout     21, here 10
+    attention of 32 rows of 60 characters, 8 heads                  38, here 4
+
+A product with a bool tensor, or of two dtypes, takes three to eight times one of the same dtype: PyTorch casts element
+by element. Bytes are cast fast, so what dropout keeps is saved as bool and read as bytes.
+
+Shapes: B batch, D and E channels, L and S characters.
 """
 
 from typing import Any
@@ -29,6 +37,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
+from .losses_dgcnn import MASKED_LOGIT
+
+SHORT_ROW = 256
+"""Characters up to which attention is written out in half precision."""
 ELEMENTS_PER_DRAW = 4  # of 64 bits
 OWN_BACKWARD = torch.backends.cpu.get_cpu_capability() == "AVX2"
 """Whether this processor is one where `_Convolution` was measured to be faster."""
@@ -122,12 +134,24 @@ def _weight_gradient(dy: Tensor, x: Tensor, width: int, dilation: int) -> Tensor
     return product.unflatten(1, (width, -1)).transpose(1, 2)
 
 
+def takes_own_gate(hidden: Tensor, both: Tensor) -> bool:
+    """Whether `gate` may compute a gate, and its ordinary backward pass may follow."""
+    return (
+        torch.is_grad_enabled()
+        and all(
+            tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.bfloat16)
+            for tensor in (hidden, both)
+        )
+        and _is_eager()
+    )
+
+
 def gate(hidden: Tensor, both: Tensor, kept: Tensor | None, p: float, mask: Tensor | None) -> Tensor:
-    """x (1 - g) + h g with g = sigmoid(a), masked; for tensors of `is_plain_training`.
+    """x (1 - g) + h g with g = sigmoid(a), masked; where `takes_own_gate`.
 
     Args:
-        hidden: (B, D, L), x.
-        both: (B, 2D, L), h and a.
+        hidden: (B, D, L), x. The result has its dtype.
+        both: (B, 2D, L), h and a. Under autocast bf16, as the convolution leaves them, where x is float32.
         kept: (B, D, L) bool of `kept_by_dropout`, applied to a; None: no dropout.
         p: share that dropout drops.
         mask: (B, 1, L) or None.
@@ -143,15 +167,16 @@ def open_gate(hidden: Tensor, value: Tensor, logits: Tensor, mask: Tensor | None
 
 
 class _Gate(Function):
-    """Keeps its inputs and the gate; writes both halves of the gradient into one tensor."""
+    """Keeps its inputs and the gate; writes both halves of the gradient into one tensor. Each operation has tensors of
+    one dtype."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, both: Tensor, kept: Tensor | None, p: float, mask: Tensor | None) -> Tensor:
         value, logits = both.chunk(2, dim=1)
-        opening = torch.sigmoid(logits) if kept is None else (logits * kept).mul_(1 / (1 - p)).sigmoid_()
+        opening = torch.sigmoid(logits) if kept is None else _after_dropout(logits, kept, p).sigmoid_()
         ctx.save_for_backward(hidden, both, opening, kept, mask)
         ctx.p = p
-        mixed = torch.lerp(hidden, value, opening)
+        mixed = torch.lerp(hidden, value.to(hidden.dtype), opening.to(hidden.dtype))
         return mixed if mask is None else mixed.mul_(mask)
 
     @staticmethod
@@ -160,19 +185,31 @@ class _Gate(Function):
         if torch.is_grad_enabled():
             inputs = [tensor for tensor in (hidden, both) if tensor.requires_grad]
             value, logits = both.chunk(2, dim=1)
-            logits = logits if kept is None else logits * kept * (1 / (1 - ctx.p))
+            logits = logits if kept is None else _after_dropout(logits, kept, ctx.p)
             mixed = open_gate(hidden, value, logits, mask)
             found = iter(torch.autograd.grad(mixed, inputs, dys[0], create_graph=True))
             return *(next(found) if tensor.requires_grad else None for tensor in (hidden, both)), None, None, None
         dy = dys[0] if mask is None else dys[0] * mask
+        opening, value = opening.to(dy.dtype), both.chunk(2, dim=1)[0].to(dy.dtype)
         dboth = torch.empty_like(both)
         dvalue, dlogits = dboth.chunk(2, dim=1)
-        torch.mul(dy, opening, out=dvalue)
-        torch.sub(both.chunk(2, dim=1)[0], hidden, out=dlogits)
-        torch.ops.aten.sigmoid_backward.grad_input(dlogits.mul_(dy), opening, grad_input=dlogits)
+        passed = dy * opening
+        dvalue.copy_(passed)
+        slope = torch.sub(value, hidden).mul_(dy)
+        dlogits.copy_(torch.ops.aten.sigmoid_backward.grad_input(slope, opening, grad_input=slope))
         if kept is not None:
-            dlogits.mul_(kept).mul_(1 / (1 - ctx.p))
-        return dy - dvalue, dboth, None, None, None
+            dlogits.mul_(_as_numbers(kept, dlogits.dtype)).mul_(1 / (1 - ctx.p))
+        return dy - passed, dboth, None, None, None
+
+
+def _after_dropout(x: Tensor, kept: Tensor, p: float) -> Tensor:
+    """What is kept of x, over 1 - p."""
+    return (x * _as_numbers(kept, x.dtype)).mul_(1 / (1 - p))
+
+
+def _as_numbers(kept: Tensor, dtype: torch.dtype) -> Tensor:
+    """Ones and zeros of a bool tensor; bytes are cast faster than bools."""
+    return kept.view(torch.uint8).to(dtype)
 
 
 def kept_by_dropout(x: Tensor, p: float) -> Tensor:
@@ -192,4 +229,20 @@ class ChannelDropout(torch.nn.Dropout):
         """(B, D, L) -> (B, D, L)."""
         if not self.training or self.p in (0, 1) or input.device.type != "cpu" or not _is_eager():
             return super().forward(input)
-        return input * kept_by_dropout(input, self.p) * (1 / (1 - self.p))
+        return _after_dropout(input, kept_by_dropout(input, self.p), self.p)
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v for (B, heads, L, d) and (B, heads, S, d); `mask` (B, 1, 1, S) is True where a key
+    counts. What a row without any gives is not defined, but finite."""
+    short = max(query.shape[2], key.shape[2]) <= SHORT_ROW and query.dtype == torch.bfloat16
+    if short and query.device.type == "cpu" and query.requires_grad and torch.is_grad_enabled() and _is_eager():
+        return written_out_attention(query, key, value, mask)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+
+
+def written_out_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    """Two matrix products, with the softmax between them in float32."""
+    scores = torch.matmul(query * query.shape[3] ** -0.5, key.transpose(2, 3))  # (B, heads, L, S)
+    weights = (scores.float() + MASKED_LOGIT * (~mask).float()).softmax(dim=3)
+    return torch.matmul(weights.to(value.dtype), value)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_dgcnn import DGCNNConfig
-from .kernels_dgcnn import ChannelDropout, convolution, gate, is_plain_training, kept_by_dropout, open_gate
+from .kernels_dgcnn import ChannelDropout, convolution, gate, kept_by_dropout, open_gate, takes_own_gate
 from .losses_dgcnn import MASKED_LOGIT
 
 
@@ -110,7 +110,7 @@ class DGCNNBlock(GradientCheckpointingLayer):
         """(B, D, L), mask (B, 1, L), None where nothing is padding -> (B, D, L)."""
         both = self.convolution(hidden)  # (B, 2D, L)
         noise = self.noise if self.training else 0.0
-        if not noise and is_plain_training(hidden, both):
+        if not noise and takes_own_gate(hidden, both):
             p = self.dropout.p if self.dropout.training else 0.0
             return gate(hidden, both, kept_by_dropout(hidden, p) if p else None, p, mask)
         value, logits = both.chunk(2, dim=1)  # (B, D, L) each

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_dgcnn import DGCNNConfig
+from .kernels_dgcnn import attention
 from .layers_dgcnn import DGCNNConv1d, DGCNNStack, ScoreConv1d, ZeroEmbedding
 from .losses_dgcnn import MASKED_LOGIT, single
 from .schema_dgcnn_triples import subject_types
@@ -63,7 +64,7 @@ class SelfAttention(nn.Module):
         batch, size, length = hidden.shape
         rows = self.projection(hidden.transpose(1, 2)).view(batch, length, 3, self.heads, size // self.heads)
         query, key, value = rows.permute(2, 0, 3, 1, 4)  # (B, heads, L, D / heads) each
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=(mask != 0)[:, None])
+        found = attention(query, key, value, (mask != 0)[:, None])
         return found.transpose(1, 2).flatten(2).transpose(1, 2) * mask
 
 

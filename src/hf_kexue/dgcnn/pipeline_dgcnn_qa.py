@@ -98,9 +98,9 @@ class ReadingComprehensionPipeline(Reading, Pipeline):
     ) -> None:
         super().__init__(model, tokenizer, **kwargs)
         self._columns = check_fit(self.model, self.tokenizer)
-        self._settings({})
+        self.chosen_settings({})
 
-    def _settings(self, settings: dict[str, Any]) -> QASettings:
+    def chosen_settings(self, settings: dict[str, Any]) -> QASettings:
         """Those of a call, over those of the constructor, over the model's own."""
         self._sanitize_parameters(**settings)
         config = self.model.config

@@ -54,7 +54,7 @@ class Reading:
         **settings: Unpack[QAOptions],
     ) -> Any:
         """See the class."""
-        chosen = self._settings({**settings})
+        chosen = self.chosen_settings({**settings})
         if is_stream(inputs) and question is None and context is None and passages is None:
             return stream(inputs, numbered_record, _size, lambda some: self._results(some, chosen), chosen.batch_size)
         records, is_list = read_records(inputs, question, context, passages)
@@ -70,8 +70,8 @@ class Reading:
             found = self._find_spans(records, read, settings)
         return [self.postprocess(spans, settings, record.is_voted) for spans, record in zip(found, records)]
 
-    def _settings(self, settings: dict[str, Any]) -> QASettings:
-        """Those of a call, over those of the constructor, over the model's own."""
+    def chosen_settings(self, settings: dict[str, Any]) -> QASettings:
+        """Those of a call, over those of the constructor, over the model's own; `no_answer_threshold` is of these."""
         raise NotImplementedError
 
     def preprocess(self, input_: Record, **_: Any) -> tuple[Columns, list[tuple[Columns, NDArray]]]:
@@ -125,7 +125,11 @@ class Reading:
         records as the model reads them, character for character."""
         found: list[list[list[Span]]] = [[[] for _ in record.passages] for record in records]
         keep = [max(settings.top_k, SPANS_FOR_VOTE) if record.is_voted else settings.top_k for record in records]
-        sizes = [len(record.passages[number]) for record in records for number in _numbers_to_read(record, settings)]
+        sizes = [
+            len(record.passages[number])
+            for record in records
+            for number in numbers_to_read(record.passages, settings.duplicates)
+        ]
         show = sum(sizes) >= CHARACTERS_WITH_PROGRESS if settings.progress is None else settings.progress
         questions: dict[int, Any] = {}  # of those in the batch
         windows = self._windows(read, settings)
@@ -149,7 +153,7 @@ class Reading:
         by_length = sorted(range(len(records)), key=lambda number: max(map(len, records[number].passages)))
         for record in by_length:  # so that the windows of a batch are of like lengths
             question, passages = self.preprocess(records[record])
-            for passage in _numbers_to_read(records[record], settings):
+            for passage in numbers_to_read(records[record].passages, settings.duplicates):
                 columns, offsets = passages[passage]
                 seen = 0
                 for first in range(0, max(len(offsets) - settings.doc_stride, 1) if len(offsets) else 0, step):
@@ -161,12 +165,12 @@ class Reading:
                     seen = reached
 
 
-def _numbers_to_read(record: Record, settings: QASettings) -> list[int]:
+def numbers_to_read(passages: Sequence[str], duplicates: str) -> list[int]:
     """Of the passages; with `duplicates="once"` the first of those that differ in white space alone."""
-    if settings.duplicates == "each":
-        return list(range(len(record.passages)))
+    if duplicates == "each":
+        return list(range(len(passages)))
     first: dict[tuple[str, ...], int] = {}
-    for number, passage in enumerate(record.passages):
+    for number, passage in enumerate(passages):
         first.setdefault(tuple(passage.split()), number)
     return list(first.values())
 

@@ -18,7 +18,7 @@ def simplified(text: str) -> str:
 
     OpenCC converts words; where that changes the length of a sentence, its characters are converted one by one, and a
     character that stands for several becomes the most frequent one. A text that is simplified already need not stay
-    as it is: 畢昇 becomes 毕昇, and 毕昇 becomes 毕升, since the words that keep a character are known as traditional ones.
+    as it is: 畢昇 becomes 毕昇, and 毕昇 becomes 毕升, since such words are known in traditional spelling alone.
 
     Raises:
         ModuleNotFoundError: without the package `opencc`.

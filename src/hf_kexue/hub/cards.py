@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.whole_files import write_whole
+
 
 def card_metadata(title: str, metadata: dict[str, Any], evaluation: Sequence[dict[str, Any]]) -> Any:
     """The YAML head of a card as `huggingface_hub.ModelCardData`.
@@ -92,7 +94,7 @@ def write_cards(folder: Path) -> list[Path]:
     for results in sorted((folder / "results").glob("*.json")):
         card = folder / results.stem / "README.md"
         card.parent.mkdir(exist_ok=True)
-        card.write_text(render_card(folder, results.stem), encoding="utf-8")
+        write_whole(card, render_card(folder, results.stem))
         written.append(card)
     return written
 

@@ -24,10 +24,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..data.row_streams import corpus_files, stream_rows
+from ..data.row_streams import corpus_files, parquet, stream_rows
+from ..data.whole_files import remove_unfinished, write_whole
 from .corpus_tasks import Task
 from .graph_files import GRAPH_FORMATS, write_graphs
-from .part_files import PART_FORMATS, is_complete, part_name, remove_unfinished, write_atomically, write_part
+from .part_files import PART_FORMATS, is_complete, part_name, write_part
 
 PART_ROWS = 1024
 PART_CHARACTERS = 1_000_000
@@ -100,9 +101,10 @@ def run_corpus(
         Counts.
 
     Raises:
-        ValueError: for arguments out of range, a folder of another run, a source without rows, or where every row is
-            set aside.
+        ValueError: for arguments out of range, a folder of another run or one within the source, a source without
+            rows, or where every row is set aside.
         OSError: if the source does not exist, or another process works on the same shard.
+        ImportError: for parquet without pyarrow.
     """
     _check(formats, shard, part_rows, workers)
     is_graph = bool({*formats} & {*GRAPH_FORMATS})
@@ -111,6 +113,10 @@ def run_corpus(
     kept = [form for form in PART_FORMATS if form in formats or (is_graph and form == "jsonl")]
     files = corpus_files(source, split)  # faults of the source come before the model is loaded
     sizes = None if files is None else [[file.name, file.stat().st_size] for file in files]
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"The parts need a folder, and {folder} is a file.")
+    if files is not None and Path(source).is_dir() and folder.resolve().is_relative_to(Path(source).resolve()):
+        raise ValueError(f"{folder} lies in {source}: its parts would be taken for rows. Choose a folder elsewhere.")
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"task": task.facts(), "source": str(source), "split": split, "files": sizes, "formats": formats,
                 "shards": shard[1], "part_rows": part_rows}  # fmt: skip
@@ -128,7 +134,7 @@ def run_corpus(
         if counts["rows"] and rejected == counts["rows"]:
             raise ValueError(f"All {rejected} rows were set aside; the reasons are in {folder}/rejected-*.jsonl.")
         done = {"rows": counts["rows"], "rejected": rejected, "parts": counts["parts"]}
-        write_atomically(folder / f"done-{shard[0]}-of-{shard[1]}.json", json.dumps(done).encode() + b"\n")
+        write_whole(folder / f"done-{shard[0]}-of-{shard[1]}.json", json.dumps(done).encode() + b"\n")
     waits_for = [i for i in range(1, shard[1] + 1) if not (folder / f"done-{i}-of-{shard[1]}.json").is_file()]
     if is_graph and not waits_for:
         write_graphs(folder, [form for form in formats if form in GRAPH_FORMATS])
@@ -275,6 +281,8 @@ def _check(formats: list[str], shard: tuple[int, int], part_rows: int, workers: 
         raise ValueError(f"Formats must be among {', '.join(FORMATS)}, got {', '.join(unknown) or 'none'}.")
     if not 1 <= shard[0] <= shard[1]:
         raise ValueError(f"A shard must be I/N with 1 <= I <= N, got {shard[0]}/{shard[1]}.")
+    if "parquet" in formats:
+        parquet()  # before anything is computed
     for name, value in (("part_rows", part_rows), ("workers", workers)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
@@ -284,7 +292,7 @@ def _check_run(path: Path, settings: dict[str, Any]) -> None:
     """Write the settings of a new run, compare those of one that goes on."""
     settings = json.loads(json.dumps(settings))
     if not path.is_file():
-        write_atomically(path, json.dumps(settings, ensure_ascii=False, indent=1).encode() + b"\n")
+        write_whole(path, json.dumps(settings, ensure_ascii=False, indent=1).encode() + b"\n")
         return
     before = json.loads(path.read_text(encoding="utf-8"))
     for key, value in settings.items():

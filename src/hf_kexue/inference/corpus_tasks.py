@@ -75,15 +75,18 @@ class ExtractTask(_Settings):
         return _characters(row, self.column)
 
     @cached_property
-    def _pipeline(self) -> Any:
-        return load_pipeline(self.model, TRIPLES, device=self.device, dtype=self.dtype)
+    def _extract(self) -> Callable[[list[str]], list[Any]]:
+        """Texts -> triples. Faults of the model and of the settings are no faults of a row: they are raised here."""
+        pipeline = load_pipeline(self.model, TRIPLES, device=self.device, dtype=self.dtype)
+        pipeline([], **self.settings)  # computes nothing
+        return lambda texts: pipeline(texts, progress=False, **self.settings)
 
     def results(self, rows: list[Any]) -> list[Any]:
         """See `Task`."""
         found = _attempted(rows, lambda row: {**_id(row), "text": text_field(row, self.column)})
         good = [number for number, row in enumerate(found) if isinstance(row, dict) and not is_blank(row["text"])]
         texts = [found[number]["text"] for number in good]
-        triples = split_on_failure(lambda some: self._pipeline(some, progress=False, **self.settings), texts)
+        triples = split_on_failure(self._extract, texts)
         for row in found:
             if isinstance(row, dict):
                 row["triples"] = []
@@ -103,7 +106,6 @@ class AskTask(_Settings):
         model, device, dtype: as of `load_pipeline`.
         context: text for all questions; None: each row has "context" (a string) or "passages" (strings).
         index: folder of a `PassageCollection` instead.
-        passages: to read of the collection.
         settings: arguments of the pipeline or of the collection.
     """
 
@@ -132,20 +134,24 @@ class AskTask(_Settings):
 
     @cached_property
     def _answer(self) -> Callable[[list[dict[str, Any]]], list[list[dict[str, Any]]]]:
-        """Records -> answers."""
-        reader = load_pipeline(self.model, READER, device=self.device, dtype=self.dtype)
+        """Records -> answers. Faults of the model, the collection and the settings are raised here."""
+        settings = {**self.settings, "progress": False}
         if self.index is None:
-            return lambda records: list(map(_listed, reader(records, progress=False, **self.settings)))
+            reader = load_pipeline(self.model, READER, device=self.device, dtype=self.dtype)
+            reader([], **settings)  # computes nothing
+            return lambda records: list(map(_listed, reader(records, **settings)))
         from ..collections import PassageCollection
 
         collection = PassageCollection.load(self.index)
-        return lambda records: collection.ask(reader, [record["question"] for record in records], **self.settings)
+        reader = load_pipeline(self.model, READER, device=self.device, dtype=self.dtype)
+        collection.ask(reader, [], **settings)
+        return lambda records: collection.ask(reader, [record["question"] for record in records], **settings)
 
     def results(self, rows: list[Any]) -> list[Any]:
         """See `Task`."""
         records = _attempted(rows, self._record)
         good = [number for number, record in enumerate(records) if isinstance(record, dict)]
-        answers = split_on_failure(lambda some: self._answer(some), [records[number] for number in good])
+        answers = split_on_failure(self._answer, [records[number] for number in good])
         for number, result in zip(good, answers):
             row = {**_id(rows[number]), "question": records[number]["question"]}
             records[number] = result if isinstance(result, Exception) else {**row, "answers": result}

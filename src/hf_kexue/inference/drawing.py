@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..rsgan.pipeline_rsgan import spherical
 from ..simple_diffusion.samplers import with_sampler
-from .grids import class_sheet
+from .grids import class_sheet, save_picture
 from .kinds import kind_of, named
 
 Labels = list[Any]  # class names, or indices if the pipeline has no names, prompts, or None for images without either
@@ -46,6 +46,7 @@ def draw_by_diffusion(
     labels: Labels,
     per_class: int = 1,
     *,
+    negative_prompt: str | None = None,
     guidance_scale: float | None = None,
     guidance_interval: tuple[float, float] | None = None,
     steps: int | None = None,
@@ -58,10 +59,11 @@ def draw_by_diffusion(
     """Draw pictures of each label, in one batch.
 
     Args:
-        pipeline: `SimpleDiffusionPipeline`.
-        labels: of `class_rows`.
+        pipeline: `SimpleDiffusionPipeline` or `SimpleDiffusionTextToImagePipeline`.
+        labels: of `class_rows`, or prompts.
         per_class: pictures of each.
-        guidance_scale: 1 is off; None: the saved one. Always off without classes.
+        negative_prompt: what pictures of prompts move away from; None: the empty prompt.
+        guidance_scale: 1 is off; None: the saved one. Always off without classes or prompts.
         guidance_interval: (low, high) in logSNR where guidance is applied; None: everywhere.
         steps, sampler: network evaluations, name for `with_sampler`; None: as the pipeline was saved, else 64
             ancestral ones.
@@ -78,57 +80,14 @@ def draw_by_diffusion(
         pipeline, options = with_sampler(pipeline, sampler)
     pipeline.set_progress_bar_config(disable=not progress)
     labels = [label for label in labels for _ in range(per_class)]
-    has_classes = labels[0] is not None
+    is_told = labels[0] is not None or negative_prompt is not None
+    if kind_of(pipeline).has_words:
+        options |= {"prompt": [label or "" for label in labels], "negative_prompt": negative_prompt}
+    else:
+        options |= {"batch_size": len(labels), "class_labels": labels if is_told else None}
     return pipeline(
-        batch_size=len(labels),
-        class_labels=labels if has_classes else None,
-        guidance_scale=guidance_scale if has_classes else 1.0,
+        guidance_scale=guidance_scale if is_told else 1.0,
         guidance_interval=guidance_interval,
-        height=size,
-        width=size,
-        num_inference_steps=steps,
-        generator=generator,
-        output_type=output_type,
-        **options,
-    ).images
-
-
-def draw_from_prompts(
-    pipeline: Any,
-    labels: Labels,
-    per_class: int = 1,
-    *,
-    negative_prompt: str | None = None,
-    guidance_scale: float | None = None,
-    steps: int | None = None,
-    sampler: str | None = None,
-    size: int | None = None,
-    generator: torch.Generator,
-    output_type: str = "pil",
-    progress: bool = True,
-) -> Any:
-    """Draw pictures of each prompt, in one batch.
-
-    Args:
-        pipeline: `SimpleDiffusionTextToImagePipeline`.
-        labels: prompts; None is the empty one.
-        per_class: pictures of each.
-        negative_prompt: what to move away from; None: the empty prompt.
-        guidance_scale: 1 is off; None: the saved one.
-        steps, sampler, size, generator, output_type, progress: as of `draw_by_diffusion`.
-
-    Raises:
-        ValueError: from the pipeline or `with_sampler`.
-    """
-    options: dict[str, Any] = {}
-    if sampler is not None:
-        pipeline, options = with_sampler(pipeline, sampler)
-    pipeline.set_progress_bar_config(disable=not progress)
-    return pipeline(
-        [label or "" for label in labels],
-        negative_prompt=negative_prompt,
-        num_images_per_prompt=per_class,
-        guidance_scale=guidance_scale,
         height=size,
         width=size,
         num_inference_steps=steps,
@@ -250,4 +209,4 @@ def draw_classes(pipeline: Any, path: Path, per_class: int, names: bool = False)
     generator = torch.Generator().manual_seed(0)
     options = {} if pipeline.config.num_inference_steps else {"steps": 20, "sampler": "dpm"}
     images = list(draw_in_batches(pipeline, labels, 16, generator=generator, **options))
-    class_sheet(images, per_class, pipeline.class_names if names else None).save(path)
+    save_picture(class_sheet(images, per_class, pipeline.class_names if names else None), path)

@@ -18,7 +18,7 @@ from ..simple_diffusion import (
     SimpleDiffusionInpaintPipeline,
     SimpleDiffusionUpscalePipeline,
 )
-from ..simple_diffusion.pictures_simple_diffusion import with_border
+from ..simple_diffusion.pictures_simple_diffusion import check_opaque, with_border
 from ..simple_diffusion.samplers import with_sampler
 
 ASPECT_TOLERANCE = 0.02  # of a mask that is scaled to its picture: one pixel of fifty
@@ -34,6 +34,8 @@ def edit_picture(
     strength: float | None = None,
     method: str | None = None,
     label: Any = None,
+    prompt: str | None = None,
+    negative_prompt: str | None = None,
     count: int = 1,
     guidance_scale: float | None = None,
     steps: int | None = None,
@@ -44,7 +46,7 @@ def edit_picture(
     """Edited pictures, in one batch.
 
     Args:
-        pipeline: `SimpleDiffusionPipeline`.
+        pipeline: `SimpleDiffusionPipeline` or `SimpleDiffusionTextToImagePipeline`.
         picture: in RGB, of a size that the network takes.
         mask: white where the picture is drawn anew; of the same size.
         border: pixels to add (left, top, right, bottom).
@@ -52,8 +54,9 @@ def edit_picture(
         strength: 0 to 1, drawn from the noised picture. Exactly one of these four is given.
         method: of the first three: "replacement", "projection" or "gradient"; None: gradient.
         label: a class, or None.
+        prompt, negative_prompt: of a model of prompts: what to draw and what to move away from; None: the empty one.
         count: pictures to draw.
-        guidance_scale: 1 is off; None: the saved one. Always off without a class.
+        guidance_scale: 1 is off; None: the saved one. Always off without a class or a prompt.
         steps, sampler: network evaluations, name for `with_sampler`; None: as the pipeline was saved, else 64
             ancestral ones.
         generator: of the noise.
@@ -69,9 +72,11 @@ def edit_picture(
     options: dict[str, Any] = {}
     if sampler is not None:
         pipeline, options = with_sampler(pipeline, sampler)
+    is_told = label is not None or bool(prompt or negative_prompt)
     options |= {
-        "batch_size": count, "class_labels": None if label is None else [label] * count, "generator": generator,
-        "guidance_scale": guidance_scale if label is not None else 1.0, "num_inference_steps": steps,
+        "batch_size": count, "class_labels": None if label is None else [label] * count, "prompt": prompt,
+        "negative_prompt": negative_prompt, "generator": generator, "num_inference_steps": steps,
+        "guidance_scale": guidance_scale if is_told else 1.0,
     }  # fmt: skip
     given = () if method is None else (method,)
     if strength is not None:
@@ -117,8 +122,9 @@ def fitted_mask(mask: Image.Image, size: tuple[int, int], before: tuple[int, int
             have these, too.
 
     Raises:
-        ValueError: for other proportions.
+        ValueError: for other proportions, or a mask that is transparent in parts.
     """
+    check_opaque(mask)
     grey = image_to_rgb(mask).convert("L")
     if grey.size == size:
         return grey

@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl
 
-from .part_files import unfinished_path
+from ..data.whole_files import unfinished_path, whole_file
 
 GRAPH_FORMATS = ("graphml", "neo4j")
 ROLES = ("subject", "object")
@@ -60,18 +59,15 @@ def write_graphs(folder: Path, formats: list[str]) -> None:
                     for line in lines:
                         _add(database, json.loads(line))
             if "graphml" in formats:
-                _replaced(folder / "graph.graphml", lambda path: _write_graphml(database, path))
+                with whole_file(folder / "graph.graphml") as path:
+                    _write_graphml(database, path)
             if "neo4j" in formats:
-                _replaced(folder / "nodes.csv", lambda path: _write_nodes(database, path))
-                _replaced(folder / "relations.csv", lambda path: _write_relations(database, path))
+                with whole_file(folder / "nodes.csv") as path:
+                    _write_nodes(database, path)
+                with whole_file(folder / "relations.csv") as path:
+                    _write_relations(database, path)
     finally:
         place.unlink(missing_ok=True)
-
-
-def _replaced(path: Path, write: Callable[[Path], None]) -> None:
-    unfinished = unfinished_path(path)
-    write(unfinished)
-    os.replace(unfinished, path)
 
 
 def _add(database: sqlite3.Connection, row: dict[str, Any]) -> None:

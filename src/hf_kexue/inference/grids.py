@@ -1,10 +1,14 @@
-"""Arrange pictures in a grid, with or without row names."""
+"""Arrange pictures in a grid, with or without row names, and save it."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+
+from ..data.whole_files import write_whole
 
 FONT_SIZE = 12  # pixels
 EDGE = 4  # pixels on both sides of a name
@@ -57,3 +61,16 @@ def class_sheet(images: list[Image.Image], per_class: int, names: Sequence[str] 
         sheet.paste(block, (left, 0))
         left += block.width + 16
     return sheet
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Save a picture in the format of its suffix; the file is whole, or what was there stays.
+
+    Pillow would cut a JPEG silently where the disk is full: findings/pillow_jpeg_on_a_full_disk_is_no_error.sh.
+
+    Raises:
+        OSError: where there is no room for it.
+    """
+    content = io.BytesIO()
+    picture.save(content, Image.registered_extensions()[path.suffix.lower()])
+    write_whole(path, content.getvalue())

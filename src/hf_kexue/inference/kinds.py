@@ -10,7 +10,7 @@ needs its folder, the functions of its row, and the row.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ class Kind:
 
     Args:
         class_name: class in the saved configuration.
+        also, has_words: other classes whose folders it loads, those with a text encoder or those without.
         words, label: name in messages and in the help.
         file: configuration in the folder, of diffusers (model_index.json) or transformers (config.json).
         network: attribute of the pipeline that holds the network.
@@ -45,6 +46,8 @@ class Kind:
         score: (pipeline, examples, **options) -> scores.
         facts: (pipeline) -> parameters and FLOPs, see `model_facts`.
         draw: (pipeline, labels, per_class, generator=, **options) -> pictures; None for models of texts.
+        drawn_in: dtype of the command and the page where none is named; None: float32. A GAN stays with it: one pass
+            leaves little to save.
         evaluate_options, generate_options: of the two commands.
         task, tag, call: task of the exported pipeline, its tag on the Hub, and the line of a card that calls `pipe`.
         tab, published: tab of the page, and its published model; "" for none.
@@ -62,7 +65,10 @@ class Kind:
     task: str
     tag: str
     call: str
+    also: Sequence[str] = ()
+    has_words: bool = False
     draw: str | None = None
+    drawn_in: str | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
     read_options: Mapping[str, Any] = field(default_factory=dict)
     data_options: Sequence[Option] = ()
@@ -75,6 +81,17 @@ class Kind:
     def library(self) -> str:
         """ "diffusers" or "transformers"."""
         return "diffusers" if self.file == "model_index.json" else "transformers"
+
+    def holds(self, class_names: Container[str], parts: Container[str]) -> bool:
+        """Whether a pipeline, loaded or saved, is of this kind.
+
+        Args:
+            class_names: of the pipeline, its model and their bases.
+            parts: names of its components, without those that are absent.
+        """
+        if self.class_name in class_names:
+            return True
+        return any(name in class_names for name in self.also) and ("text_encoder" in parts) == self.has_words
 
     def chosen(self, options: Sequence[Option], values: Mapping[str, Any]) -> dict[str, Any]:
         """Fill in the defaults of options that are missing or None.
@@ -96,7 +113,7 @@ class Kind:
         Args:
             model: folder, or repository id.
             device: such as "cpu", "cuda:1" or "mps"; None: a CUDA GPU if there is one, else the CPU.
-            dtype: of the weights, such as "bfloat16"; None: float32.
+            dtype: of the weights, such as "bfloat16"; "auto": of `chosen_dtype`; None: float32.
 
         Raises:
             ValueError: for an unavailable device.
@@ -104,11 +121,12 @@ class Kind:
         """
         import torch
 
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or named(f"{HERE}.precision:default_device")()
         try:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:  # AssertionError if torch was built without CUDA
             raise ValueError(f"The device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+        dtype = named(f"{HERE}.precision:chosen_dtype")(dtype, device)
         pipeline: Any = named(self.pipeline)
         if self.library == "diffusers":
             kept = {} if dtype is None else {"torch_dtype": getattr(torch, dtype)}
@@ -153,8 +171,9 @@ def kind_of(pipeline: Any) -> Kind:
         ValueError: for any other pipeline.
     """
     classes = [base.__name__ for part in (pipeline, getattr(pipeline, "model", None)) for base in type(part).__mro__]
+    parts = [name for name, part in getattr(pipeline, "components", {}).items() if part is not None]
     for kind in KINDS:
-        if kind.class_name in classes:
+        if kind.holds(classes, parts):
             return kind
     for kind in KINDS:
         if kind.draw is not None and hasattr(pipeline, kind.network):
@@ -170,6 +189,7 @@ STEPS = "Network evaluations per image; default: the saved ones"
 SAMPLER = "ancestral, ddim or dpm (DPM-Solver++); on the flow: flow, flow-heun, flow-ancestral or flow-dpm"
 TRUNCATION = Option("truncation", float, None, "Above 0, up to 1; less is more typical and less varied; default 1")
 WITH_LABELS = {"label_column": "auto"}
+EDITING = tuple(f"SimpleDiffusion{task}Pipeline" for task in ("ImageToImage", "Inpaint", "Upscale"))
 BACKGROUND = Option("background", str, "white", "Colour below transparent pictures, a name or #rrggbb")
 SKIP_BROKEN = Option("skip_broken", bool, False, "Skip broken records with a warning instead of an error")
 TEXTS = (
@@ -179,11 +199,13 @@ TEXTS = (
 
 KINDS = [
     Kind(
-        class_name="SimpleDiffusionPipeline", words="a pipeline of simple diffusion", label="Simple diffusion",
+        class_name="SimpleDiffusionPipeline", also=EDITING, words="a pipeline of simple diffusion",
+        label="Simple diffusion",
         file="model_index.json", network="unet", pipeline=f"{PACKAGE}.simple_diffusion:SimpleDiffusionPipeline",
         read=f"{PACKAGE}.data.images:load_images", read_options=WITH_LABELS,
         score=f"{HERE}.evaluation:evaluate_images",
         facts=f"{HERE}.model_facts:diffusion_facts", draw=f"{HERE}.drawing:draw_by_diffusion",
+        drawn_in="auto",
         evaluate_options=(
             IMAGES, SEED, GUIDANCE, Option("steps", int, None, f"{STEPS}, else 20", 1),
             Option("sampler", str, None, f"{SAMPLER}; default: as saved with steps, else dpm"),
@@ -199,11 +221,13 @@ KINDS = [
         tab="Images", published="simple-diffusion-clothing-64",
     ),
     Kind(
-        class_name="SimpleDiffusionTextToImagePipeline", words="a text-to-image pipeline", label="Text to image",
+        class_name="SimpleDiffusionTextToImagePipeline", also=EDITING, has_words=True,
+        words="a text-to-image pipeline", label="Text to image",
         file="model_index.json", network="unet",
         pipeline=f"{PACKAGE}.simple_diffusion:SimpleDiffusionTextToImagePipeline",
         read=f"{PACKAGE}.data.images:load_captioned_images", score=f"{HERE}.evaluation:evaluate_images",
-        facts=f"{HERE}.model_facts:prompted_facts", draw=f"{HERE}.drawing:draw_from_prompts",
+        facts=f"{HERE}.model_facts:prompted_facts", draw=f"{HERE}.drawing:draw_by_diffusion",
+        drawn_in="auto",
         evaluate_options=(
             IMAGES, SEED, GUIDANCE, Option("steps", int, None, f"{STEPS}, else 20", 1),
             Option("sampler", str, None, f"{SAMPLER}; default: as saved with steps, else dpm"),
@@ -220,6 +244,7 @@ KINDS = [
             Option("size", int, None, "Pixels; default: the training size", 1),
         ),
         task="text-to-image", tag="text-to-image", call='pipe("noto: red apple").images[0].save("sample.png")',
+        tab="Prompts", published="simple-diffusion-emoji-64",
     ),
     Kind(
         class_name="RSGANPipeline", words="a pipeline of a GAN", label="GAN",

@@ -13,13 +13,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import re
-import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ..data.whole_files import write_whole
 
 PART_FORMATS = ("jsonl", "parquet", "csv")
 MENTION = ("text", "start", "end", "type")
@@ -35,6 +34,7 @@ class Columns:
         table: names of the columns of the CSV file, which has a line for each entry of the list.
         cells: entry -> its values in that table.
         arrow: () -> pyarrow type of an entry.
+        plain: entry -> the same with values of these types.
     """
 
     list_name: str
@@ -42,6 +42,7 @@ class Columns:
     table: tuple[str, ...]
     cells: Callable[[dict[str, Any]], list[Any]]
     arrow: Callable[[], Any]
+    plain: Callable[[dict[str, Any]], dict[str, Any]] = dict
 
 
 def part_name(shard: tuple[int, int], number: int) -> str:
@@ -59,40 +60,10 @@ def write_part(
 ) -> None:
     """Write the files of a part: what was set aside first, so that a complete part has it for certain."""
     if rejected:
-        write_atomically(folder / f"{name.replace('part', 'rejected', 1)}.jsonl", json_lines(rejected))
+        write_whole(folder / f"{name.replace('part', 'rejected', 1)}.jsonl", json_lines(rejected))
     writers = {"jsonl": json_lines, "csv": lambda rows: _csv(columns, rows), "parquet": lambda r: _parquet(columns, r)}
     for form in formats:
-        write_atomically(folder / f"{name}.{form}", writers[form](rows))
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is never seen by halves, even if the machine stops."""
-    unfinished = unfinished_path(path)
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-
-
-def unfinished_path(path: Path) -> Path:
-    """Where this process writes what will be `path`; machines may share the folder."""
-    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.unfinished")
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes of this machine left; that of running ones stays."""
-    for path in folder.glob(f".*.{_host()}.*.unfinished"):
-        try:
-            os.kill(int(path.name.split(".")[-2]), 0)
-        except ProcessLookupError:
-            path.unlink(missing_ok=True)
-        except (PermissionError, ValueError):
-            continue
-
-
-def _host() -> str:
-    return re.sub(r"[^\w-]", "-", socket.gethostname())
+        write_whole(folder / f"{name}.{form}", writers[form](rows))
 
 
 def json_lines(rows: Iterable[dict]) -> bytes:
@@ -119,7 +90,11 @@ def arrow_table(columns: Columns, rows: list[dict], **more: Any) -> Any:
 
     text, lists = pyarrow.string(), pyarrow.list_(columns.arrow())
     names = {"row": pyarrow.int64(), "id": text, **dict.fromkeys(columns.text_names, text), columns.list_name: lists}
-    plain = [{**row, "id": None if row.get("id") is None else str(row["id"])} for row in rows]
+    plain = []
+    for row in rows:
+        entries = row.get(columns.list_name)  # None: there is an error instead
+        listed = None if entries is None else [columns.plain(entry) for entry in entries]
+        plain.append({**row, "id": _text(row.get("id")), columns.list_name: listed})
     return pyarrow.Table.from_pylist(plain, schema=pyarrow.schema({**names, **more}))
 
 
@@ -130,6 +105,10 @@ def _parquet(columns: Columns, rows: list[dict]) -> bytes:
     sink = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(arrow_table(columns, rows), sink)
     return bytes(sink.getvalue())
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _triple_cells(triple: dict[str, Any]) -> list[Any]:
@@ -156,10 +135,15 @@ def _answer_type() -> Any:
     return pyarrow.struct({"answer": pyarrow.string(), **numbers, **places})
 
 
+def _plain_answer(answer: dict[str, Any]) -> dict[str, Any]:
+    """The passage is the number of one given with the question, or the id of one of a collection."""
+    return {**answer, "passage": _text(answer.get("passage"))}
+
+
 _ANSWER = ("answer", "score", "probability", "start", "end", "passage")
 _PLACES = ("", "_start", "_end", "_type")
 _TRIPLE = (*(f"subject{place}" for place in _PLACES), "predicate", *(f"object{place}" for place in _PLACES), "score")
 TRIPLE_COLUMNS = Columns("triples", ("text",), _TRIPLE, _triple_cells, _triple_type)
 ANSWER_COLUMNS = Columns(
-    "answers", ("question",), _ANSWER, lambda answer: [answer.get(key) for key in _ANSWER], _answer_type
+    "answers", ("question",), _ANSWER, lambda answer: [answer.get(key) for key in _ANSWER], _answer_type, _plain_answer
 )

@@ -44,8 +44,9 @@ def saved_kind(model: str, *expected: Kind) -> Kind:
     class_name = (
         class_name[-1] if isinstance(class_name, list) else class_name
     )  # ["file", "class"] where the code is in the repository
+    parts = [key for key, value in config.items() if isinstance(value, list | tuple) and any(value)]
     for kind in kinds:
-        if kind.class_name == class_name:
+        if kind.holds([class_name], parts):
             return kind
     raise ValueError(f"{model} holds {class_name}, not {words} ({', '.join(kind.class_name for kind in kinds)}).")
 

@@ -13,7 +13,6 @@ Shapes: N paths, S student steps, C channels, H W rows and columns.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..data.whole_files import whole_file
 from ..simple_diffusion.distillation_simple_diffusion import implied_sample
 from ..simple_diffusion.samplers import with_sampler
 from ..simple_diffusion.schedulers_simple_diffusion import logsnr_of
@@ -178,8 +178,8 @@ def record_shards(
             continue
         paths = record_paths(teacher, settings, shard, labels_of)
         tensors = {key: value for key, value in vars(paths).items() if value is not None}
-        save_file(tensors, path.with_suffix(".unfinished"), metadata={"settings": _text(settings)})
-        os.replace(path.with_suffix(".unfinished"), path)  # atomic
+        with whole_file(path) as unfinished:
+            save_file(tensors, unfinished, metadata={"settings": _text(settings)})
 
 
 def load_shards(folder: Path, settings: PathSettings, shards: Iterable[int], scales: bool = True) -> Paths:

@@ -38,8 +38,8 @@ def export_onnx(model: Any, output: str | Path, *, int8: bool = False) -> list[P
     Args:
         model: folder or repository id of a saved model; or a pipeline or model of the package: reader, triples, U-ViT
             or generator. It is not changed.
-        output: folder, created if needed; files of the same names are overwritten, others stay. It may be the folder
-            of the model.
+        output: folder, created if needed; networks of an earlier export are removed, other files stay. It may be the
+            folder of the model, where networks of other names stay, too.
         int8: write int8 files too, with weights as 8-bit integers; for the models of texts.
 
     Returns:
@@ -48,7 +48,8 @@ def export_onnx(model: Any, output: str | Path, *, int8: bool = False) -> list[P
     Raises:
         ImportError: without the extra `onnx`.
         TypeError: for another model.
-        ValueError: if there is no such model, `output` is a file, or int8 is asked of a model of images.
+        ValueError: if there is no such model, `output` is a file or the folder of another saved model, or int8 is
+            asked of a model of images.
         RuntimeError: if onnxruntime computes anything else than torch.
     """
     from .networks import networks_of
@@ -58,6 +59,11 @@ def export_onnx(model: Any, output: str | Path, *, int8: bool = False) -> list[P
     output = Path(output)
     if output.exists() and not output.is_dir():
         raise ValueError(f"output must be a folder, and {output} is a file.")
+    in_place = isinstance(model, str | Path) and Path(model).exists() and output.exists() and output.samefile(model)
+    if not in_place and any(output.rglob("*.safetensors")):
+        raise ValueError(
+            f"{output} holds a saved model, whose configuration would be replaced: choose another folder."
+        )
     pipeline = _loaded(model) if isinstance(model, str | Path) else model
     parts = _networks_in(pipeline)
     networks = [network for name, part in parts.items() for network in networks_of(_prepared(part), name)]
@@ -74,9 +80,12 @@ def export_onnx(model: Any, output: str | Path, *, int8: bool = False) -> list[P
                 quantize(path, written / f"{network.name}.int8.onnx")
         (output / FOLDER).mkdir(exist_ok=True)
         files = sorted(written.glob("*.onnx"))
+        if not in_place:
+            for path in (output / FOLDER).glob("*.onnx"):
+                path.unlink()
         for path in files:
             os.replace(path, output / FOLDER / path.name)
-    if not (isinstance(model, str | Path) and Path(model).exists() and Path(model).samefile(output)):
+    if not in_place:
         _save_beside(pipeline, parts, output)
     return [output / FOLDER / path.name for path in files]
 

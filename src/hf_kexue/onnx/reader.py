@@ -59,7 +59,7 @@ class OnnxReader(Reading):
         if self.config.num_match_features and not self.tokenizer.match_features:
             raise ValueError(f"The model in {folder} wants match features, and its tokenizer has none.")
         self._given = settings
-        self._settings({})
+        self.chosen_settings({})
         self._network = Network(folder, "model", int8, threads)
 
     @property
@@ -67,7 +67,8 @@ class OnnxReader(Reading):
         """Whether the int8 network was loaded."""
         return self._network.int8
 
-    def _settings(self, settings: dict[str, Any]) -> QASettings:
+    def chosen_settings(self, settings: dict[str, Any]) -> QASettings:
+        """Those of a call, over those of the constructor, over the model's own."""
         check_names(settings | self._given, [field.name for field in fields(QASettings)])
         own = {"max_answer_len": self.config.max_answer_len,
                "no_answer_threshold": getattr(self.config, "no_answer_threshold", 0.5)}  # fmt: skip

@@ -3,8 +3,8 @@
 Noise schedules = `scheduling_shifted_cosine` and `scheduling_shifted_flow`, networks = `modeling_uvit` and
 `modeling_vit`, training loss = `losses_simple_diffusion`, guidance = `guidance_simple_diffusion`, sampling =
 `pipeline_drawing`, with the classes of diffusers through `schedulers_simple_diffusion`, classes =
-`pipeline_simple_diffusion`, prompts = `pipeline_text_to_image`, editing = `pipeline_image_to_image`,
-`pipeline_inpaint` and `pipeline_upscale`.
+`pipeline_simple_diffusion`, prompts = `pipeline_prompted` and `pipeline_text_to_image`, editing =
+`pipeline_image_to_image`, `pipeline_inpaint` and `pipeline_upscale`.
 """
 
 from .conversions_jit import convert_jit

@@ -1,6 +1,7 @@
 """Which kernel computes a layer of the U-ViT on a CPU: by precision, layout and length, decided here and nowhere else.
 
-    group norm, scale, shift, SiLU    channels-last, float32 or bf16   one function with its own backward pass
+    group norm, scale, shift, SiLU    channels-last, float32 or bf16   one function with its own backward pass; float32
+                                                                       without gradients only where it is large
     attention                         bf16 units, few tokens           written out; else PyTorch's fused one
     RMS norm                          half precision                   its weight in the precision of its input
 
@@ -26,6 +27,7 @@ Shapes: B batch, C channels, H W rows and columns, G groups, L tokens, d width o
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 import torch
@@ -35,6 +37,8 @@ from torch.autograd import Function, forward_ad
 
 SHORT_ROW = 256
 """Tokens up to which attention is written out in half precision."""
+SMALL = 2**17
+"""Elements up to which PyTorch's group norm is faster where no gradient follows: a picture or two of preset 64."""
 
 
 def uses_own_kernels(x: Tensor) -> bool:
@@ -53,7 +57,9 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, input: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         """`scale` and `shift` (B, C), both or none."""
-        if not (uses_own_kernels(input) and input.is_contiguous(memory_format=torch.channels_last)):
+        small = input.dtype == torch.float32 and input.numel() <= SMALL and not torch.is_grad_enabled()
+        own = uses_own_kernels(input) and input.is_contiguous(memory_format=torch.channels_last)
+        if small or not own:
             return modulated_group_norm(input, self.num_groups, self.weight, self.bias, self.eps, scale, shift)
         weight, bias = self.weight.float(), self.bias.float()
         if scale is None or shift is None:
@@ -173,4 +179,6 @@ def written_out_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def has_bf16_units() -> bool:
     """Whether this processor multiplies matrices in bf16 faster than in float32."""
+    if platform.machine() in ("x86_64", "AMD64"):  # oneDNN also takes bf16 where AVX-512 alone has to imitate it
+        return bool(torch.cpu._is_avx512_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -68,7 +69,7 @@ class Known:
         require_one_of("method", self.method, ("replacement", "projection", "gradient"))
         for name in ("resampling", "iterations"):
             value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+            whole = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
             require(whole, f"{name} is {value!r}; a whole number of at least 1 is needed.")
 
 

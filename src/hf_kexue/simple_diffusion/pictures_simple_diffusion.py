@@ -1,7 +1,7 @@
 """Pictures and masks that are handed to a pipeline -> tensors, and pictures with a border to paint.
 
-A picture is one of Pillow, an array (H, W), (H, W, C) or (B, H, W, C), or a tensor (C, H, W) or (B, C, H, W); or a
-list of these. Arrays and tensors are uint8, or floating point in [0, 1].
+A picture is one of Pillow, an array (H, W), (H, W, C) or (B, H, W, C), or a tensor (H, W), (C, H, W) or
+(B, C, H, W); or a list of these. Arrays and tensors are uint8, or floating point in [0, 1].
 Shapes: B batch, C channels, H W rows and columns.
 """
 
@@ -55,17 +55,34 @@ def mask_tensor(masks: Pictures, size: tuple[int, int]) -> Tensor:
     """Masks as (B, 1, H, W) bool, True where a picture is kept: where the mask is black, or below one half.
 
     Raises:
-        ValueError: for masks of another size than `size`, (H, W), or with values out of range.
+        ValueError: for masks of another size than `size`, (H, W), with values out of range, or that do not say plainly
+            what to draw: transparent in parts, or of 8 bits with the levels 0 and 1.
     """
-    found = [_one("mask_image", mask, "L") for mask in _listed(masks)]
+    given = _listed(masks)
+    for mask in given:
+        check_opaque(mask)
+    found = [_one("mask_image", mask, "L") for mask in given]
     require(bool(found), "mask_image is empty; a mask is needed.")
     for one in found:
+        largest = round(255 * float(one.max()), 3)
+        require(largest != 1, "mask_image has the levels 0 and 1 of 255, black both: give bool, or 255 for white.")
         height, width = one.shape[-2:]
         require(
             (height, width) == tuple(size),
             f"mask_image has {width} x {height} pixels, the picture {size[1]} x {size[0]}; they must be equal.",
         )
     return torch.cat([one.mean(1, keepdim=True) for one in found]) < 0.5
+
+
+def check_opaque(mask: Any) -> None:
+    """Refuse a mask of Pillow that is transparent in parts: programs disagree on whether those are to be drawn.
+
+    Raises:
+        ValueError: for one.
+    """
+    if isinstance(mask, Image.Image) and mask.has_transparency_data:
+        opaque = mask.convert("RGBA").getchannel("A").getextrema()[0] == 255
+        require(opaque, "mask_image is transparent in parts; white says what to draw, black what to keep.")
 
 
 def with_border(
@@ -110,6 +127,7 @@ def _opaque(picture: Image.Image) -> Image.Image:
 def _one(name: str, picture: Any, mode: str) -> Tensor:
     """(B, C, H, W) float32 in [0, 1]."""
     if isinstance(picture, Image.Image):
+        require(min(picture.size) > 0, f"{name} has {picture.width} x {picture.height} pixels.")
         array = np.asarray(_opaque(picture).convert(mode))
         values = torch.from_numpy(array.copy()).reshape(picture.height, picture.width, -1).permute(2, 0, 1)
     elif isinstance(picture, np.ndarray):
@@ -120,9 +138,10 @@ def _one(name: str, picture: Any, mode: str) -> Tensor:
         values = picture
     else:
         raise TypeError(f"{name} must be a picture of Pillow, an array or a tensor, got {type(picture).__name__}.")
-    values = values.unsqueeze(0) if values.ndim == 3 else values
     shape = tuple(values.shape)
-    require(values.ndim == 4 and shape[1] in (1, 3), f"{name} has shape {shape}; 1 or 3 channels are needed.")
+    values = values[(None,) * max(0, 4 - values.ndim)]
+    fits = len(shape) >= 2 and values.ndim == 4 and values.shape[1] in (1, 3) and values.numel() > 0
+    require(fits, f"{name} has shape {shape}; pixels with 1 or 3 channels are needed.")
     if values.dtype == torch.uint8:
         return values.float() / 255
     if not values.is_floating_point():

@@ -86,10 +86,18 @@ class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
         Args:
             pipeline: of this family.
             **kwargs: arguments of the constructor to replace, such as `scheduler`.
+
+        Raises:
+            ValueError: for components that this class has no use for, or that the other one lacks.
         """
-        names = inspect.signature(cls.__init__).parameters.keys() - {"self"}
+        names, needed = inspect.signature(cls.__init__).parameters.keys() - {"self"}, cls._get_signature_keys(cls)[0]
         settings = {name: pipeline.config[name] for name in names & pipeline.config.keys()}
-        return cls(**settings | pipeline.components | kwargs)
+        parts = {name: part for name, part in pipeline.components.items() if name in names or part is not None}
+        missing = set(needed) - {*parts, *kwargs, *cls._optional_components}
+        made = f"A {cls.__name__} made of a {type(pipeline).__name__}"
+        require(not missing, f"{made} lacks {', '.join(sorted(missing))}.")
+        require(parts.keys() <= names, f"{made} has no use for {', '.join(sorted(parts.keys() - names))}.")
+        return cls(**settings | parts | kwargs)
 
     @property
     def class_names(self) -> list[str]:

@@ -20,6 +20,7 @@ from .saving_from_hub import check_saving
 from .strict_loading import refuse_unknown_fields, safetensors_only
 
 PATTERNS = ["*.json", "*.safetensors"]  # no code, no pickles, no pictures
+ABSENT = ([None, None], (None, None))  # a part in model_index.json, as read and as registered
 DOWNLOADING = ("cache_dir", "force_download", "local_files_only", "revision", "token")
 
 
@@ -84,7 +85,16 @@ class PipelineFromHub(DiffusionPipeline):
 
     @classmethod
     def extract_init_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As everywhere in diffusers, but unknown entries of a model_index.json are refused."""
+        """As everywhere in diffusers, but unknown entries of a model_index.json are refused, unless they name a part
+        that is absent, which a pipeline of the same family may have."""
         known = inspect.signature(cls.__init__).parameters.keys() - {"self"}
-        refuse_unknown_fields(f"{cls.__name__} ({cls.config_name})", config_dict, known)
-        return super().extract_init_dict(config_dict, **kwargs)
+        given = {key: value for key, value in config_dict.items() if key in known or value not in ABSENT}
+        saved = config_dict.get("_class_name", cls.__name__)
+        whose = cls.__name__ if saved == cls.__name__ else f"{cls.__name__}, for a {saved}"
+        refuse_unknown_fields(f"{whose} ({cls.config_name})", given, known)
+        for part in cls._get_signature_keys(cls)[0]:
+            names = given.get(part, ABSENT[0])
+            named = isinstance(names, list | tuple) and len(names) == 2 and all(isinstance(one, str) for one in names)
+            if not named and names not in ABSENT:
+                raise ValueError(f"{part} of {whose} ({cls.config_name}) must be a module and a class, got {names!r}.")
+        return super().extract_init_dict(given, **kwargs)

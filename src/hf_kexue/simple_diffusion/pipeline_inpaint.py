@@ -14,13 +14,13 @@ from .editing_simple_diffusion import Method
 from .loop_simple_diffusion import Known
 from .observations_simple_diffusion import KeptPixels
 from .pictures_simple_diffusion import Pictures, mask_tensor, picture_tensor
-from .pipeline_drawing import DrawingPipeline
-from .settings_simple_diffusion import DrawingOptions, DrawingSettings
+from .pipeline_prompted import PromptedPipeline, PromptOptions
 
 
-class SimpleDiffusionInpaintPipeline(DrawingPipeline, DiffusionPipeline):
+class SimpleDiffusionInpaintPipeline(PromptedPipeline, DiffusionPipeline):
     """Holes and borders of pictures, filled. Its arguments, components and folders are those of
-    [`SimpleDiffusionPipeline`]. For out-painting `with_border` of `pictures_simple_diffusion` makes picture and mask.
+    [`SimpleDiffusionPipeline`] or [`SimpleDiffusionTextToImagePipeline`]. For out-painting `with_border` of
+    `pictures_simple_diffusion` makes picture and mask.
     """
 
     def __call__(
@@ -30,7 +30,7 @@ class SimpleDiffusionInpaintPipeline(DrawingPipeline, DiffusionPipeline):
         method: Method = "gradient",
         resampling: int = 1,
         iterations: int = 1,
-        **options: Unpack[DrawingOptions],
+        **options: Unpack[PromptOptions],
     ) -> Any:
         """Draw where the mask is white; what lies below black is kept.
 
@@ -43,8 +43,9 @@ class SimpleDiffusionInpaintPipeline(DrawingPipeline, DiffusionPipeline):
                 "gradient", which needs memory and time of a backward pass, and follows what is known best.
             resampling: how often each step but the last is done; above 1 with schedulers that do not remember steps.
             iterations: of the gradient, each a backward pass.
-            **options: of `SimpleDiffusionPipeline`, without `height`, `width` and upsampling. One picture serves all
-                `class_labels` or a `batch_size`.
+            **options: of `SimpleDiffusionPipeline`, or of `SimpleDiffusionTextToImagePipeline` with a model of
+                prompts, without `height`, `width` and upsampling. One picture serves all `class_labels`, prompts or a
+                `batch_size`, and one prompt all pictures; no prompt is the empty one.
 
         Returns:
             `ImagePipelineOutput` with `.images`. A mask that is white everywhere equals drawing without a picture.
@@ -60,7 +61,7 @@ class SimpleDiffusionInpaintPipeline(DrawingPipeline, DiffusionPipeline):
         count = max(len(pictures), len(kept))
         fits = {len(pictures), len(kept)} <= {1, count}
         require(fits, f"{len(kept)} masks were given for {len(pictures)} pictures; give one, or one each.")
-        settings, device = DrawingSettings(**options).resolved(count), self._execution_device
+        settings, device = self._settings(options, count), self._execution_device
         pictures, kept = (settings.repeated(one.to(device)) for one in (pictures, kept))
         known = Known(KeptPixels(pictures, kept), method, resampling, iterations)
         return self._draw(settings, height=height, width=width, known=known)

@@ -5,6 +5,7 @@ Shapes: B batch, C channels, h w rows and columns of the small picture.
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, Unpack
 
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
@@ -14,12 +15,12 @@ from .editing_simple_diffusion import Method
 from .loop_simple_diffusion import Known
 from .observations_simple_diffusion import BlockMeans
 from .pictures_simple_diffusion import Pictures, picture_tensor
-from .pipeline_drawing import DrawingPipeline
-from .settings_simple_diffusion import DrawingOptions, DrawingSettings
+from .pipeline_prompted import PromptedPipeline, PromptOptions
 
 
-class SimpleDiffusionUpscalePipeline(DrawingPipeline, DiffusionPipeline):
-    """Small pictures, enlarged. Its arguments, components and folders are those of [`SimpleDiffusionPipeline`]."""
+class SimpleDiffusionUpscalePipeline(PromptedPipeline, DiffusionPipeline):
+    """Small pictures, enlarged. Its arguments, components and folders are those of [`SimpleDiffusionPipeline`] or
+    [`SimpleDiffusionTextToImagePipeline`]."""
 
     def __call__(
         self,
@@ -28,7 +29,7 @@ class SimpleDiffusionUpscalePipeline(DrawingPipeline, DiffusionPipeline):
         method: Method = "gradient",
         resampling: int = 1,
         iterations: int = 1,
-        **options: Unpack[DrawingOptions],
+        **options: Unpack[PromptOptions],
     ) -> Any:
         """Draw pictures whose means over `factor` x `factor` blocks are the picture.
 
@@ -37,8 +38,9 @@ class SimpleDiffusionUpscalePipeline(DrawingPipeline, DiffusionPipeline):
                 stride of the network must divide its sides times the factor.
             factor: 2 or more.
             method, resampling, iterations: as of `SimpleDiffusionInpaintPipeline`.
-            **options: of `SimpleDiffusionPipeline`, without `height`, `width` and upsampling. One picture serves all
-                `class_labels` or a `batch_size`.
+            **options: of `SimpleDiffusionPipeline`, or of `SimpleDiffusionTextToImagePipeline` with a model of
+                prompts, without `height`, `width` and upsampling. One picture serves all `class_labels`, prompts or a
+                `batch_size`, and one prompt all pictures; no prompt is the empty one.
 
         Returns:
             `ImagePipelineOutput` with `.images` of `factor` times the size. The means of their blocks equal the
@@ -47,10 +49,10 @@ class SimpleDiffusionUpscalePipeline(DrawingPipeline, DiffusionPipeline):
         Raises:
             ValueError, TypeError: as `SimpleDiffusionInpaintPipeline`, and for a factor below 2.
         """
-        whole = isinstance(factor, int) and not isinstance(factor, bool) and factor >= 2
+        whole = isinstance(factor, Integral) and not isinstance(factor, bool) and factor >= 2
         require(whole, f"factor is {factor!r}; a whole number of at least 2 is needed.")
         pictures = picture_tensor(image, self.unet.config.in_channels, self.total_stride, factor)
-        settings = DrawingSettings(**options).resolved(len(pictures))
+        settings = self._settings(options, len(pictures))
         pictures = settings.repeated(pictures.to(self._execution_device))
         height, width = (factor * side for side in pictures.shape[-2:])
         known = Known(BlockMeans(pictures, factor), method, resampling, iterations)

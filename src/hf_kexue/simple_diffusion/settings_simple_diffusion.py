@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, Self, TypeAlias, TypedDict
 
 import numpy as np
 import torch
@@ -81,7 +81,7 @@ class DrawingSettings:
             raise ValueError(f'Callbacks get "latents" alone, not {list(inputs)}.')
         object.__setattr__(self, "callback_on_step_end_tensor_inputs", inputs)
 
-    def resolved(self, pictures: int | None = None) -> DrawingSettings:
+    def resolved(self, pictures: int | None = None) -> Self:
         """With class labels as a list, and the batch size that labels, latents or given pictures decide.
 
         Args:
@@ -107,7 +107,8 @@ class DrawingSettings:
             batch_size, per_label = len(latents), 1
         require(batch_size >= 1, f"batch_size must be at least 1, got {batch_size}.")
         fits = pictures in (None, 1, batch_size)
-        require(fits, f"{pictures} pictures were given for {batch_size} labels or images; give one, or one each.")
+        others = f"{batch_size} labels, prompts or images"
+        require(fits, f"{pictures} pictures were given for {others}; give one, or one each.")
         count, generator = batch_size * per_label, self.generator
         if isinstance(generator, list) and len(generator) not in (1, count):
             raise ValueError(f"{len(generator)} generators for {count} images were given; give one, or one each.")

@@ -14,7 +14,6 @@ weights with a tenth of the learning rate).
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..data.whole_files import whole_file
 from .arguments import RunArguments
 from .checkpoints import full_copy
 from .processes import broadcast_from_main, mean_over_processes
@@ -246,9 +246,8 @@ class TrainingRun(Run):
             best.score, best.misses = score, 0
             best.weights = [full_copy(weight) for weight in self.ema.shadow_params]
             if self.accelerator.is_main_process:
-                with self.averaged():
-                    save_file(self.network.state_dict(), self.folder / "best.unfinished")
-                os.replace(self.folder / "best.unfinished", self.folder / "best.safetensors")
+                with self.averaged(), whole_file(self.folder / "best.safetensors") as unfinished:
+                    save_file(self.network.state_dict(), unfinished)
             return
         best.misses += 1
         if best.misses >= self.args.drop_after:

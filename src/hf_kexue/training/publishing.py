@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.whole_files import write_whole
 from ..hub import export_repository, publish
 from ..hub.repository import reserve
 from ..hub.run_cards import run_card
@@ -53,7 +54,7 @@ def push_to_hub(args: Any, pipeline: Any, results: dict[str, Any]) -> str | None
     if not args.push_to_hub:
         return None
     folder = export_repository(pipeline, Path(args.output_dir) / "repository")
-    (folder / "README.md").write_text(run_card(pipeline, args.push_to_hub, results), encoding="utf-8")
+    write_whole(folder / "README.md", run_card(pipeline, args.push_to_hub, results))
     address = publish(folder, args.push_to_hub, private=args.hub_private)
     logger.info("Published %s", address)
     return address

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from ..data.images import BrokenImages
+from ..data.whole_files import write_whole
 from .arguments import CommonArguments
 from .checkpoints import Checkpoints
 from .checks import different_arguments, require_full_batch, require_single_process
@@ -100,7 +101,7 @@ class Run:
         if writes:  # after resuming, which may raise
             self.folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(self.manifest, indent=1, ensure_ascii=False)
-            (self.folder / "manifest.json").write_text(text, encoding="utf-8")
+            write_whole(self.folder / "manifest.json", text)
         state.set_micro_batch(args.train_batch_size * accelerator.num_processes)
         if args.tracker != "none" and not args.dry_run:
             accelerator.init_trackers(self.tracker, {key: str(value) for key, value in asdict(args).items()})

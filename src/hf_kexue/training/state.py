@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from diffusers.training_utils import EMAModel
 from PIL import Image
 from torch import nn
 
+from ..data.whole_files import write_whole
 from .checkpoints import Checkpoints
 from .processes import mean_over_processes
 
@@ -104,9 +104,7 @@ class History:
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             complete = [line for line in lines if line.endswith("}\n")]  # the last line may be truncated
             kept = [line for line in complete if json.loads(line)["step"] <= resumed_at]
-            shorter = path.with_suffix(".shorter")
-            shorter.write_text("".join(kept), encoding="utf-8")
-            os.replace(shorter, path)  # atomic
+            write_whole(path, "".join(kept))
 
     def mean(self, values: list[float]) -> float:
         """The mean over values and processes; a collective."""
