@@ -4,11 +4,12 @@
     python benchmarks/corpus.py --train DUIE2 --sentences 1000 --rounds 3
 
 Speed: `hf-kexue extract --output json` with one sentence in a batch and with its own batches, for which it reads 256
-lines at a time, and the same sentences with `--to`, in one process and in one for each core, alternating. Counted is
-processor time, which other load on the machine hardly changes, less that of the same command over a few sentences; of
-each way the cheapest round. Memory: the peak of `hf-kexue extract --to` in one process over short lines of the same
-sentences, with an untrained model 16 wide, since what grows with a corpus is not the model; and with the published one
-over fewer lines. Rows of memory that are there already for the same lines are kept. Writes
+lines at a time, and the same sentences with `--to`, in one process, in one for each core, and in one with `--dtype
+auto`, which is bf16 where the processor has units for it; alternating. Counted is processor time, which other load on
+the machine hardly changes, less that of the same command over a few sentences; of each way the cheapest round. Memory:
+the peak of `hf-kexue extract --to` in one process over short lines of the same sentences, with an untrained model 16
+wide, since what grows with a corpus is not the model; and with the published one over fewer lines. Rows of memory that
+are there already for the same lines are kept. Writes
 benchmarks/results/corpus.json.
 """
 
@@ -83,7 +84,7 @@ def speeds(model: str, texts: list[str], rounds: int, place: Path) -> list[dict[
     few = 2 * cores
     costs: dict[str, list[tuple[Cost, Cost]]] = {}
     for number in range(rounds):
-        for name in ("one by one", "256 lines at a time", "--to", f"--to, {cores} processes"):
+        for name in ("one by one", "256 lines at a time", "--to", f"--to, {cores} processes", "--to, dtype auto"):
             pair = []
             for count in (few, len(texts)):
                 command = ["extract", "--model", model]
@@ -92,6 +93,8 @@ def speeds(model: str, texts: list[str], rounds: int, place: Path) -> list[dict[
                             "256 lines at a time": ["--output", "json"]}.get(
                     name, ["--to", str(place / f"speed-{number}-{count}-{name.replace(' ', '')}")]
                 )  # fmt: skip
+                if "auto" in name:
+                    command += ["--dtype", "auto"]
                 if "processes" in name:
                     command += ["--workers", str(cores), "--part-rows", str(count // few)]
                 pair.append(run(*command))
