@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import click
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^(?:<!-- (?P<mark>runs[^\n]*?) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S)
@@ -49,7 +50,8 @@ def command_words(command: click.Command, words: list[str]) -> list[str]:
 
 
 def hooks():
-    """docs/hooks.py, which is no module of a package."""
+    """docs/hooks.py, which is no module of a package; without mkdocs the calling module is skipped."""
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install -e '.[docs]'.")
     spec = importlib.util.spec_from_file_location("hooks", ROOT / "docs" / "hooks.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
