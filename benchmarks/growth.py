@@ -180,8 +180,14 @@ def main() -> None:
             continue
         rows.append(measured(case))
         rows.sort(key=lambda row: (row["what"].startswith("dgcnn"), row["what"], row["size"]))
-        write_results("growth", {"precision": "float32", "rows": rows, "exponents": exponents(rows)})  # may be cut off
+        write(rows)  # each time: it may be cut off
+    write(rows)
     plot(rows, FOLDER / "growth.png")
+
+
+def write(rows: list[dict[str, Any]]) -> None:
+    fitted = [{"what": what, **costs} for what, costs in exponents(rows).items()]
+    write_results("growth", {"precision": "float32", "rows": rows, "exponents": fitted})
 
 
 if __name__ == "__main__":
