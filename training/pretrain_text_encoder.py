@@ -50,6 +50,8 @@ class Arguments(CaptionArguments, ImageArguments, RunArguments):
     # network
     hidden_size: int = option(256, "Width.")
     dilations: list[int] = option([1, 2, 4], "Of the blocks.")
+    pooler_layers: int = option(2, "Residual perceptrons behind the pooling; 0: none.")
+    pooler_size: int = option(512, "Width of the vector of a prompt behind them.")
     gate_dropout: float = option(0.0, "On the gates.")
     hidden_dropout: float = option(0.1, "On the embeddings.")
 
@@ -85,9 +87,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         raise ValueError("--caption_column is missing: name the columns of the captions.")
     source, held_out = open_images(args, EMBEDDED)
     captions = [text for texts in all_captions(source) for text in texts]
-    shape = {key: getattr(args, key) for key in ("hidden_size", "dilations", "gate_dropout", "hidden_dropout")}
+    fields = ("hidden_size", "dilations", "pooler_layers", "pooler_size", "gate_dropout", "hidden_dropout")
+    shape = {key: getattr(args, key) for key in fields}
+    shape |= {"pooler_size": args.pooler_size if args.pooler_layers else 0}
     text_encoder, tokenizer = new_text_encoder(captions, args.max_prompt_tokens, args.min_count, **shape)
-    model = ContrastiveModel(text_encoder, args.hidden_size, pooled)
+    model = ContrastiveModel(text_encoder, text_encoder.config.pooler_size or args.hidden_size, pooled)
     memory = args.decoded_megabytes * 2**20
     dataset = ImageDataset(source, args.resolution, args.random_flip, args.seed, memory, captions_each=2)
     held: Any = ImageDataset(held_out, args.resolution, memory=memory) if held_out else None

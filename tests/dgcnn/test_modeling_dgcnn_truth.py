@@ -14,6 +14,7 @@ from hf_kexue.dgcnn.layers_dgcnn import (
     DGCNNBlock,
     DGCNNEmbeddings,
     QuestionFusion,
+    VectorBlocks,
     sinusoidal_positions,
 )
 from hf_kexue.dgcnn.modeling_dgcnn import DGCNNForMaskedLM, DGCNNForQuestionAnswering
@@ -76,6 +77,25 @@ def test_attention_pooling():
         expected = sum(w * x[row, :, i] for i, w in enumerate(weights / weights.sum()))
         ours = pooling(torch.tensor(x), mask)[row].detach().numpy()
         assert_allclose(ours, expected, **FLOAT64)
+
+
+def test_perceptrons_behind_the_pooling():
+    blocks = randomised(VectorBlocks(4, 6, 2))
+    weights = {name: parameter.detach().numpy() for name, parameter in blocks.named_parameters()}
+
+    def normed(x, name):
+        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+        return x * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+    def linear(x, name):
+        return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+    x = random_tensor(3, 4).numpy()
+    expected = linear(normed(x, "norm"), "project")
+    for i in range(2):
+        inner = linear(normed(expected, f"blocks.{i}.0"), f"blocks.{i}.1")
+        expected = expected + linear(inner * sigmoid(inner), f"blocks.{i}.3")
+    assert_allclose(blocks(torch.tensor(x)).detach().numpy(), expected, **FLOAT64)
 
 
 @pytest.mark.parametrize("size", [6, 7])

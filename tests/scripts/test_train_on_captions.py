@@ -27,7 +27,7 @@ RUN = [
 ]  # fmt: skip
 ENCODER = [*DATA, *RUN, "--split", "train[:16]", "--validation_split", "unseen_pair", "--hidden_size", "16",
            "--dilations", "1", "2", "--train_batch_size", "8", "--gate_dropout", "0.1", "--validation_steps", "2",
-           "--max_prompt_tokens", "20"]  # fmt: skip
+           "--max_prompt_tokens", "20", "--pooler_layers", "1", "--pooler_size", "12"]  # fmt: skip
 NETWORK = [
     "--preset", "64-emoji", "--resolution", "16", "--patch_size", "2", "--block_out_channels", "8",
     "--layers_per_block", "1", "--hidden_size", "16", "--num_transformer_layers", "1", "--num_attention_heads", "2",
@@ -82,6 +82,7 @@ def test_an_encoder_is_left_with_its_tokenizer_and_figures(encoder):
         assert 0 <= results[f"validation/{name}"] <= 1
     assert results["pictures_seen"] == 32
     assert "sketch" not in "".join(model.state_dict())
+    assert model(torch.tensor([[5, 6]])).pooler_output.shape == (1, 12)
 
 
 def test_an_encoder_resumes_bit_for_bit(encoder, tmp_path):
@@ -123,6 +124,28 @@ def test_a_trained_encoder_stays_or_learns(encoder, tmp_path, along):
         "--init_from", tmp_path / "run" / "pipeline", *QUIET,
     )  # fmt: skip
     assert again["steps"] == 4
+
+
+def test_pictures_of_before_learn_from_an_encoder_of_another_width(trained, encoder, tmp_path):
+    """The parts of the network that read the vector of a prompt begin anew, its others do not."""
+    before = load_file(trained / "pipeline" / "unet" / "diffusion_pytorch_model.safetensors")
+    options = ["--text_encoder", encoder / "model", "--init_from", trained / "pipeline", *QUIET]
+    options += ["--cross_attention", "True", "--learning_rate", "0"]
+    with pytest.raises(ValueError, match=r"other blocks|another architecture"):  # its states are of another width
+        train("train_simple_diffusion", tmp_path / "states", *PICTURES, *options)
+    without = tmp_path / "without"
+    train("train_simple_diffusion", without, *PICTURES, "--text_encoder", encoder / "model", *QUIET)
+    options = ["--text_encoder", "new", "--init_from", without / "pipeline", *QUIET, "--learning_rate", "0"]
+    train("train_simple_diffusion", tmp_path / "wider", *PICTURES, *options)
+    old, new = (
+        load_file(run / "pipeline" / "unet" / "diffusion_pytorch_model.safetensors")
+        for run in (without, tmp_path / "wider")
+    )
+    assert new.keys() == old.keys() < before.keys()
+    changed = {name for name in new if old[name].shape != new[name].shape}
+    assert {"pooled_text.linear_1.weight", "pooled_text.to_waves.weight"} <= changed
+    assert all(name.startswith("pooled_text.") for name in changed)
+    assert all(torch.equal(old[name], new[name]) for name in new.keys() - changed)
 
 
 def test_a_stream_with_a_trained_encoder(encoder, tmp_path):

@@ -92,6 +92,9 @@ class DGCNNConfig(PreTrainedConfig):
             that it is right, which answers then name; None: unknown. `ReadingComprehensionPipeline.calibrate` fits
             both.
         triple_thresholds: probabilities that subject start, subject end, object start and object end must exceed.
+        pooler_layers: residual perceptrons behind the attention pooling of `DGCNNModel`, which take the vector of a text
+            to what stands for it elsewhere. Not of the articles.
+        pooler_size: width of that vector; 0: `hidden_size`. Only with `pooler_layers`.
         sparse_prediction: `DGCNNForMaskedLM` with labels scores only the labelled characters: most of its arithmetic.
         initializer_range: standard deviation of embeddings at the start.
 
@@ -151,6 +154,8 @@ class DGCNNConfig(PreTrainedConfig):
     no_answer_threshold: float = 0.5
     score_calibration: list[float] | tuple[float, ...] | None = None
     triple_thresholds: list[float] | tuple[float, ...] = (0.5, 0.4, 0.5, 0.4)
+    pooler_layers: int = 0
+    pooler_size: int = 0
     sparse_prediction: bool = False
     initializer_range: float | int = 0.02
     pad_token_id: int | None = 0
@@ -169,9 +174,12 @@ class DGCNNConfig(PreTrainedConfig):
         for name in positive:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        for name in ("word_vocab_size", "pointer_hidden_size", "num_attention_heads", "patch_hidden_size"):
+        for name in ("word_vocab_size", "pointer_hidden_size", "num_attention_heads", "patch_hidden_size",
+                     "pooler_layers", "pooler_size"):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 (none) or a size, got {getattr(self, name)}.")
+        if self.pooler_size and not self.pooler_layers:
+            raise ValueError(f"pooler_size {self.pooler_size} needs pooler_layers of at least 1.")
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, so that a block keeps the length, got {self.kernel_size}.")
         for name in ("dilations", "question_dilations", "context_dilations", "second_dilations",

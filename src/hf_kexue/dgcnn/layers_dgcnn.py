@@ -150,6 +150,30 @@ class AttentionPooling(nn.Module):
         return (hidden * weight).sum(dim=-1)
 
 
+class VectorBlocks(nn.Module):
+    """Residual perceptrons on the one vector of a text, x + W2 SiLU(W1 Norm(x)) after a first linear map: the cheapest
+    place for what a text stands for, since they run once a text and not at every character or pixel. Not of the
+    articles."""
+
+    def __init__(self, size: int, out_size: int, num_layers: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(size)
+        self.project = nn.Linear(size, out_size)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(out_size), nn.Linear(out_size, out_size), nn.SiLU(), SmallLinear(out_size, out_size)
+            )
+            for _ in range(num_layers)
+        )
+
+    def forward(self, vector: Tensor) -> Tensor:
+        """(B, D) -> (B, out_size)."""
+        vector = self.project(self.norm(vector))
+        for block in self.blocks:
+            vector = vector + block(vector)
+        return vector
+
+
 class ZeroEmbedding(nn.Embedding):
     """Begins at zero."""
 

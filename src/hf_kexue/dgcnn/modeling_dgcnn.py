@@ -44,6 +44,7 @@ from .layers_dgcnn import (
     ScoreConv1d,
     SmallConv1d,
     SmallLinear,
+    VectorBlocks,
     ZeroEmbedding,
     identity_first,
     mask_of,
@@ -115,6 +116,10 @@ class DGCNNModel(DGCNNPreTrainedModel):
         self.embeddings = DGCNNEmbeddings(config)
         self.encoder = DGCNNEncoder(config)
         self.pooler = AttentionPooling(config.hidden_size) if add_pooling_layer else None
+        self.vector_blocks = None
+        if add_pooling_layer and config.pooler_layers:
+            width = config.pooler_size or config.hidden_size
+            self.vector_blocks = VectorBlocks(config.hidden_size, width, config.pooler_layers)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -142,14 +147,16 @@ class DGCNNModel(DGCNNPreTrainedModel):
             kwargs: `return_dict`; others are ignored.
 
         Returns:
-            `last_hidden_state` (B, L, D), zero at padding; `pooler_output` (B, D), None without pooling; where asked
-            for, `hidden_states`: what goes into the blocks and what each of them gives, (B, L, D) each.
+            `last_hidden_state` (B, L, D), zero at padding; `pooler_output` (B, D), or as wide as `config.pooler_size`,
+            None without pooling; where asked for, `hidden_states`: what goes into the blocks and what each of them gives, (B, L, D) each.
         """
         mask = mask_of(input_ids, attention_mask, self.dtype)
         padding = None if attention_mask is None else mask
         states = self.collects(output_hidden_states)
         hidden = self.encoder(self.embeddings(input_ids, mask, word_input_ids), padding, states)
         pooled = None if self.pooler is None else self.pooler(hidden, mask)
+        if self.vector_blocks is not None:
+            pooled = self.vector_blocks(pooled)
         return BaseModelOutputWithPooling(hidden.transpose(1, 2), pooled, tuple(states) if states else None)
 
 

@@ -172,8 +172,8 @@ def init_prior_columns(model: Any, donor: Any) -> None:
 
 @torch.no_grad()
 def copy_image_weights(model: Any, source: str, names: list[str]) -> list[str]:
-    """Copy the weights of another diffusion network with the same blocks. The first and last layers are newly
-    initialised if their shapes differ; rows of the class table are copied by class name, with the null class.
+    """Copy the weights of another diffusion network with the same blocks. The first and last layers, and those
+    that read the vector of a prompt, are newly initialised if their shapes differ or the other has none; rows of the class table are copied by class name, with the null class.
 
     Args:
         model: a `SimpleDiffusionUViT2DModel` or `SimpleDiffusionViT2DModel`; changed.
@@ -205,7 +205,7 @@ def copy_image_weights(model: Any, source: str, names: list[str]) -> list[str]:
         logger.info("%s has %s class table, this run has %s.", source, *has)
         donor.pop(table, None)
     fresh = sorted(key for key in weights if key not in donor or donor[key].shape != weights[key].shape)
-    ends = ("conv_in.", "conv_out.", "patch_embedding.", "head_out.", "readout_heads.")
+    ends = ("conv_in.", "conv_out.", "patch_embedding.", "head_out.", "readout_heads.", "pooled_text.")
     other = [key for key in fresh if not key.startswith(ends) and (key != table or key in donor)]
     if other := other + sorted(donor.keys() - weights.keys()):
         raise ValueError(f"--init_from {source} has another architecture; these weights do not fit: {other}.")
