@@ -80,7 +80,7 @@ def test_attention_pooling():
 
 
 def test_perceptrons_behind_the_pooling():
-    blocks = randomised(VectorBlocks(4, 6, 2))
+    blocks = randomised(VectorBlocks(DGCNNConfig(hidden_size=4, pooler_layers=2, pooler_size=6)))
     weights = {name: parameter.detach().numpy() for name, parameter in blocks.named_parameters()}
 
     def normed(x, name):

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import pyarrow.parquet
 import pytest
 import torch
 from killed_runs import Kill, killed_run, start_server
+from safetensors.torch import load_file, save_file
 from tiny_models import save_extractor, save_reader
 from typer.testing import CliRunner
 
 from hf_kexue.cli.main import app
+from hf_kexue.collections import PassageCollection
 from hf_kexue.data.row_streams import corpus_files, rows_of_file, stream_rows
 from hf_kexue.data.whole_files import remove_unfinished, unfinished_path
 from hf_kexue.dgcnn import to_networkx
@@ -339,6 +342,51 @@ def test_runs_that_cannot_start(extractor, texts, tmp_path, argv, expected):
     assert expected in str(result.exception)
     if before is not None:
         assert contents(folder) == before
+
+
+def test_a_try_that_wrote_no_row_binds_no_other(extractor, texts, tmp_path):
+    """The wrong column sets every row aside; with the right one the folder holds what a first run leaves in it."""
+    folder, right = tmp_path / "out", tmp_path / "right"
+    call = ("extract", "--model", extractor, "--input", texts, "--part-rows", "20")
+    wrong = invoke(*call, "--to", folder, "--column", "body")
+    assert "60 rows" in str(wrong.exception)
+    assert len(json_rows(folder, "rejected-*.jsonl")) == 60  # the reasons stay
+    assert invoke(*call, "--to", folder).exit_code == 0
+    assert invoke(*call, "--to", right).exit_code == 0
+    assert contents(folder) == contents(right)
+
+
+def test_a_shard_in_work_binds_the_others(extractor, texts, tmp_path):
+    """Whatever it has written until then."""
+    run_corpus(ExtractTask(extractor), texts, tmp_path, formats=["jsonl"], shard=(1, 2))
+    for path in [*tmp_path.glob("part-*"), *tmp_path.glob("done-*")]:
+        path.unlink()
+    with pytest.raises(ValueError, match="another run, with formats"):
+        run_corpus(ExtractTask(extractor), texts, tmp_path, formats=["csv"], shard=(2, 2))
+
+
+def test_other_weights_and_another_collection_are_another_run(reader, tmp_path):
+    """Under the same names; with a new card it is the same run."""
+    model, index, questions = tmp_path / "model", tmp_path / "index", tmp_path / "questions.txt"
+    shutil.copytree(reader, model)
+    questions.write_text("谁发现了镭？\n什么？\n", encoding="utf-8")
+    PassageCollection(["居里夫妇发现了镭。"]).save(index)
+    call = ("ask", model, "--questions", questions, "--index", index, "--to", tmp_path / "out")
+    assert invoke(*call).exit_code == 0
+    before = contents(tmp_path / "out")
+    (model / "README.md").write_text("A card.\n", encoding="utf-8")
+    assert invoke(*call).exit_code == 0
+    shutil.copytree(index, tmp_path / "first")
+    PassageCollection(["镭由居里夫人发现。"]).save(index)
+    assert "another run, with index contents" in str(invoke(*call).exception)
+    shutil.rmtree(index)
+    shutil.copytree(tmp_path / "first", index)
+    weights = load_file(model / "model.safetensors")
+    name = next(name for name in weights if weights[name].is_floating_point())
+    weights[name] = weights[name] + 1
+    save_file(weights, model / "model.safetensors", {"format": "pt"})
+    assert "another run, with model contents" in str(invoke(*call).exception)
+    assert contents(tmp_path / "out") == before
 
 
 @pytest.mark.parametrize(("name", "value"), [("predicates", ["发明"]), ("occurrences", "some"), ("batch", 3)])

@@ -92,8 +92,8 @@ class DGCNNConfig(PreTrainedConfig):
             that it is right, which answers then name; None: unknown. `ReadingComprehensionPipeline.calibrate` fits
             both.
         triple_thresholds: probabilities that subject start, subject end, object start and object end must exceed.
-        pooler_layers: residual perceptrons behind the attention pooling of `DGCNNModel`, which take the vector of a text
-            to what stands for it elsewhere. Not of the articles.
+        pooler_layers: residual perceptrons behind the attention pooling of `DGCNNModel`, which take the vector of a
+            text to what stands for it elsewhere. Not of the articles.
         pooler_size: width of that vector; 0: `hidden_size`. Only with `pooler_layers`.
         sparse_prediction: `DGCNNForMaskedLM` with labels scores only the labelled characters: most of its arithmetic.
         initializer_range: standard deviation of embeddings at the start.

@@ -155,19 +155,18 @@ class VectorBlocks(nn.Module):
     place for what a text stands for, since they run once a text and not at every character or pixel. Not of the
     articles."""
 
-    def __init__(self, size: int, out_size: int, num_layers: int) -> None:
+    def __init__(self, config: DGCNNConfig) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(size)
-        self.project = nn.Linear(size, out_size)
+        size = config.pooler_size or config.hidden_size
+        self.norm = nn.LayerNorm(config.hidden_size)
+        self.project = nn.Linear(config.hidden_size, size)
         self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.LayerNorm(out_size), nn.Linear(out_size, out_size), nn.SiLU(), SmallLinear(out_size, out_size)
-            )
-            for _ in range(num_layers)
+            nn.Sequential(nn.LayerNorm(size), nn.Linear(size, size), nn.SiLU(), SmallLinear(size, size))
+            for _ in range(config.pooler_layers)
         )
 
     def forward(self, vector: Tensor) -> Tensor:
-        """(B, D) -> (B, out_size)."""
+        """(B, D) -> (B, pooler_size)."""
         vector = self.project(self.norm(vector))
         for block in self.blocks:
             vector = vector + block(vector)

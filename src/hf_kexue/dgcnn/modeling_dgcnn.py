@@ -116,10 +116,7 @@ class DGCNNModel(DGCNNPreTrainedModel):
         self.embeddings = DGCNNEmbeddings(config)
         self.encoder = DGCNNEncoder(config)
         self.pooler = AttentionPooling(config.hidden_size) if add_pooling_layer else None
-        self.vector_blocks = None
-        if add_pooling_layer and config.pooler_layers:
-            width = config.pooler_size or config.hidden_size
-            self.vector_blocks = VectorBlocks(config.hidden_size, width, config.pooler_layers)
+        self.vector_blocks = VectorBlocks(config) if add_pooling_layer and config.pooler_layers else None
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -147,16 +144,15 @@ class DGCNNModel(DGCNNPreTrainedModel):
             kwargs: `return_dict`; others are ignored.
 
         Returns:
-            `last_hidden_state` (B, L, D), zero at padding; `pooler_output` (B, D), or as wide as `config.pooler_size`,
-            None without pooling; where asked for, `hidden_states`: what goes into the blocks and what each of them gives, (B, L, D) each.
+            `last_hidden_state` (B, L, D), zero at padding; `pooler_output` (B, D or `pooler_size`), None without
+            pooling; where asked for, `hidden_states`: what goes into the blocks and what each gives, (B, L, D) each.
         """
         mask = mask_of(input_ids, attention_mask, self.dtype)
         padding = None if attention_mask is None else mask
         states = self.collects(output_hidden_states)
         hidden = self.encoder(self.embeddings(input_ids, mask, word_input_ids), padding, states)
         pooled = None if self.pooler is None else self.pooler(hidden, mask)
-        if self.vector_blocks is not None:
-            pooled = self.vector_blocks(pooled)
+        pooled = pooled if self.vector_blocks is None else self.vector_blocks(pooled)
         return BaseModelOutputWithPooling(hidden.transpose(1, 2), pooled, tuple(states) if states else None)
 
 

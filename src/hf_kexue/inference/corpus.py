@@ -118,10 +118,10 @@ def run_corpus(
     if files is not None and Path(source).is_dir() and folder.resolve().is_relative_to(Path(source).resolve()):
         raise ValueError(f"{folder} lies in {source}: its parts would be taken for rows. Choose a folder elsewhere.")
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"task": task.facts(), "source": str(source), "split": split, "files": sizes, "formats": formats,
+    settings = {**task.facts(), "source": str(source), "split": split, "files": sizes, "formats": formats,
                 "shards": shard[1], "part_rows": part_rows}  # fmt: skip
-    with _locked(folder / f".lock-{shard[0]}-of-{shard[1]}"):
-        _check_run(folder / "run.json", settings)
+    with _locked(folder / _lock_name(shard)):
+        _check_run(folder, settings, shard)
         remove_unfinished(folder)
         started = time.perf_counter()
         starts: list[int] = []
@@ -132,6 +132,8 @@ def run_corpus(
         if not counts["all_rows"]:
             raise ValueError(f"{source} holds no row.")
         if counts["rows"] and rejected == counts["rows"]:
+            for path in folder.glob(f"{part_name(shard, 0)[:-5]}*"):  # they hold nothing, and bind no other try
+                path.unlink()
             raise ValueError(f"All {rejected} rows were set aside; the reasons are in {folder}/rejected-*.jsonl.")
         done = {"rows": counts["rows"], "rejected": rejected, "parts": counts["parts"]}
         write_whole(folder / f"done-{shard[0]}-of-{shard[1]}.json", json.dumps(done).encode() + b"\n")
@@ -288,19 +290,28 @@ def _check(formats: list[str], shard: tuple[int, int], part_rows: int, workers: 
             raise ValueError(f"{name} must be at least 1, got {value}.")
 
 
-def _check_run(path: Path, settings: dict[str, Any]) -> None:
-    """Write the settings of a new run, compare those of one that goes on."""
-    settings = json.loads(json.dumps(settings))
-    if not path.is_file():
+def _check_run(folder: Path, settings: dict[str, Any], shard: tuple[int, int]) -> None:
+    """Write the settings of a new run, compare those of one that goes on. A run that failed before its first part, and
+    that no other shard belongs to, binds nobody."""
+    settings, path = json.loads(json.dumps(settings)), folder / "run.json"
+    others = [file for file in folder.glob(".lock-*") if file.name != _lock_name(shard)]
+    begun = path.is_file() and (any(folder.glob("part-*")) or any(folder.glob("done-*")) or others)
+    if not begun:
+        for reasons in folder.glob("rejected-*.jsonl"):
+            reasons.unlink()
         write_whole(path, json.dumps(settings, ensure_ascii=False, indent=1).encode() + b"\n")
         return
     before = json.loads(path.read_text(encoding="utf-8"))
     for key, value in settings.items():
         if before.get(key) != value:
             raise ValueError(
-                f"{path.parent} holds another run, with {key} {before.get(key)!r} and not {value!r}: choose another "
+                f"{folder} holds another run, with {key} {before.get(key)!r} and not {value!r}: choose another "
                 "folder, or repeat its command."
             )
+
+
+def _lock_name(shard: tuple[int, int]) -> str:
+    return f".lock-{shard[0]}-of-{shard[1]}"
 
 
 def _count_rejected(folder: Path, shard: tuple[int, int]) -> int:
@@ -310,10 +321,11 @@ def _count_rejected(folder: Path, shard: tuple[int, int]) -> int:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with this process, however that ends. Windows has none."""
+    """Hold a lock that ends with this process, however that ends. On Windows it holds nobody back."""
     try:
         import fcntl
     except ImportError:
+        path.touch()
         yield
         return
     with path.open("w") as file:

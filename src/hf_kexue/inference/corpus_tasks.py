@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 from ..data.record_files import field as column_of
 from ..data.record_files import text_field
 from .extraction import is_blank
+from .folder_contents import contents_of
 from .kinds import READER, TRIPLES
 from .part_files import ANSWER_COLUMNS, TRIPLE_COLUMNS, Columns
 from .saved_models import load_pipeline
@@ -68,7 +69,8 @@ class ExtractTask(_Settings):
 
     def facts(self) -> dict[str, Any]:
         """See `Task`."""
-        return {"extract": self.model, "dtype": self.dtype, "column": self.column, "settings": self.settings}
+        return {"extract": self.model, "model contents": contents_of(self.model), "dtype": self.dtype,
+                "column": self.column, "settings": self.settings}  # fmt: skip
 
     def size(self, row: Any) -> int:
         """See `Task`."""
@@ -123,7 +125,8 @@ class AskTask(_Settings):
 
     def facts(self) -> dict[str, Any]:
         """See `Task`."""
-        return {"ask": self.model, "dtype": self.dtype, "context": self.context, "index": self.index,
+        return {"ask": self.model, "model contents": contents_of(self.model), "dtype": self.dtype,
+                "context": self.context, "index": self.index, "index contents": contents_of(self.index),
                 "settings": self.settings}  # fmt: skip
 
     def size(self, row: Any) -> int:

@@ -172,8 +172,9 @@ def init_prior_columns(model: Any, donor: Any) -> None:
 
 @torch.no_grad()
 def copy_image_weights(model: Any, source: str, names: list[str]) -> list[str]:
-    """Copy the weights of another diffusion network with the same blocks. The first and last layers, and those
-    that read the vector of a prompt, are newly initialised if their shapes differ or the other has none; rows of the class table are copied by class name, with the null class.
+    """Copy the weights of another diffusion network with the same blocks. The first and last layers, and those that
+    read the vector of a prompt, are newly initialised if their shapes differ or the other has none; rows of the class
+    table are copied by class name, with the null class.
 
     Args:
         model: a `SimpleDiffusionUViT2DModel` or `SimpleDiffusionViT2DModel`; changed.
