@@ -50,7 +50,7 @@ class Arguments(CaptionArguments, ImageArguments, RunArguments):
     # network
     hidden_size: int = option(256, "Width.")
     dilations: list[int] = option([1, 2, 4], "Of the blocks.")
-    pooler_layers: int = option(2, "Residual perceptrons behind the pooling; 0: none.")
+    pooler_layers: int = option(4, "Residual perceptrons behind the pooling; 0: none.")
     pooler_size: int = option(512, "Width of the vector of a prompt behind them.")
     gate_dropout: float = option(0.0, "On the gates.")
     hidden_dropout: float = option(0.1, "On the embeddings.")

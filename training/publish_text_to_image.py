@@ -5,7 +5,8 @@
     python benchmarks/text_alignment.py --dataset data/emoji-128 --model model_cards/simple-diffusion-emoji-64
     python training/publish_text_to_image.py --name simple-diffusion-emoji-64
 
-Without runs the weights are unchanged: the samples of the card are redrawn, and the results of the benchmark added.
+`--goes_on` keeps the stages of the model that is published, which the runs began with. Without runs the weights are
+unchanged: the samples of the card are redrawn, and the results of the benchmark added.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def training_figures(encoder: Path, runs: list[Path]) -> dict[str, Any]:
     seen = 0
     for run in runs:
         pictures = run_figures.run_results(run, "images")
-        what = f"{pictures['arguments']['resolution']} pixels" + (", from those weights" if seen else "")
+        going_on = bool(seen or pictures["arguments"]["init_from"])
+        what = f"{pictures['arguments']['resolution']} pixels" + (", from those weights" if going_on else "")
         stage = run_figures.stage_figures(run, pictures, what, "images")
         stages.append(stage | {"validation_loss": round(pictures["validation_loss"], 5)})
         seen += pictures["images_seen"]
@@ -87,6 +89,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--encoder", type=Path, help="run of pretrain_text_encoder.py")
     parser.add_argument("--runs", nargs="+", type=Path, default=[], help="of train_simple_diffusion.py, in order")
+    parser.add_argument("--goes_on", action="store_true", help="the first run began with the model that is published")
     parser.add_argument("--guidance_scale", type=float, help="saved with the model instead of that of the run")
     parser.add_argument("--cards", type=Path, default=run_figures.CARDS, help="folder of the cards")
     parser.add_argument(
@@ -99,7 +102,10 @@ def main(argv: list[str] | None = None) -> None:
         pipeline = SimpleDiffusionTextToImagePipeline.from_pretrained(args.runs[-1] / "pipeline", **made)
         export_repository(pipeline, folder, with_code=False)
         store_as_float16(folder)
-        run_figures.write_figures(args.cards, args.name, training_figures(args.encoder, args.runs))
+        figures = training_figures(args.encoder, args.runs)
+        if args.goes_on:
+            figures = run_figures.gone_on(run_figures.published_figures(args.cards, args.name), figures)
+        run_figures.write_figures(args.cards, args.name, figures)
         print(f"{folder}: now measure it, then call this script without runs.")
         return
     before = run_figures.published_figures(args.cards, args.name)

@@ -210,6 +210,22 @@ def published_figures(cards: Path, name: str) -> dict[str, Any]:
     return figures
 
 
+def gone_on(before: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
+    """Figures of runs that went on from the published model: its stages stand first, and count.
+
+    Args:
+        before: the figures of that model.
+        figures: of the runs, with "stages", "images_seen" and "training".
+    """
+    stages = [*before["stages"], *figures["stages"]]
+    minutes = sum(stage["minutes"] for stage in stages)
+    rows = [
+        row | {"value": minutes} if row["what"] == "minutes in training steps" else row for row in figures["training"]
+    ]
+    seen = before["images_seen"] + figures["images_seen"]
+    return figures | {"stages": stages, "images_seen": seen, "training": rows}
+
+
 def write_figures(cards: Path, name: str, figures: dict[str, Any]) -> None:
     """Write the figures of a card without rendering it."""
     text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"

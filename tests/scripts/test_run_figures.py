@@ -67,3 +67,16 @@ def test_results_that_are_missing(tmp_path):
         run_figures.benchmark_results(tmp_path, ["samplers", "other"], required=True)
     with pytest.raises(ValueError, match=r"results\.json"):
         run_figures.run_results(tmp_path)
+
+
+def test_runs_that_went_on_from_a_published_model():
+    """Its stages stand first; images and minutes of both count, all else is that of the new runs."""
+    before = {"stages": [{"minutes": 3, "what": "first"}], "images_seen": 100, "training": [], "parameters": 5}
+    rows = [{"what": "minutes in training steps", "value": 4}, {"what": "seed", "value": 1}]
+    new = {"stages": [{"minutes": 4, "what": "second"}], "images_seen": 10, "training": rows, "parameters": 7}
+    assert run_figures.gone_on(before, new) == {
+        "stages": [{"minutes": 3, "what": "first"}, {"minutes": 4, "what": "second"}],
+        "images_seen": 110,
+        "training": [{"what": "minutes in training steps", "value": 7}, {"what": "seed", "value": 1}],
+        "parameters": 7,
+    }
