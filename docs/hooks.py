@@ -5,6 +5,7 @@
 - `<!-- generated: command line -->` is the help of `hf-kexue`; `public names`, `measurements`,
   `samplers` and `rows of NAME` are generated alike.
 - A notebook becomes a page, with the outputs that it was saved with.
+- Lines of Chinese that a paragraph is broken into are joined: a browser would show a space at each break.
 - A link that leaves `docs/` leads to a copy of that file under `repository/`: pages read the same in a checkout and on
   the site.
 """
@@ -48,6 +49,8 @@ FIGURE = re.compile(r"\{\{ (?P<name>[\w-]+) (?P<path>\S+?)(?: (?P<format>\.\d[f%
 LINK = re.compile(r"(?<=\]\()(?!\w+:|[#/])(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?(?=\))")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.S)
 FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
+HAN = r"[\u2014\u2018-\u201d\u2026\u3000-\u303f\u3400-\u9fff\uff00-\uffef]"  # and its punctuation
+BREAK = re.compile(rf"^(?!#)(?P<line>.*{HAN})\n(?={HAN})", re.M)
 
 
 def figure(name: str, path: str, form: str = "") -> str:
@@ -205,6 +208,15 @@ def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
     return "\n\n".join(parts) + "\n", pictures
 
 
+def without_breaks(markdown: str) -> str:
+    """Chinese lines of one paragraph as one line, outside of code and headings."""
+    parts, end = [], 0
+    for fence in FENCE.finditer(markdown):
+        parts += [BREAK.sub(r"\g<line>", markdown[end : fence.start()]), fence[0]]
+        end = fence.end()
+    return "".join([*parts, BREAK.sub(r"\g<line>", markdown[end:])])
+
+
 def _repository_paths(text: str, folder: Path) -> Iterator[Path]:
     """Files outside docs/ that a text in `folder` links to."""
     for match in LINK.finditer(FENCE.sub("", text)):
@@ -267,4 +279,4 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         where = target.relative_to(DOCS) if target.is_relative_to(DOCS) else "repository" / target.relative_to(ROOT)
         return os.path.relpath(where, Path(uri).parent) + (match["anchor"] or "")
 
-    return LINK.sub(turned, markdown)
+    return LINK.sub(turned, without_breaks(markdown))

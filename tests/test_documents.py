@@ -385,3 +385,18 @@ def test_scores_of_the_training_scripts_come_from_results():
 )
 def test_printed_form(printed, value, expected):
     assert is_printed_form(printed, value) is expected
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("甲，\n乙。\n丙\n", "甲，乙。丙\n"),
+        ("甲\n\n乙\n", "甲\n\n乙\n"),  # two paragraphs
+        ("# 题\n甲\n", "# 题\n甲\n"),
+        ("- 甲\n- 乙\n", "- 甲\n- 乙\n"),
+        ("甲 a\nb 乙\n", "甲 a\nb 乙\n"),  # words need the space
+        ("```text\n甲\n乙\n```\n丙\n丁\n", "```text\n甲\n乙\n```\n丙丁\n"),
+    ],
+)
+def test_chinese_lines_are_joined_without_a_space(page, shown):
+    assert hooks().without_breaks(page) == shown
