@@ -1,7 +1,8 @@
 """Pre-train the text encoder of a text-to-image model: captions of one picture close together, others apart.
 
 Model     `DGCNNModel` over characters, so that one small network reads Chinese and English
-Losses    hf_kexue.training.contrastive: captions against captions, captions against pictures, a coarse picture
+Losses    hf_kexue.training.contrastive: captions against captions, captions against pictures, a coarse picture; at the
+          end --picture_steps of the last one alone for the perceptrons behind the pooling
 Data      pictures with several captions, such as names and tags in two languages
 Command   accelerate launch training/pretrain_text_encoder.py --dataset FOLDER --caption_column name_en name_zh tags_en
           tags_zh --caption_prefix style --validation_split unseen_pair
@@ -23,7 +24,7 @@ from hf_kexue.data.images import ImageDataset, collate_images
 from hf_kexue.data.whole_files import write_whole
 from hf_kexue.simple_diffusion.prompts_simple_diffusion import encode_tokens, tokenize_prompts
 from hf_kexue.training.arguments import RunArguments, option, parse_arguments
-from hf_kexue.training.contrastive import ContrastiveModel, retrieval_share
+from hf_kexue.training.contrastive import ContrastiveModel, coarse_pictures, learn_pictures, retrieval_share
 from hf_kexue.training.fine_tuning import fit_steps_to_data
 from hf_kexue.training.image_data import CaptionArguments, ImageArguments, all_captions, open_images
 from hf_kexue.training.interruption import script_main
@@ -52,6 +53,9 @@ class Arguments(CaptionArguments, ImageArguments, RunArguments):
     dilations: list[int] = option([1, 2, 4], "Of the blocks.")
     pooler_layers: int = option(4, "Residual perceptrons behind the pooling; 0: none.")
     pooler_size: int = option(512, "Width of the vector of a prompt behind them.")
+    picture_steps: int = option(
+        6000, "Steps at the end in which the perceptrons alone learn coarse pictures; 0: none."
+    )
     gate_dropout: float = option(0.0, "On the gates.")
     hidden_dropout: float = option(0.1, "On the embeddings.")
 
@@ -62,6 +66,24 @@ def pooled(text_encoder: Any, columns: Any) -> torch.Tensor:
     return vectors
 
 
+def perceptrons_alone(model: ContrastiveModel, dataset: ImageDataset, tokenizer: Any, args: Arguments) -> float:
+    """Train what lies behind the pooling on coarse pictures of all captions; the mean of the last hundred losses."""
+    device, texts, owners, pictures = model.log_scale.device, [], [], []
+    for place, captions in enumerate(all_captions(dataset.source)):
+        pixels = collate_images(dataset.__getitems__([place]))["pixel_values"]
+        if len(pixels):  # is not broken
+            owners += [len(pictures)] * len(captions)
+            texts += captions
+            pictures.append(coarse_pictures(pixels))
+    columns = (
+        {name: column.to(device) for name, column in tokenize_prompts(tokenizer, part, warn=False).items()}
+        for part in (texts[i : i + args.train_batch_size] for i in range(0, len(texts), args.train_batch_size))
+    )
+    places, coarse = torch.tensor(owners, device=device), torch.cat(pictures).to(device)
+    losses = learn_pictures(model, columns, places, coarse, args.picture_steps, args.seed)[-100:]
+    return sum(losses) / len(losses)
+
+
 @torch.no_grad()
 def validation_figures(model: ContrastiveModel, dataset: ImageDataset, tokenizer: Any) -> dict[str, float]:
     """Of the held-out pictures: how often the first caption finds its picture, and the second the first caption."""
@@ -70,7 +92,7 @@ def validation_figures(model: ContrastiveModel, dataset: ImageDataset, tokenizer
     pictures = model.of_pictures(examples["pixel_values"].to(model.log_scale.device))
     first, sketch = model.vectors(tokenize_prompts(tokenizer, [texts[0] for texts in captions], warn=False))
     second, _ = model.vectors(tokenize_prompts(tokenizer, [texts[1 % len(texts)] for texts in captions], warn=False))
-    coarse = torch.nn.functional.adaptive_avg_pool2d(examples["pixel_values"], sketch.shape[-1]).to(sketch.device)
+    coarse = coarse_pictures(examples["pixel_values"]).to(sketch.device)
     return {
         "validation/caption_to_picture": retrieval_share(first, pictures),
         "validation/second_to_picture": retrieval_share(second, pictures),
@@ -124,28 +146,22 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if args.dry_run:
         return run.estimate()
 
-    # 4. Final evaluation
+    # 4. The perceptrons alone, final evaluation, save
     figures: dict[str, float] = {}
-    if held:
-        with run.averaged():
-            figures, _ = validate()
-        run.history.log(run.state.step, **figures)
-    results = manifest | {"pictures_seen": run.state.samples, **run.costs(), **figures}
-
-    # 5. Save
-    if accelerator.is_main_process:
-        save(run, tokenizer, output_dir, results)
+    with run.averaged():
+        if args.pooler_layers and args.picture_steps:
+            figures["picture_loss"] = perceptrons_alone(run.network, dataset, tokenizer, args)
+        if held:
+            figures |= validate()[0]
+            run.history.log(run.state.step, **figures)
+        results = manifest | {"pictures_seen": run.state.samples, **run.costs(), **figures}
+        if accelerator.is_main_process:
+            write_whole(output_dir / "results.json", json.dumps(results, indent=1, ensure_ascii=False))
+            run.network.text_encoder.save_pretrained(output_dir / "model")
+            tokenizer.save_pretrained(output_dir / "model")
+            logger.info("Saved %s", output_dir / "model")
     finish(accelerator)
     return results
-
-
-def save(run: TrainingRun, tokenizer: Any, output_dir: Path, results: dict[str, Any]) -> None:
-    """Figures, and the encoder with its tokenizer."""
-    write_whole(output_dir / "results.json", json.dumps(results, indent=1, ensure_ascii=False))
-    with run.averaged():
-        run.network.text_encoder.save_pretrained(output_dir / "model")
-    tokenizer.save_pretrained(output_dir / "model")
-    logger.info("Saved %s", output_dir / "model")
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ from hf_kexue.simple_diffusion import (
 WORDS = ["noto: red apple", "noto: 戴墨镜的猫", "blob: blue car"]
 
 
-def tiny_text_encoder(size=8, longest=20):
+def tiny_text_encoder(size=8, longest=20, **options):
     torch.manual_seed(0)
     tokenizer = DGCNNTokenizer.from_texts(WORDS, min_count=1, segmenter="none", model_max_length=longest)
-    config = DGCNNConfig(vocab_size=len(tokenizer), hidden_size=size, dilations=[1, 2], initializer_range=1.0)
+    options = {"hidden_size": size, "dilations": [1, 2], "initializer_range": 1.0, **options}
+    config = DGCNNConfig(vocab_size=len(tokenizer), **options)
     return DGCNNModel(config).eval(), tokenizer
 
 

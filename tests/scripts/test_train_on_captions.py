@@ -27,7 +27,8 @@ RUN = [
 ]  # fmt: skip
 ENCODER = [*DATA, *RUN, "--split", "train[:16]", "--validation_split", "unseen_pair", "--hidden_size", "16",
            "--dilations", "1", "2", "--train_batch_size", "8", "--gate_dropout", "0.1", "--validation_steps", "2",
-           "--max_prompt_tokens", "20", "--pooler_layers", "1", "--pooler_size", "12"]  # fmt: skip
+           "--max_prompt_tokens", "20", "--pooler_layers", "1", "--pooler_size", "12",
+           "--picture_steps", "200"]  # fmt: skip
 NETWORK = [
     "--preset", "64-emoji", "--resolution", "16", "--patch_size", "2", "--block_out_channels", "8",
     "--layers_per_block", "1", "--hidden_size", "16", "--num_transformer_layers", "1", "--num_attention_heads", "2",
@@ -81,6 +82,7 @@ def test_an_encoder_is_left_with_its_tokenizer_and_figures(encoder):
     for name in ("caption_to_picture", "second_to_picture", "second_to_first"):
         assert 0 <= results[f"validation/{name}"] <= 1
     assert results["pictures_seen"] == 32
+    assert 0 < results["picture_loss"] < 1
     assert "sketch" not in "".join(model.state_dict())
     assert model(torch.tensor([[5, 6]])).pooler_output.shape == (1, 12)
 

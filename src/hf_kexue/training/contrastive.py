@@ -9,18 +9,23 @@ so that names of one picture in any language lie close together and others apart
 and words as in CLIP, arXiv 2103.00020), and a linear map takes the vector to a picture of 16 x 16 pixels. The
 tower of the pictures, the temperature and the sketch are thrown away afterwards.
 
+Perceptrons behind the pooling of the encoder learn on from the third loss alone, `learn_pictures`: everything below
+them stays as it is, so that the vectors of all captions are computed once and a step costs a thousandth.
+
 Shapes: B pictures, P width of the encoder's vector, J width of the common space.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 COMMON, SKETCH_SIDE = 256, 16
 MAX_SCALE = 100.0  # of the logits, as in CLIP
@@ -73,9 +78,63 @@ class ContrastiveModel(nn.Module):
         scale = self.log_scale.exp().clamp(max=MAX_SCALE)
         words = info_nce(first, second, scale)
         pictures = info_nce(torch.cat([first, second]), self.of_pictures(pixels).repeat(2, 1), scale, groups=2)
-        coarse = F.adaptive_avg_pool2d(pixels.float(), SKETCH_SIDE).repeat(2, 1, 1, 1)
+        coarse = coarse_pictures(pixels).repeat(2, 1, 1, 1)
         drawn = (sketch - coarse).square().mean() / coarse.var()
         return {"loss": words + pictures + drawn, "words": words, "pictures": pictures, "sketch": drawn}
+
+
+def coarse_pictures(pixels: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (B, 3, 16, 16), means of pixels."""
+    return F.adaptive_avg_pool2d(pixels.float(), SKETCH_SIDE)
+
+
+def learn_pictures(
+    model: ContrastiveModel, columns: Iterable[dict[str, Tensor]], owners: Tensor, coarse: Tensor, steps: int,
+    seed: int, rate: float = 1.5e-3, batch_size: int = 128,
+) -> list[float]:  # fmt: skip
+    """Train the perceptrons behind the pooling of a `DGCNNModel`, and the sketch, to draw the picture of each caption.
+
+    Args:
+        model: whose `text_encoder` has `vector_blocks`; changed in place.
+        columns: tokens of N captions, in batches.
+        owners: (N,) int64, the picture of each caption.
+        coarse: (M, 3, 16, 16) the pictures in [-1, 1].
+        steps: of Adam, the rate rising for a tenth of them and falling to zero.
+        seed: of the captions that are drawn.
+        rate: the highest.
+        batch_size: captions of a step.
+
+    Returns:
+        The loss of each step: mean square error over the variance of the pictures.
+
+    Raises:
+        ValueError: for an encoder without perceptrons.
+    """
+    encoder: Any = model.text_encoder
+    blocks = getattr(encoder, "vector_blocks", None)
+    if blocks is None:
+        raise ValueError("The encoder has no perceptrons behind its pooling: pooler_layers of its configuration is 0.")
+    encoder.vector_blocks, was_training = None, model.training
+    try:
+        with torch.no_grad():
+            vectors = torch.cat([model.eval().encode(encoder, batch).float() for batch in columns])
+    finally:
+        encoder.vector_blocks = blocks
+        model.train(was_training)
+    parts = nn.ModuleList([blocks, model.text_norm, model.sketch])
+    optimizer = torch.optim.AdamW(parts.parameters(), rate, weight_decay=0.01)
+    curve = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
+    generator, variance, losses = torch.Generator().manual_seed(seed), coarse.var(), []
+    for _ in tqdm(range(steps), "pictures of vectors", disable=None):
+        drawn = torch.randint(len(owners), (batch_size,), generator=generator)
+        sketch = model.sketch(model.text_norm(blocks(vectors[drawn])))
+        loss = (sketch - coarse[owners[drawn]].flatten(1)).square().mean() / variance
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        curve.step()
+        losses.append(float(loss.detach()))
+    return losses
 
 
 def info_nce(x: Tensor, y: Tensor, scale: Tensor | float, groups: int = 1) -> Tensor:
