@@ -69,7 +69,8 @@ def test_a_script_leaves_a_row(path, tmp_path, monkeypatch, capfd):
     if kind:
         write_data(tmp_path / "data", kind)
         options = [f"--{leaderboard.TASKS[path.stem].data}", str(tmp_path / "data" / "folder")]
-    before = json.dumps(leaderboard.rows_before("leaderboard", {}))
+    written = ROOT / "benchmarks" / "results" / "leaderboard.json"
+    before = written.read_bytes() if written.is_file() else None
     options += ["--cpu_seconds", "2", "--images", "8", "--output_dir", str(tmp_path)]
     leaderboard.main(["--runs", path.stem, *options])
     results = json.loads((tmp_path / path.stem / "results.json").read_text(encoding="utf-8"))
@@ -78,4 +79,4 @@ def test_a_script_leaves_a_row(path, tmp_path, monkeypatch, capfd):
     assert results["steps"] >= 1
     task = leaderboard.TASKS[path.stem]
     assert f"'score': {round(score[task.key], task.digits)}" in capfd.readouterr().out
-    assert json.dumps(leaderboard.rows_before("leaderboard", {})) == before
+    assert (written.read_bytes() if written.is_file() else None) == before
