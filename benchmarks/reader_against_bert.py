@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from results import write_results
 from timed_training import endless_batches, train_for_seconds
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 from transformers import BertConfig, BertForQuestionAnswering
 
@@ -32,6 +33,7 @@ from hf_kexue.dgcnn.decoding_dgcnn import best_spans, merge_windows
 from hf_kexue.dgcnn.simplified_dgcnn import simplified
 
 DATA = {"--train": "cmrc2018", "--validation": "cmrc2018", "--model": "reader", "--figures": "reader-figures"}
+COLUMNS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def bert(tokenizer: DGCNNTokenizer) -> BertForQuestionAnswering:
@@ -44,13 +46,20 @@ def bert(tokenizer: DGCNNTokenizer) -> BertForQuestionAnswering:
 
 
 @torch.inference_mode()
-def answer(model: BertForQuestionAnswering, tokenizer: DGCNNTokenizer, example: QAExample) -> str:
-    """The best span of a passage, over windows of 512 that share 128, decoded as the reader's."""
+def answer(model: nn.Module, tokenizer: DGCNNTokenizer, example: QAExample, columns: Sequence[str] = COLUMNS) -> str:
+    """The best span of a passage, over windows of 512 that share 128, decoded as the reader's.
+
+    Args:
+        model: with the interface of `BertForQuestionAnswering`.
+        tokenizer: of question and passage.
+        example: with one passage.
+        columns: of the tokenizer that the model takes.
+    """
     encoded = tokenizer(
         example.question, example.passages[0], truncation="only_second", max_length=512, stride=128, padding=True,
         return_overflowing_tokens=True, return_offsets_mapping=True, return_tensors="pt",
     )  # fmt: skip
-    output = model(**{key: encoded[key] for key in ("input_ids", "attention_mask", "token_type_ids")})
+    output = model(**{key: encoded[key] for key in columns})
     passage = (encoded["token_type_ids"] == 1) & (encoded["attention_mask"] == 1)
     start, end = (
         logits.masked_fill(~passage, -1e4).softmax(-1).numpy() for logits in (output.start_logits, output.end_logits)
@@ -94,8 +103,7 @@ def main() -> None:
     def loss_of(batch: dict[str, Tensor]) -> Tensor:
         # Without an answer argmax is 0, the first character of the question, as SQuAD 2 has it.
         labels = {f"{side}_positions": batch[f"{side}_labels"].argmax(1) for side in ("start", "end")}
-        keys = ("input_ids", "attention_mask", "token_type_ids")
-        return model(**{key: batch[key] for key in keys}, **labels).loss
+        return model(**{key: batch[key] for key in COLUMNS}, **labels).loss
 
     steps = [
         train_for_seconds(model, loss_of, endless_batches(data, collator), time, args.learning_rate)

@@ -19,6 +19,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
+RUNS = HERE / "runs"
 NO_VERSIONS = ("command", "device", "threads")
 
 
@@ -88,6 +89,21 @@ def rows_table(rows: list[dict[str, Any]]) -> str:
     """A table with a column for each key that any of the rows has, in the order of their first appearance."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
     return table([words(key) for key in keys], [[row.get(key) for key in keys] for row in rows])
+
+
+def leaderboard(runs: Path = RUNS, results: Path = RESULTS / "leaderboard.json") -> str:
+    """The scripts of a folder with what their first comment says, and the rows of `leaderboard.py`.
+
+    A script without a row has "not run yet" in its place.
+    """
+    rows = json.loads(results.read_text(encoding="utf-8"))["rows"] if results.is_file() else []
+    found = {row["run"]: row for row in rows}
+    shown = []
+    for path in sorted(runs.glob("*.sh")):
+        what = path.read_text(encoding="utf-8").splitlines()[1].removeprefix("# ")
+        figures = found.get(path.stem, {"measure": None, "score": "not run yet"})
+        shown.append({"script": f"`{path.name}`", "what": what, **{k: v for k, v in figures.items() if k != "run"}})
+    return rows_table(shown)
 
 
 def table(columns: list[str], rows: list[list[Any]]) -> str:

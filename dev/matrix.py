@@ -1,13 +1,16 @@
 """Run the suite with other versions of what it stands on: one environment for each row, deleted after its run.
 
     python dev/matrix.py                                    # or: make matrix; every row whose interpreter is here
-    python dev/matrix.py --rows lowest --tests tests/dgcnn  # a part; nothing is written, unless with --write
+    python dev/matrix.py --rows lowest --keep               # stopped and started again, it goes on where it was
+    python dev/matrix.py --rows lowest --tests tests/dgcnn  # to look at; nothing is written
     python dev/matrix.py --table                            # only the table of CONTRIBUTING.md anew
 
 Rows are combinations that promise something, not the product: the lowest versions that pyproject.toml admits, those of
-constraints.txt, the newest ones, and both ends of Gradio with the page's tests. Results go to dev/matrix.json and into
-the table of CONTRIBUTING.md, which tests/test_matrix.py compares. A row whose interpreter or build of torch is not to
-be had here is run by a job of .github/workflows/ci.yml, and the table says so.
+constraints.txt, the newest ones, and both ends of Gradio with the page's tests. Each folder of tests/ is a run of its
+own, whose result is kept at once in dev/matrix.json and in the table of CONTRIBUTING.md, which tests/test_matrix.py
+compares; a row that lacks some names them. Results with other versions than those installed now are dropped. A row
+whose interpreter or build of torch is not to be had here is run by a job of .github/workflows/ci.yml, and the table
+says so.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ class Row:
         torch: what pip is given for it; "torch" alone is the newest.
         python: of the interpreter.
         extra: of the package, which is installed.
-        tests: what pytest is given.
+        tests: folders that are run, slow tests too; () is the whole suite without them.
         raised: versions in place of those of `versions`.
         job: of the CI workflow that runs this row, where it is not run by hand.
     """
@@ -55,7 +58,7 @@ class Row:
     torch: str
     python: str = "3.11"
     extra: str = "test"
-    tests: tuple[str, ...] = FAST
+    tests: tuple[str, ...] = ()
     raised: tuple[str, ...] = ()
     job: str = ""
 
@@ -80,6 +83,16 @@ ROWS = (
     Row("page, lowest", "page", stated_torch(), extra="test-page", tests=PAGE, raised=("gradio==6.29",)),
     Row("page", "page", stated_torch(), extra="test-page", tests=PAGE),
 )
+
+
+def parts(row: Row) -> dict[str, list[str]]:
+    """What a row runs at a time, by name: arguments of pytest."""
+    if row.tests:
+        return {name: [name] for name in row.tests}
+    tests = ROOT / "tests"
+    folders = sorted({path.relative_to(tests).parts[0] for path in tests.glob("*/**/test_*.py")})
+    files = sorted(f"tests/{path.name}" for path in tests.glob("test_*.py"))
+    return {**{f"tests/{name}": [f"tests/{name}", *FAST] for name in folders}, "tests/*.py": [*files, *FAST]}
 
 
 def pins(row: Row) -> list[str]:
@@ -143,16 +156,22 @@ def installed(python: Path) -> dict[str, str]:
 
 
 def run_tests(python: Path, tests: list[str], processes: int, log: Path) -> dict[str, Any]:
-    """Counts of a run of pytest, and the names of what failed."""
+    """Counts of a run of pytest, and the names of what failed.
+
+    Raises:
+        RuntimeError: if not all of it ran: it was interrupted, or a file could not be collected.
+    """
     report = log.with_suffix(".xml")
     command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *tests]
     if processes > 1:
         command += ["-n", str(processes)]
     offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
     with log.open("w") as output:
-        subprocess.run(command, cwd=ROOT, env=os.environ | offline, stdout=output, stderr=output, check=False)
-    if not report.is_file():
-        raise RuntimeError(f"pytest wrote no report; its output is in {log}.")
+        finished = subprocess.run(
+            command, cwd=ROOT, env=os.environ | offline, stdout=output, stderr=output, check=False
+        )
+    if finished.returncode not in (0, 1, 5):  # all passed, some failed, none was there
+        raise RuntimeError(f"pytest ended with exit code {finished.returncode}; its output is in {log}.")
     counts = {"passed": 0, "skipped": 0, "failed": 0}
     failed = []
     for case in ET.parse(report).getroot().iter("testcase"):
@@ -176,9 +195,7 @@ def table(results: dict[str, Any]) -> str:
         found = results.get(row.name)
         if found:
             cells = [found["versions"].get(name, "") for name in ("python", *SHOWN)]
-            counts = f"{found['passed']} passed" + (f", {found['failed']} failed" if found["failed"] else "")
-            part = f", only {', '.join(found['part'])}" if found["part"] else ""
-            lines.append([row.name, *cells, f"{counts}, {found['date']}{part}"])
+            lines.append([row.name, *cells, summary(found)])
         else:
             versions = {_name(pin): pin.partition("==")[2] for pin in pins(row)}
             versions["torch"] = row.torch.partition("==")[2]
@@ -187,6 +204,30 @@ def table(results: dict[str, Any]) -> str:
             told = f"`workflow only`: {row.job}" if row.job else "not run"
             lines.append([row.name, row.python, *(versions.get(_name(name), "") for name in SHOWN), told])
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def summary(found: dict[str, Any]) -> str:
+    """The counts of all parts of a row, the day of the last one, and what is left."""
+    done = found["parts"].values()
+    passed, failed = (sum(part[key] for part in done) for key in ("passed", "failed"))
+    text = f"{passed} passed" + (f", {failed} failed" if failed else "") + f", {max(part['date'] for part in done)}"
+    return text + (f", not run: {', '.join(found['left'])}" if found["left"] else "")
+
+
+def keep(row: Row, versions: dict[str, str], name: str, counts: dict[str, Any]) -> None:
+    """Add the result of a part to dev/matrix.json and write the table."""
+    results = load()
+    done = kept_parts(row, versions) | {name: {"date": datetime.date.today().isoformat(), **counts}}
+    left = [part for part in parts(row) if part not in done]
+    results[row.name] = {"versions": versions, "left": left, "parts": done}
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_table(results)
+
+
+def kept_parts(row: Row, versions: dict[str, str]) -> dict[str, Any]:
+    """Results of a row by part, if they are of these versions."""
+    found = load().get(row.name)
+    return dict(found["parts"]) if found and found["versions"] == versions else {}
 
 
 def write_table(results: dict[str, Any]) -> None:
@@ -200,8 +241,9 @@ def write_table(results: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], metavar="ROW", help="default: all")
-    parser.add_argument("--tests", nargs="+", help="for pytest in place of the suite; implies that nothing is written")
-    parser.add_argument("--write", action="store_true", help="write the result although --tests is given")
+    parser.add_argument("--tests", nargs="+", help="for pytest in place of the suite; nothing is written")
+    parser.add_argument("--parts", nargs="+", help="folders of tests/, as in the table, for some of a row")
+    parser.add_argument("--again", action="store_true", help="also run what has a result with these versions")
     parser.add_argument("--torch", help="requirement, and options of pip, in place of the row's")
     parser.add_argument("--processes", type=int, default=1, help="of pytest")
     parser.add_argument("--folder", type=Path, help="for environments and logs; default: a temporary one")
@@ -223,18 +265,18 @@ def main() -> None:
         if not (args.keep and python.is_file()):
             python = make_environment(row, place, args.torch or row.torch)
         versions = installed(python)
-        counts = run_tests(
-            python,
-            [*args.tests, *FAST] if args.tests else list(row.tests),
-            args.processes,
-            folder / f"{place.name}.log",
-        )
-        print(json.dumps({"versions": versions, **counts}, indent=1), flush=True)
-        failed += [row.name] if counts["failed"] or not counts["passed"] else []
-        if not args.tests or args.write:
-            date = datetime.date.today().isoformat()
-            results = load() | {row.name: {"date": date, "versions": versions, "part": args.tests or [], **counts}}
-            RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(json.dumps(versions), flush=True)
+        before = {} if args.again or args.tests else kept_parts(row, versions)
+        wanted = {"tests": [*args.tests, *FAST]} if args.tests else parts(row)
+        for name, tests in wanted.items():
+            if name in before or (args.parts and name not in args.parts):
+                continue
+            log = folder / f"{place.name}-{re.sub(r'[^a-z]+', '-', name).strip('-')}.log"
+            counts = run_tests(python, tests, args.processes, log)
+            print(name, json.dumps(counts, indent=1), flush=True)
+            failed += [f"{row.name}: {name}"] if counts["failed"] else []
+            if not args.tests:
+                keep(row, versions, name, counts)
         if not args.keep:
             shutil.rmtree(place)
     write_table(load())

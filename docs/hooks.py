@@ -3,7 +3,7 @@
 - `{{ name path format }}` in a page is a figure of `benchmarks/results/<name>.json` or
   `model_cards/results/<name>.json`, so that no number is typed by hand.
 - `<!-- generated: command line -->` is the help of `hf-kexue`; `public names`, `measurements`,
-  `samplers` and `rows of NAME` are generated alike.
+  `samplers`, `leaderboard` and `rows of NAME` are generated alike.
 - A notebook becomes a page, with the outputs that it was saved with.
 - Lines of Chinese that a paragraph is broken into are joined: a browser would show a space at each break.
 - A link that leaves `docs/` leads to a copy of that file under `repository/`: pages read the same in a checkout and on
@@ -177,6 +177,7 @@ GENERATED = {
     "public names": _table_of_names,
     "measurements": _measurements,
     "samplers": _samplers,
+    "leaderboard": lambda: str(_tables().leaderboard()),
     **{f"rows of {name}": partial(_rows, name) for name in PEERS},
 }
 

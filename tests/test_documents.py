@@ -14,10 +14,9 @@ import sys
 from itertools import zip_longest
 from pathlib import Path
 
-import click
 import pytest
 import typer
-from documents import ROOT, blocks, command_words, commands, hooks, prose, read, tables
+from documents import ROOT, blocks, command_at, command_words, commands, hooks, prose, read, tables
 from whole_runs import load_script
 
 from hf_kexue.cli.main import app
@@ -194,14 +193,6 @@ def test_named_make_targets_exist(name):
     named = set(re.findall(r"^make ([a-z][a-z-]*)", text, flags=re.M))
     assert named <= targets
     assert name not in READMES or {"demo", "test", "docs"} <= named
-
-
-def command_at(words: list[str]) -> tuple[click.Command, list[str]]:
-    """The command of the command line that words lead to, and what is left of them."""
-    command = typer.main.get_command(app)
-    while hasattr(command, "commands"):
-        command, words = command.commands[words[0]], words[1:]
-    return command, words
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

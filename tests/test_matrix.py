@@ -69,3 +69,52 @@ def test_the_page_has_both_ends_of_gradio(matrix):
         r"^gradio==(.+)$", (ROOT / "constraints-page.txt").read_text(encoding="utf-8"), flags=re.M
     )}  # fmt: skip
     assert all(len([name for name in pins if name == "pillow"]) == 1 for pins in ends.values())
+
+
+def test_a_run_that_is_not_whole_is_no_result(matrix, tmp_path):
+    good = "def test_good(): pass\ndef test_bad(): assert 0\n"
+    cases = {
+        "mixed": f"import pytest\n{good}@pytest.mark.skip\ndef test_left_out(): pass\n",
+        "stopped": f"{good}def test_stopped(): raise KeyboardInterrupt\n",
+        "broken": "import no_such_module\n",
+    }
+    for name, text in cases.items():
+        (tmp_path / f"test_{name}.py").write_text(text, encoding="utf-8")
+
+    def run(name):
+        return matrix.run_tests(Path(sys.executable), [str(tmp_path / f"test_{name}.py")], 1, tmp_path / f"{name}.log")
+
+    counts = run("mixed")
+    assert (counts["passed"], counts["skipped"], counts["failed"]) == (1, 1, 1)
+    assert counts["failing"][0].endswith("test_bad")
+    for name in ("stopped", "broken"):
+        with pytest.raises(RuntimeError, match="exit code 2"):
+            run(name)
+
+
+def test_parts_of_a_row_are_kept_one_by_one(matrix, tmp_path, monkeypatch):
+    monkeypatch.setattr(matrix, "RESULTS", tmp_path / "matrix.json")
+    monkeypatch.setattr(matrix, "DOCUMENT", tmp_path / "document.md")
+    matrix.DOCUMENT.write_text(f"before {matrix.BEGIN}{matrix.END} after", encoding="utf-8")
+    (row,) = [row for row in matrix.ROWS if row.name == "page"]
+    first, second = matrix.parts(row)
+    counts = {"passed": 3, "skipped": 1, "failed": 0, "failing": []}
+    matrix.keep(row, {"python": "3.11.0"}, first, counts)
+    told = matrix.summary(matrix.load()["page"])
+    assert told.startswith("3 passed, 20")
+    assert told.endswith(f", not run: {second}")
+    matrix.keep(row, {"python": "3.11.0"}, second, counts | {"failed": 2})
+    told = matrix.summary(matrix.load()["page"])
+    assert told.startswith("6 passed, 2 failed, 20")
+    assert "not run" not in told
+    assert told in matrix.DOCUMENT.read_text(encoding="utf-8")
+    assert matrix.kept_parts(row, {"python": "3.11.1"}) == {}
+    matrix.keep(row, {"python": "3.11.1"}, second, counts)
+    assert matrix.load()["page"]["left"] == [first]
+
+
+def test_the_parts_of_the_suite_are_all_of_it(matrix):
+    (row,) = [row for row in matrix.ROWS if row.name == "newest"]
+    paths = [ROOT / word for words in matrix.parts(row).values() for word in words if word.startswith("tests/")]
+    covered = {file for path in paths for file in ([path] if path.is_file() else path.rglob("test_*.py"))}
+    assert covered == set((ROOT / "tests").rglob("test_*.py"))

@@ -81,7 +81,7 @@ except KeyboardInterrupt:
 
 def run(code, folder=None):
     done = subprocess.run(
-        [sys.executable, "-c", f"FOLDER = {str(folder)!r}\n{code}"], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", f"FOLDER = {str(folder)!r}\n{code}"], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     return done

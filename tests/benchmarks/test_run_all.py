@@ -13,6 +13,7 @@ HELPERS = {
     "gan_toys",
     "metrics_by_formula",
     "peer_environments",
+    "qanet",
     "results",
     "rows_of_a_build",
     "run_all",

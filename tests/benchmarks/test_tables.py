@@ -75,3 +75,24 @@ def test_all_files_in_order_and_none_without_environment(tmp_path):
     (tmp_path / "bare.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match="environment"):
         tables.render_results(Path(tmp_path / "bare.json"))
+
+
+def test_a_script_that_was_not_run_says_so(tmp_path):
+    for name, what in (("a", "Pictures."), ("b", "Answers | scores.")):
+        (tmp_path / f"{name}.sh").write_text(f"#!/usr/bin/env bash\n# {what}\ntrue\n", encoding="utf-8")
+    results = tmp_path / "results.json"
+    columns = ["script", "what", "measure", "score"]
+    empty = [["`a.sh`", "Pictures.", "–", "not run yet"], ["`b.sh`", "Answers \\| scores.", "–", "not run yet"]]
+    assert cells(tables.leaderboard(tmp_path, results)) == [[columns, *empty]]
+    rows = [{"run": "b", "measure": "F1", "score": 0.5, "steps": 7}]
+    results.write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    (filled,) = cells(tables.leaderboard(tmp_path, results))
+    assert filled[0] == [*columns, "steps"]
+    assert filled[1] == [*empty[0], "–"]
+    assert filled[2] == ["`b.sh`", "Answers \\| scores.", "F1", "0.5", "7"]
+
+
+def test_the_leaderboard_of_the_page_has_all_scripts():
+    (rows,) = cells(tables.leaderboard())
+    assert [row[0] for row in rows[1:]] == [f"`{path.name}`" for path in sorted(tables.RUNS.glob("*.sh"))]
+    assert len(rows) > 4

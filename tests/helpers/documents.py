@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 import pytest
+import typer
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^(?:<!-- (?P<mark>runs[^\n]*?) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S)
@@ -47,6 +48,16 @@ def command_words(command: click.Command, words: list[str]) -> list[str]:
         return [row for name, below in command.commands.items() for row in command_words(below, [*words, name])]
     arguments = [parameter.metavar for parameter in command.params if parameter.param_type_name == "argument"]
     return [" ".join([*words, *arguments])]
+
+
+def command_at(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command of the command line that words lead to, and what is left of them."""
+    from hf_kexue.cli.main import app
+
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
 
 
 def hooks():

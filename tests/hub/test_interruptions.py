@@ -63,7 +63,7 @@ def start(hub, home, code, *arguments, **environment):
 
 
 def finish(process):
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=600)
     return process.returncode, output, errors
 
 

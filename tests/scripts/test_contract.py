@@ -245,7 +245,7 @@ def test_too_little_data_for_a_batch(data, tmp_path, name, dry):
 
 @every_script
 def test_a_negative_seed_or_time(data, tmp_path, name):
-    for argument in ("--seed", "--max_seconds"):
+    for argument in ("--seed", "--max_seconds", "--max_cpu_seconds"):
         with pytest.raises(ValueError, match=rf"{argument}.*-1"):
             train(name, data, tmp_path / "run", argument, "-1")
     assert not (tmp_path / "run").exists()

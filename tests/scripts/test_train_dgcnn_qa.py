@@ -494,14 +494,15 @@ def test_worker_processes_make_the_same_run(script, data, finished, tmp_path):
     assert_same_run(tmp_path, finished[0])
 
 
-def test_max_seconds_ends_the_run_and_its_schedule(script, data, tmp_path):
-    results = train(script, data, tmp_path, *LEAN, "--max_train_steps", "100000", "--max_seconds", "0.5")
+@pytest.mark.parametrize(("limit", "clock"), [("--max_seconds", "seconds"), ("--max_cpu_seconds", "cpu_seconds")])
+def test_a_time_limit_ends_the_run_and_its_schedule(script, data, tmp_path, limit, clock):
+    results = train(script, data, tmp_path, *LEAN, "--max_train_steps", "100000", limit, "0.5")
     last = history(tmp_path)[-2]  # before the scores
     assert results["steps"] < 5000
     assert last["step"] == results["steps"]
     assert 0 <= last["learning_rate"] < 0.2 * 1e-2
     assert (tmp_path / "checkpoints" / f"checkpoint-{results['steps']}").is_dir()
-    assert results["seconds"] < 5
+    assert results[clock] < 5
 
 
 def test_embeddings_may_learn_more_slowly(script, data, finished, tmp_path):

@@ -49,6 +49,7 @@ LOADER = DataLoader(range(60), 8, drop_last=True)  # seven batches
         (["--lr_warmup_steps", "3"], 20, 1, 140, 3),
         (["--max_train_steps", "900"], 20, 1, 900, 100),
         (["--max_seconds", "60"], 20, 1, 6000, 100),
+        (["--max_cpu_seconds", "60"], 20, 1, 6000, 100),
         (["--num_train_epochs", "2"], 0, 1, 14, 1),
         (["--num_train_epochs", "0.5"], 20, 1, 4, 0),
         (["--num_train_epochs", "2", "--gradient_accumulation_steps", "3"], 0, 1, 6, 0),

@@ -51,7 +51,8 @@ class AdversarialArguments(CommonArguments):
         if self.mixed_precision not in ("no", "bf16", "auto"):
             raise ValueError(f"--mixed_precision is 'no', 'bf16' or 'auto' for GANs, got {self.mixed_precision!r}.")
         self.at_least(1, "max_train_steps", "train_batch_size", "collapse_steps")
-        self.at_least(0, "max_seconds", "annealing_steps", "ema_half_life", "ema_ramp", "collapse_margin")
+        self.at_least(0, "max_seconds", "max_cpu_seconds", "annealing_steps")
+        self.at_least(0, "ema_half_life", "ema_ramp", "collapse_margin")
 
     def at_least(self, bound: int, *names: str) -> None:
         """Raise for the first argument below its bound."""

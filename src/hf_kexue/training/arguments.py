@@ -99,6 +99,7 @@ class CommonArguments:
     max_train_steps: int = option(6000, "Optimizer steps.")
     max_seconds: float = option(0.0, "Also stop after this time, with all schedules fitted to it; not reproducible. "
                                 "0: no limit.")  # fmt: skip
+    max_cpu_seconds: float = option(0.0, "The same for processor time in training steps, of all threads. 0: no limit.")
     train_batch_size: int = option(32, "Samples per process and micro step.")
     learning_rate: float = option(1e-3, "Peak of the schedule.")
     mixed_precision: str = option("auto", "'no', 'bf16', 'fp16', or 'auto': bf16 where this device is faster with it.")

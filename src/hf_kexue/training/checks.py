@@ -11,13 +11,14 @@ logger = logging.getLogger(__name__)
 
 # What a run may go on with otherwise than it began; anything else makes another run.
 CHANGEABLE = {
-    "output_dir", "preset", "max_train_steps", "num_train_epochs", "max_seconds", "train_batch_size",
-    "gradient_accumulation_steps", "gradient_checkpointing", "learning_rate", "learning_rate_end", "lr_scheduler",
-    "lr_warmup_steps", "annealing_steps", "max_grad_norm", "mixed_precision", "compile", "dataloader_num_workers",
-    "decoded_megabytes", "checkpointing_steps", "checkpoints_total_limit", "logging_steps", "validation_steps",
-    "validation", "validation_split", "validation_questions", "validation_sentences", "drop_after", "sample_steps",
-    "sample_inference_steps", "sample_guidance_scale", "distance_steps", "distance_images", "collapse_margin",
-    "collapse_steps", "tracker", "dry_run", "push_to_hub", "hub_private", "hub_license", "shards",
+    "output_dir", "preset", "max_train_steps", "num_train_epochs", "max_seconds", "max_cpu_seconds",
+    "train_batch_size", "gradient_accumulation_steps", "gradient_checkpointing", "learning_rate",
+    "learning_rate_end", "lr_scheduler", "lr_warmup_steps", "annealing_steps", "max_grad_norm", "mixed_precision",
+    "compile", "dataloader_num_workers", "decoded_megabytes", "checkpointing_steps", "checkpoints_total_limit",
+    "logging_steps", "validation_steps", "validation", "validation_split", "validation_questions",
+    "validation_sentences", "drop_after", "sample_steps", "sample_inference_steps", "sample_guidance_scale",
+    "distance_steps", "distance_images", "collapse_margin", "collapse_steps", "tracker", "dry_run", "push_to_hub",
+    "hub_private", "hub_license", "shards",
 }  # fmt: skip
 SOURCES = ("dataset", "text_encoder", "train", "validation", "texts", "triples", "init_from", "teacher")
 
@@ -82,13 +83,15 @@ def require_full_batch(loader: Any, samples: str, processes: int) -> None:
         raise ValueError(f"{len(loader.dataset)} {samples} do not fill one batch{each}: lower --train_batch_size.")
 
 
-def require_single_process(max_seconds: float, processes: int) -> None:
-    """Raise if --max_seconds is used with several processes, whose clocks would stop at different steps.
+def require_single_process(args: Any, processes: int) -> None:
+    """Raise if the time is limited with several processes, whose clocks would stop at different steps.
 
     Raises:
         ValueError: for several processes, or a negative time.
     """
-    if max_seconds < 0:
-        raise ValueError(f"--max_seconds must be at least 0, got {max_seconds:g}.")
-    if max_seconds and processes > 1:
-        raise ValueError(f"--max_seconds needs a single process, got {processes}: use --max_train_steps.")
+    for name in ("max_seconds", "max_cpu_seconds"):
+        limit = getattr(args, name)
+        if limit < 0:
+            raise ValueError(f"--{name} must be at least 0, got {limit:g}.")
+        if limit and processes > 1:
+            raise ValueError(f"--{name} needs a single process, got {processes}: use --max_train_steps.")

@@ -93,7 +93,7 @@ def fit_steps_to_data(args: RunArguments, loader: Any, processes: int, fine_tuni
     if args.num_train_epochs < 0:
         raise ValueError(f"--num_train_epochs must be at least 0, got {args.num_train_epochs:g}.")
     epochs, streaming = args.num_train_epochs, not hasattr(loader.dataset, "__len__")
-    chosen = not fine_tuning or args.max_seconds or "max_train_steps" in args.explicit
+    chosen = not fine_tuning or args.max_seconds or args.max_cpu_seconds or "max_train_steps" in args.explicit
     if not epochs and (chosen or streaming):
         return
     if streaming:

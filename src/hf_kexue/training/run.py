@@ -61,7 +61,7 @@ class Run:
         self.accelerator, self.loader, self.manifest = accelerator, loader, manifest
         self.folder, self.dataset, self.tracker, self.samples = Path(args.output_dir), loader.dataset, tracker, samples
         self.samples_key = "images" if samples == "images" else "samples"  # in the history
-        require_single_process(self.args.max_seconds, accelerator.num_processes)
+        require_single_process(self.args, accelerator.num_processes)
         self.streaming = not hasattr(self.dataset, "__len__")
         if not self.streaming:
             require_full_batch(loader, samples, accelerator.num_processes)
@@ -117,8 +117,9 @@ class Run:
     # ---- progress
 
     def time_spent(self) -> float:
-        """Elapsed share of --max_seconds; 0 without."""
-        return self.state.wall_seconds / self.args.max_seconds if self.args.max_seconds else 0.0
+        """Elapsed share of --max_seconds or --max_cpu_seconds, whichever is further; 0 without."""
+        spent = ((self.state.wall_seconds, self.args.max_seconds), (self.state.cpu_seconds, self.args.max_cpu_seconds))
+        return max((seconds / limit for seconds, limit in spent if limit), default=0.0)
 
     @property
     def finished(self) -> bool:
@@ -147,6 +148,8 @@ class Run:
             return self.manifest
         left = self.args.max_train_steps - self._first_step
         seconds = min(left * min(steps), self.args.max_seconds or float("inf"))
+        if self.args.max_cpu_seconds:
+            seconds = min(seconds, self.args.max_cpu_seconds * self.state.wall_seconds / self.state.cpu_seconds)
         logger.info(
             "Dry run: nothing was written. %d steps of %.2g s would take about %.1f minutes, without evaluations.",
             left, min(steps), seconds / 60,
@@ -263,7 +266,7 @@ class Run:
             sums = (sum(row[key] * weight for row, weight in zip(present, weights)), sum(weights))
             total, weight = mean_over_processes(self.accelerator, [value / len(present) for value in sums])
             means[key] = total / weight if weight else total
-        if self.args.max_seconds and self.time_spent():  # expected steps within the time
+        if self.time_spent():  # expected steps within the time
             self.bar.total = max(state.step, min(self.args.max_train_steps, round(state.step / self.time_spent())))
         self.bar.set_postfix({key: f"{means[key]:.4f}" for key in list(means)[:2]})
         figures = means | self.figures() | {self.samples_key: state.samples, "seconds": round(state.seconds, 2)}

@@ -143,7 +143,7 @@ def optimizer_and_schedule(
     Args:
         args: of the run.
         model: to train.
-        time_spent: elapsed share of --max_seconds. After the warm-up the schedule follows steps or time, whichever is
+        time_spent: elapsed share of a time limit. After the warm-up the schedule follows steps or time, whichever is
             further.
         optimizer: default: AdamW over `parameter_groups`.
     """
@@ -154,7 +154,7 @@ def optimizer_and_schedule(
     schedule = get_scheduler(
         args.lr_scheduler, optimizer, num_warmup_steps=args.lr_warmup_steps, num_training_steps=args.max_train_steps
     )
-    if args.max_seconds:
+    if args.max_seconds or args.max_cpu_seconds:
         fit_schedule_to_time(schedule, args.lr_warmup_steps, args.max_train_steps, time_spent)
     return optimizer, schedule
 

@@ -45,7 +45,8 @@ class TrainingState:
         epoch: epochs begun.
         batch: micro batches of this epoch done.
         seconds: time spent in training steps so far, over all sessions.
-        cpu_seconds: the same, as the processor time of all threads of the main process.
+        cpu_seconds: the same, as the processor time of all threads of the main process; limited by
+            `--max_cpu_seconds`.
         samples: images or questions seen, over all processes.
         wall_seconds: since the first batch, over all sessions, including data loading and validation; limited by
             `--max_seconds`.
