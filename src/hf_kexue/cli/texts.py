@@ -131,9 +131,11 @@ def extract(
     """Extract subject, predicate and object from a text, or from the lines of a file, with a saved model.
 
     A line of a .jsonl file is a string, or an object with the text under "text". Positions count characters from 0,
-    lines from 1. What is found keeps to the constraints of the model's schema, such as whole dates; `--constraints none`
-    leaves it unchanged, `--constraints edges --constraints formats` applies these two. As json one text gives a list; lines give one object per line, streamed, so files may be of any
+    lines from 1. As json one text gives a list; lines give one object per line, streamed, so files may be of any
     length. For a page, which is held in memory, use `--output html > page.html`.
+
+    Triples keep to the constraints of the model's schema, such as whole dates. `--constraints none` leaves them as the
+    network found them, `--constraints edges --constraints formats` applies these two.
 
     With --to a corpus is read row by row (.txt, .jsonl, .csv, .tsv, .parquet, .gz of them, a folder, a Hub id) and
     the triples are written part by part. Killed and started again, the run goes on; rows that cannot be read are set
