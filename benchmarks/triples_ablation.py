@@ -6,7 +6,8 @@ Every row is trained by `training/train_dgcnn_triples.py` with the same seed and
 of the published model and on far fewer sentences: only differences between the rows are meaningful. A part that preset
 `triples` has is removed, one that it lacks is added. `--init_from` is a reader of preset `reader`,
 whose trunk the network begins with; what cannot begin with it is compared with the row without it. The article's own
-presets run without it too. Existing rows are not trained again. Writes
+presets run without it too. `--pseudo` are sentences of training/pseudo_label_triples.py, for the row with them; it is
+left out without. Existing rows are not trained again. Writes
 benchmarks/results/triples_ablation.json.
 """
 
@@ -23,6 +24,7 @@ from scripts import PRESETS, run_script
 
 DATA = {"--train": "duie2", "--validation": "duie2"}
 PRESET = PRESETS / "triples.yaml"
+SELF_TRAINING = "with self-training, without pre-trained trunk"
 KEYS = ("precision", "recall", "f1", "f1_of_crossed_thresholds", "f1_of_default_thresholds")
 
 
@@ -64,6 +66,7 @@ def variants(preset: dict[str, Any]) -> dict[str, tuple[list[str], bool]]:
         **{name: (options, True) for name, options in rows},
         "without pre-trained trunk": ([], False),
         "characters without words, without pre-trained trunk": (["--mixed_embedding", "False"], False),
+        SELF_TRAINING: ([], False),
         "preset triples-fast, without pre-trained trunk": (["--preset", "triples-fast", *alone], False),
         "preset triples-2019, without pre-trained trunk": (["--preset", "triples-2019", *alone], False),
     }
@@ -82,10 +85,13 @@ def main() -> None:
     parser.add_argument("--train", nargs="+", required=True)
     parser.add_argument("--validation", required=True)
     parser.add_argument("--init_from", help="folder of a reader of preset `reader`")
+    parser.add_argument("--pseudo", help="sentences labelled by networks")
     parser.add_argument("--steps", type=int, default=1500, help="of each row, 16 sentences each")
     parser.add_argument("--rows", nargs="+", choices=list(names), default=list(names))
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/triples-ablation"))
     args = parser.parse_args()
+    if args.pseudo is None and SELF_TRAINING in args.rows:
+        args.rows.remove(SELF_TRAINING)
     setting = {"steps": args.steps, "sentences_per_step": 16, "pre_trained_trunk": bool(args.init_from)}
     rows = rows_before("triples_ablation", setting)
     done = {row["what"] for row in rows}
@@ -93,7 +99,8 @@ def main() -> None:
         options, trunk = names[what]
         folder = args.output_dir / what.replace(" ", "-").replace(",", "")
         shutil.rmtree(folder, ignore_errors=True)
-        options = [*options, "--train", *args.train, "--validation", args.validation]
+        further = [args.pseudo] if what == SELF_TRAINING else []
+        options = [*options, "--train", *args.train, *further, "--validation", args.validation]
         if trunk and args.init_from:
             options += ["--init_from", args.init_from]
         results = train(folder, options, args.steps)

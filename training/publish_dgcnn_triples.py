@@ -161,7 +161,7 @@ def figures(
     return {
         **{key: last[key] for key in quoted},
         "training": continued["training"] if continued and trained_last is None else trained,
-        "sentences_from_templates": trained_last["sentences"] - last["sentences"] if trained_last else 0,
+        "further_sentences": trained_last["sentences"] - last["sentences"] if trained_last else 0,
         "counted": "sentences",
         "stages": all_stages,
         "reader": reader,

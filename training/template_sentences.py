@@ -5,10 +5,12 @@
 
 Most sentences put mentions of the training data, each of a type that the predicate takes, into a template: they
 teach how a relation is worded, not facts. Capitals, languages, founders and mountains are facts. Both templates and
-facts stand in data/triple-templates-zh.yaml. A ninth of the sentences only mention things together, without triples.
+facts stand in data/triple-templates-zh.yaml. A ninth of the sentences only mention things together, without triples;
+`--templates training/data/mention-templates-zh.yaml` has wordings of such sentences alone, with negations among them.
 
 `--exclude` are sentences that the model will be measured on: no subject of theirs is used, and no sentence holds both
-mentions of one of their triples or is worded as one of them is. The same arguments give the same sentences.
+mentions of one of their triples or is worded as one of them is. `--exclude_names` are files of names, such as
+data/plain-triples-zh/mentioned.yaml, none of which a sentence holds. The same arguments give the same sentences.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from hf_kexue.data.triples.reading import Triple, TripleExample, read_triples
 DATA = Path(__file__).resolve().parent / "data"
 PLAIN = DATA / "plain-triples-zh" / "test.jsonl"
 TEMPLATES = DATA / "triple-templates-zh.yaml"
+RARE = "官方语言"  # a kind of which there are a third as many sentences
 ATTEMPTS = 200  # per sentence, before --exclude is found to leave nothing
 SINGULAR = {"metres", "storeys"}  # slots that end in s without being several
 SLOT = re.compile(r"\{([a-z]+?)(s?)(\d?)\}")
@@ -73,16 +76,26 @@ class Writer:
         examples: training sentences, the mentions of which fill the slots.
         excluded: sentences to keep out, see the head of the file.
         seed: of all draws.
+        templates: file with the wordings; facts and fillers are always those of triple-templates-zh.yaml.
+        names: to keep out; titles with or without 《》.
     """
 
-    def __init__(self, examples: Iterable[TripleExample], excluded: Sequence[TripleExample], seed: int) -> None:
+    def __init__(
+        self,
+        examples: Iterable[TripleExample],
+        excluded: Sequence[TripleExample],
+        seed: int,
+        templates: Path = TEMPLATES,
+        names: Iterable[str] = (),
+    ) -> None:
         self.random = random.Random(seed)
         source = yaml.safe_load(TEMPLATES.read_text(encoding="utf-8"))
-        self.templates, self.fillers = read_templates(source), Fillers(source)
+        self.templates = read_templates(yaml.safe_load(templates.read_text(encoding="utf-8")))
+        self.fillers, self.names = Fillers(source), set(names)
         triples = [triple for example in excluded for triple in example.triples]
         self.pairs = {(triple.subject, triple.object) for triple in triples}
         self.wordings = {wording(example) for example in excluded}
-        forbidden = {triple.subject for triple in triples}
+        forbidden = {triple.subject for triple in triples} | {name.strip("《》") for name in self.names}
         self.types: dict[str, tuple[str, str]] = {}
         mentions: defaultdict[str, dict[str, None]] = defaultdict(dict)
         for triple in (triple for example in examples for triple in example.triples):
@@ -113,9 +126,10 @@ class Writer:
         for _ in range(ATTEMPTS):
             example = self._fill(self.random.choice(self.templates[kind]))
             pair = any(subject in example.text and other in example.text for subject, other in self.pairs)
-            if not pair and wording(example) not in self.wordings:
+            named = any(name in example.text for name in self.names)
+            if not pair and not named and wording(example) not in self.wordings:
                 return example
-        raise ValueError(f"No sentence of the kind {kind!r} is free of the pairs of --exclude.")
+        raise ValueError(f"No sentence of the kind {kind!r} is free of the pairs of --exclude and --exclude_names.")
 
     def _fill(self, template: Template) -> TripleExample:
         text = template.text
@@ -169,17 +183,20 @@ def wording(example: TripleExample) -> str:
     return re.sub("|".join(map(re.escape, sorted(mentions, key=len, reverse=True))) or "$^", "□", example.text)
 
 
-def write_sentences(
-    examples: Sequence[TripleExample], excluded: Sequence[TripleExample], sentences: int, seed: int
-) -> list[TripleExample]:
+def read_names(path: str | Path) -> list[str]:
+    """The names of a file such as mentioned.yaml, of all kinds."""
+    groups = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["names"]
+    return [name for text in groups.values() for name in text.split()]
+
+
+def write_sentences(writer: Writer, sentences: int) -> list[TripleExample]:
     """So many different sentences, of all kinds alike.
 
     Raises:
         ValueError: if `--exclude` leaves nothing.
     """
-    writer = Writer(examples, excluded, seed)
     found: dict[str, TripleExample] = {}
-    kinds = [kind for kind in writer.templates if kind != "官方语言"] * 3 + ["官方语言"]
+    kinds = [kind for kind in writer.templates if kind != RARE] * 3 + [RARE] * (RARE in writer.templates)
     while len(found) < sentences:
         example = writer.sentence(kinds[len(found) % len(kinds)])
         found[example.text] = example
@@ -190,13 +207,16 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", nargs="+", required=True, help="training sentences whose mentions are used")
     parser.add_argument("--exclude", nargs="*", default=[str(PLAIN)], help="sentences to be measured on")
+    parser.add_argument("--exclude_names", nargs="*", default=[], help="YAML files with names that no sentence holds")
+    parser.add_argument("--templates", type=Path, default=TEMPLATES, help="YAML file with the wordings")
     parser.add_argument("--sentences", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, required=True, help="file to write, JSON lines")
     args = parser.parse_args(argv)
     examples = [example for source in args.train for example in read_triples(source, "train")]
     excluded = [example for source in args.exclude for example in read_triples(source)]
-    written = write_sentences(examples, excluded, args.sentences, args.seed)
+    names = [name for path in args.exclude_names for name in read_names(path)]
+    written = write_sentences(Writer(examples, excluded, args.seed, args.templates, names), args.sentences)
     lines = [{"text": example.text, "spo_list": [vars(triple) for triple in example.triples]} for example in written]
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from hf_kexue import DGCNNConfig, DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline, TriplePrior
+from hf_kexue.data.triples.folds import without_fold
 from hf_kexue.data.triples.known import known_triple_scores, memorised_share, memorised_triples
 from hf_kexue.data.triples.reading import TripleExample, add_inverses, read_triples
 from hf_kexue.data.triples.samples import TripleCollator, TripleDataset, character_counts
@@ -66,6 +67,7 @@ class Arguments(PublishingArguments, TextArguments):
     # data
     train: list[str] = option([], "Files, folders or Hub ids with training sentences; their split is 'train'.")
     train_share: float = option(1.0, "Random share of them to use.")
+    without_fold: str = option("", "Leave out fold k of K of the sentences, such as 0/2, for other networks to label.")
     validation: str | None = option(None, "File, folder or Hub id with validation sentences.")
     validation_split: str = option("validation", "Its split.")
     validation_sentences: int = option(500, "Sentences scored while it trains; at the end all are.")
@@ -122,12 +124,14 @@ FOLLOWED = SHAPE[: SHAPE.index("subject_power")]  # determine the shapes of the 
 
 
 def training_examples(args: Arguments) -> list[TripleExample]:
-    """All files of --train, or a share of them, with what their triples say the other way round."""
+    """All files of --train, or folds or a share of them, with what their triples say the other way round."""
     examples = [example for source in args.train for example in read_triples(source, "train", on_error=on_error(args))]
     if not examples:
         raise ValueError("--train has no sentences: give files, folders or Hub ids.")
     if not 0 < args.train_share <= 1:
         raise ValueError(f"--train_share must be above 0 and at most 1, got {args.train_share}.")
+    if args.without_fold:
+        examples = without_fold(examples, args.without_fold)
     kept = np.random.default_rng(args.seed).permutation(len(examples))[: round(args.train_share * len(examples))]
     return with_inverses(args, [examples[number] for number in sorted(kept)])
 

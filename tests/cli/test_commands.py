@@ -239,6 +239,28 @@ def test_extract_for_people(extractor):
     assert some.stdout.splitlines() == (shown_lines(chosen) or ["no triples"])
 
 
+@pytest.mark.parametrize(
+    ("names", "same"),
+    [(["all"], True), (["none"], False), (["edges"], ["edges"]), (["inverse", "lists"], ["lists", "inverse"])],
+)
+def test_extract_with_constraints_by_name(extractor, names, same, tmp_path):
+    """As the argument of the pipeline, for a text, lines and a corpus alike."""
+    path = tmp_path / "lines.txt"
+    text = " ".join(RADIUM.split())
+    path.write_text(f"{text}\n", encoding="utf-8")
+    options = [word for name in names for word in ("--constraints", name)]
+    found = extraction(extractor, text, constraints=same)
+    shown = invoke("extract", "--model", extractor, text, *options).stdout.splitlines()
+    assert shown == (shown_lines(found) or ["no triples"])
+    lines = invoke("extract", "--model", extractor, "--input", path, "--lines", *options, "--output", "json")
+    assert json.loads(lines.stdout)["triples"] == found
+    corpus = tmp_path / "corpus"
+    written = invoke("extract", "--model", extractor, "--input", path, "--to", corpus, *options)
+    assert written.exit_code == 0, written.output
+    lines = [line for part in corpus.glob("*.jsonl") for line in part.read_text("utf-8").splitlines()]
+    assert [json.loads(line)["triples"] for line in lines] == [found]
+
+
 def test_extract_from_a_file_counts_its_characters(extractor, tmp_path):
     path = tmp_path / "text.txt"
     path.write_bytes((RADIUM * 2).encode())
@@ -504,6 +526,8 @@ def cut(clothes, tmp_path_factory):
         (["extract", "--model", "{reader}", "镭"], "not a model for triples"),
         (["extract", "--model", "{empty}", "镭"], "no config.json"),
         (["extract", "--model", "{extractor}"], "--input"),
+        (["extract", "--model", "{extractor}", "镭", "--constraints", "edge"], "got 'edge'"),
+        (["extract", "--model", "{extractor}", "镭", "--constraints", "all", "--constraints", "edges"], "got 'all'"),
         (["extract", "--model", "{extractor}", "镭", "--input", "a.txt"], "--input"),
         (["extract", "--model", "{extractor}", "镭", "--lines"], "--lines"),
         (["extract", "--model", "{extractor}", "镭", "--output", "xml"], "'xml'"),
@@ -533,6 +557,7 @@ def cut(clothes, tmp_path_factory):
         "ask: no file", "ask: no text file", "ask: broken JSON", "ask: no passage in a line", "ask: no passages",
         "ask: no such device", "ask: blank", "ask: no answers",
         "extract: no model", "extract: another model", "extract: empty folder", "extract: no text",
+        "extract: unknown constraint", "extract: all constraints and one",
         "extract: two texts", "extract: lines of no file", "extract: unknown form", "extract: blank",
         "extract: no lines", "extract: no text in a line", "extract: unknown predicate",
         "check-data: no file", "check-data: no folder", "check-data: no tokenizer", "check-data: no windows",

@@ -154,6 +154,10 @@ def test_evaluate_triples(models, tmp_path):
     shown = invoke("evaluate", folder, path).stdout
     assert f"f1              {expected['f1']:.4f}\n" in shown
     assert "per_predicate" not in shown
+    free = [(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in extract(RADIUM, constraints=False)]
+    found = figures("evaluate", folder, path, "--constraints", "none")
+    expected = triple_scores([(RADIUM, free)], [(RADIUM, gold)])
+    assert {key: found[key] for key in expected} == expected
 
 
 @pytest.mark.parametrize("kind", ["reader", "extractor"])
@@ -255,7 +259,7 @@ def test_evaluate_simple_diffusion(models, photographs, own_cache):
         ("reader", ["--images", "4"], "--images is not for a reader"),
         ("reader", ["--background", "red"], "--background is not for a reader"),
         ("reader", ["--scorer", "bleu"], "'bleu'"),
-        ("extractor", ["--scorer", "webqa"], "--limit, --batch-size, --skip-broken."),
+        ("extractor", ["--scorer", "webqa"], "--limit, --batch-size, --constraints, --skip-broken."),
         ("gan", ["--steps", "4"], "--images, --seed, --truncation, --background."),
         ("diffusion", ["--truncation", "1"], "--truncation is not for"),
     ],

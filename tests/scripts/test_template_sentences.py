@@ -17,6 +17,7 @@ from hf_kexue.inference.triple_constraints import learn_constraints
 if not (TRAINING / "template_sentences.py").is_file():
     pytest.skip("training/ belongs to the repository, not to the package", allow_module_level=True)
 
+MENTIONS = TRAINING / "data" / "mention-templates-zh.yaml"
 FOLDER = TRAINING / "data" / "plain-triples-zh"
 SHARED = TRAINING.parents[1] / "shared" / "data"
 TYPES = {
@@ -96,6 +97,46 @@ def test_what_is_measured_is_not_trained(script, written):
     frames = {re.sub(r"\{\w+\}", "", t.text) for some in script.read_templates(source).values() for t in some}
     mentioned = script.yaml.safe_load((FOLDER / "mentioned.yaml").read_text(encoding="utf-8"))["wordings"]
     assert frames.isdisjoint(re.sub(r"\{\w+\}", "", wording) for wording in mentioned)
+
+
+@pytest.fixture(scope="module")
+def mentions(script, train):
+    """Sentences that only mention things together, as for the published model."""
+    output = train.with_name("mentions.jsonl")
+    options = ["--templates", str(MENTIONS), "--exclude_names", str(FOLDER / "mentioned.yaml")]
+    script.main(["--train", str(train), *options, "--sentences", "900", "--output", str(output)])
+    return read_triples(output)
+
+
+def test_mentions_are_sentences_without_triples(mentions):
+    assert len({example.text for example in mentions}) == 900
+    assert not any(example.triples for example in mentions)
+    assert not any(mark in example.text for example in mentions for mark in "{}[]|")
+
+
+def test_mentions_are_not_those_of_the_evaluation(script, mentions):
+    """By hashes of texts; and no name and no wording of mentioned.yaml is in a sentence."""
+    measured = [e.text for name in ("mentioned.jsonl", "test.jsonl") for e in read_triples(FOLDER / name)]
+    hashes = [{hashlib.sha256(text.encode()).digest() for text in texts}
+              for texts in (measured, [example.text for example in mentions])]  # fmt: skip
+    assert len(hashes[0]) == 582
+    assert hashes[0].isdisjoint(hashes[1])
+    source = script.yaml.safe_load((FOLDER / "mentioned.yaml").read_text(encoding="utf-8"))
+    names = {name for text in source["names"].values() for name in text.split()}
+    assert len(names) > 150
+    assert not [name for example in mentions for name in names if name in example.text]
+    wordings = [re.sub(r"\\{\w+\\}", "[^，。？]+", re.escape(wording)) for wording in source["wordings"]]
+    assert all(any(re.fullmatch(wording, text) for wording in wordings) for text in measured[:500])
+    assert not [e.text for e in mentions if any(re.fullmatch(wording, e.text) for wording in wordings)]
+
+
+def test_mentions_leave_room_for_names(script, train, tmp_path):
+    """Names that all templates need cannot all be kept out."""
+    names = tmp_path / "names.yaml"
+    names.write_text("names:\n  marks: 。 ？ ，\n", encoding="utf-8")
+    options = ["--templates", str(MENTIONS), "--exclude_names", str(names), "--sentences", "9"]
+    with pytest.raises(ValueError, match="--exclude_names"):
+        script.main(["--train", str(train), *options, "--output", str(tmp_path / "out.jsonl")])
 
 
 def test_validation_texts_are_in_no_training(written, script):

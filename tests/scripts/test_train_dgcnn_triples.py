@@ -27,6 +27,7 @@ from hf_kexue import (
     TripleExtractionPipeline,
     TriplePrior,
 )
+from hf_kexue.data.triples.folds import fold_of
 from hf_kexue.data.triples.known import known_triple_scores, memorised_triples
 from hf_kexue.data.triples.reading import read_triples
 from hf_kexue.metrics import triple_scores
@@ -435,6 +436,11 @@ def test_inverses_and_shares_of_the_data(script, data, tmp_path):
     assert train(script, data, tmp_path, *dry, "--symmetric", "妻子")["triples"] == 15
     half = train(script, data, tmp_path, *dry, "--train_share", "0.5")
     assert (half["sentences"], half["validation_sentences"]) == (4, 9)
+    folds = [fold_of(example.text, 2) for example in read_triples(data)]
+    for fold in (0, 1):
+        other = train(script, data, tmp_path, *dry, "--without_fold", f"{fold}/2", "--train_batch_size", "1")
+        assert other["sentences"] == folds.count(1 - fold) > 0
+        assert other["arguments"]["without_fold"] == f"{fold}/2"
 
 
 def test_a_schema_of_a_file(script, data, tmp_path, caplog):
@@ -585,6 +591,7 @@ def test_what_is_not_published(publisher, finished, cards, tmp_path):
         (["--schema", "nowhere.json"], r"nowhere\.json"),
         (["--swap_mentions", "1.5"], r"swap_mentions .*1\.5"),
         (["--train_share", "0"], "--train_share .*0"),
+        (["--without_fold", "2/2"], "k/K"),
         (["--inverse", "丈夫"], "--inverse .*got 丈夫"),
         (["--symmetric", "朋友"], "'朋友'"),
         (["--subject_encoder", "lstm"], "subject_encoder"),

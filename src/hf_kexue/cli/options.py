@@ -8,10 +8,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ..inference.kinds import KINDS, Kind, Option
+from ..inference.kinds import CONSTRAINTS, KINDS, Kind, Option
 
 MODEL_HELP = "Folder of {}; or a repository id of the Hub."
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; default: a CUDA GPU if there is one.")]
+Constraints = Annotated[
+    list[str] | None,
+    typer.Option(help=f"{CONSTRAINTS}."),
+]
 Precision = Literal["auto", "float32", "bfloat16", "float16"] | None
 AUTO = "auto is bfloat16 where this device has units for it, else float32"
 Dtype = Annotated[Precision, typer.Option(help=f"Of the weights; {AUTO}; default: float32.")]

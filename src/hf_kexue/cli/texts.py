@@ -10,9 +10,10 @@ import typer
 
 from ..inference.kinds import READER, TRIPLES
 from ..inference.saved_models import saved_kind
+from ..inference.triple_constraints import named_constraints
 from .corpus import Formats, PartRows, Shard, Split, To, Workers, run
 from .files import read_lines, read_text, triple_line
-from .options import MODEL_HELP, Device, Dtype
+from .options import MODEL_HELP, Constraints, Device, Dtype
 
 
 def ask(
@@ -114,6 +115,7 @@ def extract(
     occurrences: Annotated[
         str, typer.Option(help="found, best (one for equal mentions) or all occurrences.")
     ] = "found",
+    constraints: Constraints = None,
     output: Annotated[str, typer.Option(help="table, json or html.")] = "table",
     to: To = None,
     formats: Formats = None,
@@ -132,6 +134,9 @@ def extract(
     lines from 1. As json one text gives a list; lines give one object per line, streamed, so files may be of any
     length. For a page, which is held in memory, use `--output html > page.html`.
 
+    Triples keep to the constraints of the model's schema, such as whole dates. `--constraints none` leaves them as the
+    network found them, `--constraints edges --constraints formats` applies these two.
+
     With --to a corpus is read row by row (.txt, .jsonl, .csv, .tsv, .parquet, .gz of them, a folder, a Hub id) and
     the triples are written part by part. Killed and started again, the run goes on; rows that cannot be read are set
     aside with their reason.
@@ -142,6 +147,8 @@ def extract(
         raise ValueError(f"--output must be table, json or html, got {output!r}.")
     kind = saved_kind(model, TRIPLES)
     settings: dict[str, Any] = {"predicates": predicate, "occurrences": occurrences, "batch_size": batch_size}
+    if constraints:
+        settings["constraints"] = named_constraints(constraints)
     if to is not None:
         if file is None:
             raise ValueError("--to needs --input.")

@@ -34,6 +34,7 @@ from ..metrics import (
 )
 from .drawing import Labels, draw_in_batches
 from .kinds import kind_of
+from .triple_constraints import named_constraints
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,11 @@ def _webqa(pipeline: Any, examples: Sequence[QAExample], batch_size: int) -> dic
 
 
 def evaluate_triples(
-    pipeline: Any, examples: Sequence[TripleExample], batch_size: int = 32, limit: int | None = None
+    pipeline: Any,
+    examples: Sequence[TripleExample],
+    batch_size: int = 32,
+    limit: int | None = None,
+    constraints: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Precision, recall and F1 in [0, 1] by the scorer of DuIE 1.0, without aliases.
 
@@ -121,12 +126,14 @@ def evaluate_triples(
         examples: of `read_triples`.
         batch_size: texts of a batch.
         limit: use only the first examples.
+        constraints: of `named_constraints`; None: those of the pipeline.
 
     Returns:
         "scorer", "texts", the figures of `triple_scores`, and "per_predicate" with the same figures by predicate.
     """
     examples = examples[:limit]
-    results = pipeline([example.text for example in examples], batch_size=batch_size)
+    settings = {"constraints": named_constraints(constraints)} if constraints else {}
+    results = pipeline([example.text for example in examples], batch_size=batch_size, **settings)
     predictions = [
         (example.text, [(t["subject"]["text"], t["predicate"], t["object"]["text"]) for t in triples])
         for example, triples in zip(examples, results)

@@ -192,6 +192,7 @@ WITH_LABELS = {"label_column": "auto"}
 EDITING = tuple(f"SimpleDiffusion{task}Pipeline" for task in ("ImageToImage", "Inpaint", "Upscale"))
 BACKGROUND = Option("background", str, "white", "Colour below transparent pictures, a name or #rrggbb")
 SKIP_BROKEN = Option("skip_broken", bool, False, "Skip broken records with a warning instead of an error")
+CONSTRAINTS = "Constraints of the schema to apply: all, none, or a name, which may be repeated; default all"
 TEXTS = (
     Option("limit", int, None, "Use only the first examples", 1),
     Option("batch_size", int, 32, "Texts of a batch", 1),
@@ -281,7 +282,8 @@ KINDS = [
         file="config.json", network="model", pipeline=f"{PACKAGE}.dgcnn:TripleExtractionPipeline",
         parts={"model": f"{PACKAGE}.dgcnn:DGCNNForTripleExtraction", "tokenizer": f"{PACKAGE}.dgcnn:DGCNNTokenizer"},
         read=f"{PACKAGE}.data.triples.reading:read_triples", score=f"{HERE}.evaluation:evaluate_triples",
-        facts=f"{HERE}.model_facts:triples_facts", evaluate_options=TEXTS,
+        facts=f"{HERE}.model_facts:triples_facts",
+        evaluate_options=(*TEXTS, Option("constraints", list[str], None, CONSTRAINTS)),
         data_options=(SKIP_BROKEN,),
         task="triple-extraction", tag="token-classification",
         call='pipe("1898年，居里夫妇发现了镭。")',

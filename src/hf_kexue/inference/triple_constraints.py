@@ -13,11 +13,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..data.triples.reading import TripleExample
-from ..dgcnn.constraints_dgcnn import CONJUNCTION, FORMATS, YEAR
+from ..dgcnn.constraints_dgcnn import CONJUNCTION, CONSTRAINTS, FORMATS, YEAR
 
 SHARE = 0.98
 FORMAT_SHARE = 0.85  # annotators cut dates and quantities short now and then
 LEAST = 20  # triples of a predicate, below which nothing is learned
+
+
+def named_constraints(names: Sequence[str]) -> tuple[str, ...]:
+    """What the argument `constraints` of the pipeline is where names come from a command.
+
+    Args:
+        names: of constraints, or "all" or "none" alone.
+
+    Raises:
+        ValueError: for any other name, and "all" or "none" among others.
+    """
+    if list(names) in (["all"], ["none"]):
+        return CONSTRAINTS if names[0] == "all" else ()
+    if unknown := [name for name in names if name not in CONSTRAINTS]:
+        raise ValueError(
+            f"--constraints must be all or none alone, or of {', '.join(CONSTRAINTS)}; got {unknown[0]!r}."
+        )
+    return tuple(name for name in CONSTRAINTS if name in names)
 
 
 def learn_constraints(
