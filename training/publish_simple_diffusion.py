@@ -8,9 +8,10 @@
 
 `--runs` are the output folders of the training stages in order; the pipeline of the last one is published. Without
 them the weights are unchanged: the samples of the card are redrawn, and the results of the two benchmarks are added.
-`--goes_on` keeps the stages of the model that is published, which the runs began with. A student of
-distill_simple_diffusion.py is measured by benchmarks/distillation.py instead, which `--distilled` says. `--guide` is a
-saved pipeline whose weaker network becomes the guidance_unet, `--guide_results` the results file of its card.
+`--continues` are the figures of the card of the model that the first run started from: its stages stand first. A
+student of distill_simple_diffusion.py is measured by benchmarks/distillation.py instead, which `--distilled` says.
+`--guide` is a saved pipeline whose weaker network becomes the guidance_unet, `--guide_results` the results file of its
+card.
 """
 
 from __future__ import annotations
@@ -101,7 +102,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--runs", nargs="+", type=Path, default=[])
     parser.add_argument("--guide", type=Path, help="saved pipeline whose network becomes the guidance_unet")
     parser.add_argument("--guide_share", type=float, default=0.2, help="its guidance_unet_share, from 0 to 1")
-    parser.add_argument("--goes_on", action="store_true", help="the first run began with the model that is published")
+    parser.add_argument(
+        "--continues", type=Path, help="figures of the card of the model that the first run started from"
+    )
     parser.add_argument("--guidance_scale", type=float, help="saved with the model instead of that of the run")
     parser.add_argument("--distilled", action="store_true", help="the measured figures are those of a student")
     parser.add_argument("--float16", action="store_true", help="store both networks as float16")
@@ -122,8 +125,8 @@ def main(argv: list[str] | None = None) -> None:
         if args.float16:
             store_as_float16(folder)
         figures = training_figures(args.runs, args.guide_results)
-        if args.goes_on:
-            figures = run_figures.gone_on(run_figures.published_figures(args.cards, args.name), figures)
+        if args.continues:
+            figures = run_figures.gone_on(json.loads(args.continues.read_text(encoding="utf-8")), figures)
         run_figures.write_figures(args.cards, args.name, figures)
         print(f"{folder}: now measure it, then call this script without --runs.")
         return

@@ -5,13 +5,15 @@
     python benchmarks/text_alignment.py --dataset data/emoji-128 --model model_cards/simple-diffusion-emoji-64
     python training/publish_text_to_image.py --name simple-diffusion-emoji-64
 
-`--goes_on` keeps the stages of the model that is published, which the runs began with. Without runs the weights are
-unchanged: the samples of the card are redrawn, and the results of the benchmark added.
+`--continues` are the figures of the card of the model that the first run started from, such as
+model_cards/results/simple-diffusion-emoji-64.json: its stages stand first. Without runs the weights are unchanged: the
+samples of the card are redrawn, and the results of the benchmark added.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +91,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--encoder", type=Path, help="run of pretrain_text_encoder.py")
     parser.add_argument("--runs", nargs="+", type=Path, default=[], help="of train_simple_diffusion.py, in order")
-    parser.add_argument("--goes_on", action="store_true", help="the first run began with the model that is published")
+    parser.add_argument(
+        "--continues", type=Path, help="figures of the card of the model that the first run started from"
+    )
     parser.add_argument("--guidance_scale", type=float, help="saved with the model instead of that of the run")
     parser.add_argument("--cards", type=Path, default=run_figures.CARDS, help="folder of the cards")
     parser.add_argument(
@@ -103,8 +107,8 @@ def main(argv: list[str] | None = None) -> None:
         export_repository(pipeline, folder, with_code=False)
         store_as_float16(folder)
         figures = training_figures(args.encoder, args.runs)
-        if args.goes_on:
-            figures = run_figures.gone_on(run_figures.published_figures(args.cards, args.name), figures)
+        if args.continues:
+            figures = run_figures.gone_on(json.loads(args.continues.read_text(encoding="utf-8")), figures)
         run_figures.write_figures(args.cards, args.name, figures)
         print(f"{folder}: now measure it, then call this script without runs.")
         return

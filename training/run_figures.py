@@ -211,10 +211,10 @@ def published_figures(cards: Path, name: str) -> dict[str, Any]:
 
 
 def gone_on(before: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
-    """Figures of runs that went on from the published model: its stages stand first, and count.
+    """Figures of runs that went on from a published model: its stages stand first, and count.
 
     Args:
-        before: the figures of that model.
+        before: the figures of its card.
         figures: of the runs, with "stages", "images_seen" and "training".
     """
     stages = [*before["stages"], *figures["stages"]]

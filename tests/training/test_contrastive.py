@@ -99,4 +99,3 @@ def test_an_encoder_without_perceptrons_learns_no_pictures():
     columns = tokenize_prompts(tokenizer, ["red"])
     with pytest.raises(ValueError, match="pooler_layers"):
         learn_pictures(model, [columns], torch.tensor([0]), torch.zeros(1, 3, 16, 16), steps=1, seed=0)
-
