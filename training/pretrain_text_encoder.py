@@ -68,7 +68,10 @@ def pooled(text_encoder: Any, columns: Any) -> torch.Tensor:
 
 def perceptrons_alone(model: ContrastiveModel, dataset: ImageDataset, tokenizer: Any, args: Arguments) -> float:
     """Train what lies behind the pooling on coarse pictures of all captions; the mean of the last hundred losses."""
-    device, texts, owners, pictures = model.log_scale.device, [], [], []
+    device = model.log_scale.device
+    texts: list[str] = []
+    owners: list[int] = []
+    pictures: list[torch.Tensor] = []
     for place, captions in enumerate(all_captions(dataset.source)):
         pixels = collate_images(dataset.__getitems__([place]))["pixel_values"]
         if len(pixels):  # is not broken

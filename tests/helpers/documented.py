@@ -300,6 +300,8 @@ class Runs:
     def _train(command: Command) -> str:
         reset()
         tiny = [*TINY, *([] if "--init_from" in command.words else TINY_NETWORKS.get(command.script, []))]
+        if "vit" in command.words or any(word.startswith("jit-") for word in command.words):
+            tiny += ["--context_start", "0"]  # of one block
         printed = {word for word in command.arguments if word.startswith("--")}
         replaced = printed.intersection(tiny)
         assert not replaced, f"{command.line}: {replaced} would be replaced"
