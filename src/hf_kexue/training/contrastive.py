@@ -25,7 +25,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 COMMON, SKETCH_SIDE = 256, 16
 MAX_SCALE = 100.0  # of the logits, as in CLIP
@@ -110,6 +109,8 @@ def learn_pictures(
     Raises:
         ValueError: for an encoder without perceptrons.
     """
+    from tqdm.auto import tqdm
+
     encoder: Any = model.text_encoder
     blocks = getattr(encoder, "vector_blocks", None)
     if blocks is None:
