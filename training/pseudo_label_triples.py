@@ -35,6 +35,7 @@ import torch
 
 from hf_kexue import DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline
 from hf_kexue.data.texts.reading import read_texts
+from hf_kexue.data.triples.clean import write_triples
 from hf_kexue.data.triples.folds import fold_of
 from hf_kexue.data.triples.reading import Triple, TripleExample, read_triples
 from hf_kexue.dgcnn.sentences_dgcnn import sentence_ends
@@ -269,10 +270,8 @@ def main(argv: list[str] | None = None) -> None:
         gained = cross_fitted(networks, examples, args.probability)
         print(f"{len(gained)} of {len(examples)} labelled sentences gain triples")
         written += gained
-    lines = [{"text": example.text, "spo_list": [vars(triple) for triple in example.triples]} for example in written]
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-    print(f"{len(lines)} sentences with {sum(len(line['spo_list']) for line in lines)} triples in {args.output}")
+    write_triples(args.output, written)
+    print(f"{len(written)} sentences with {sum(len(one.triples) for one in written)} triples in {args.output}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ data/plain-triples-zh/mentioned.yaml, none of which a sentence holds. The same a
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import re
 from collections import defaultdict
@@ -27,6 +26,7 @@ from typing import Any, NamedTuple
 import yaml
 from template_fillers import Fillers
 
+from hf_kexue.data.triples.clean import write_triples
 from hf_kexue.data.triples.reading import Triple, TripleExample, read_triples
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -217,10 +217,8 @@ def main(argv: list[str] | None = None) -> None:
     excluded = [example for source in args.exclude for example in read_triples(source)]
     names = [name for path in args.exclude_names for name in read_names(path)]
     written = write_sentences(Writer(examples, excluded, args.seed, args.templates, names), args.sentences)
-    lines = [{"text": example.text, "spo_list": [vars(triple) for triple in example.triples]} for example in written]
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-    print(f"{len(lines)} sentences with {sum(len(line['spo_list']) for line in lines)} triples in {args.output}")
+    write_triples(args.output, written)
+    print(f"{len(written)} sentences with {sum(len(one.triples) for one in written)} triples in {args.output}")
 
 
 if __name__ == "__main__":

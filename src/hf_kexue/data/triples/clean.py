@@ -1,11 +1,14 @@
-"""Remove triples that no model can learn, and convert examples back to records."""
+"""Remove triples that no model can learn, and convert examples back to records and files."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from ..whole_files import write_whole
 from .reading import TripleExample, find_mentions
 
 
@@ -37,3 +40,11 @@ def triple_record(example: TripleExample) -> dict[str, Any]:
         for triple in example.triples
     ]  # fmt: skip
     return {"id": example.id, "text": example.text, "spo_list": triples}
+
+
+def write_triples(path: Path, examples: Iterable[TripleExample]) -> None:
+    """Write new sentences, which have no ids, as JSON lines in the form of DuIE; the file is whole or not there."""
+    records = map(triple_record, examples)
+    lines = [{key: value for key, value in record.items() if key != "id"} for record in records]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
