@@ -136,7 +136,7 @@ class QANet(nn.Module):
         self.of_passage, self.of_question, self.of_both = (nn.Linear(width, 1, bias=False) for _ in range(3))
         self.joined = nn.Linear(4 * width, width)
         self.model_encoder = nn.ModuleList(EncoderBlock(width, heads, 2, 5, dropout) for _ in range(blocks))
-        self.start, self.end = nn.Linear(2 * width, 1), nn.Linear(2 * width, 1)
+        self.start, self.end = (nn.Linear(2 * width, 1, bias=False) for _ in range(2))  # a softmax knows no bias
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor, word_input_ids: Tensor | None = None,
