@@ -90,15 +90,17 @@ def _chord(v: Tensor, mixture: _Mixture, below: float, terms: int) -> Tensor:
     For v < below, where the quotient and its derivatives suffer from cancellation, it is the power series of so many
     terms.
     """
-    v_large = v.clamp_min(below)
+    # Not v.clamp: torch 2.14 gives it no gradient where v equals the bound, 2.13 and older gave 1.
+    small = v < below
+    v_large = torch.where(small, below, v)
     decay: Tensor | float = 0.0
     for rate, share in zip(mixture.rates, mixture.shares):
         decay = torch.exp(-rate * v_large) * share + decay
-    v_small = v.clamp_max(below)
+    v_small = torch.where(small, v, below)
     power: Tensor | float = 0.0
     for coefficient in reversed(mixture.series[:terms]):
         power = power * v_small + coefficient
-    return torch.where(v < below, power, (1 - decay) / v_large)
+    return torch.where(small, power, (1 - decay) / v_large)
 
 
 def _erf_by_mixture(x: Tensor, mixture: _Mixture, below: float = 0.25, terms: int = 14) -> Tensor:
