@@ -116,7 +116,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--name", default="text_alignment", help="of the results file")
     args = parser.parse_args(argv)
 
-    pipeline = SimpleDiffusionTextToImagePipeline.from_pretrained(args.model, torch_dtype=getattr(torch, args.dtype))
+    pipeline = SimpleDiffusionTextToImagePipeline.from_pretrained(args.model).to(getattr(torch, args.dtype))
     if args.guidance is None:
         args.guidance = pipeline.config.guidance_scale
     resolution = pipeline.unet.config.sample_size

@@ -1,9 +1,11 @@
 """The dtype "auto"."""
 
+import warnings
+
 import pytest
 import torch
 from PIL import Image
-from tiny_models import save_pipeline
+from tiny_models import save_pipeline, save_reader
 from typer.testing import CliRunner
 
 from hf_kexue.cli.main import app
@@ -44,6 +46,16 @@ def test_what_is_named_stays():
         "float32", "bfloat16", "float16", None,
     ]  # fmt: skip
     assert chosen_dtype("auto", "meta") == "float32"  # a device that nothing is known of
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_no_library_warns_of_how_a_dtype_is_asked_for(dtype, tmp_path):
+    save_pipeline(tmp_path / "images")
+    save_reader(tmp_path / "reader")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        load_pipeline(str(tmp_path / "images"), device="cpu", dtype=dtype)
+        load_pipeline(str(tmp_path / "reader"), device="cpu", dtype=dtype)
 
 
 def test_families_see_the_same_units():

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
+from hf_kexue.inference.precision import dtype_argument
 from hf_kexue.simple_diffusion.complexity import count_flops, count_parameters
 from hf_kexue.simple_diffusion.layers_uvit import ResnetBlock, UpBlock
 from hf_kexue.simple_diffusion.modeling_uvit import SimpleDiffusionUViT2DModel
@@ -99,7 +100,7 @@ def test_save_and_load(variant, subfolder, tmp_path):
 
 def test_load_in_half_precision(tmp_path):
     make_model().save_pretrained(tmp_path)
-    loaded = SimpleDiffusionUViT2DModel.from_pretrained(tmp_path, torch_dtype=torch.bfloat16)
+    loaded = SimpleDiffusionUViT2DModel.from_pretrained(tmp_path, **{dtype_argument("diffusers"): torch.bfloat16})
     assert loaded.dtype == torch.bfloat16
     assert loaded(**to_dtype(make_inputs(), torch.bfloat16)).sample.isfinite().all()
 

@@ -16,6 +16,7 @@ from PIL import Image
 from tiny_models import save_pipeline
 from torch.testing import assert_close
 
+from hf_kexue.inference.precision import dtype_argument
 from hf_kexue.simple_diffusion import (
     ShiftedFlowScheduler,
     SimpleDiffusionImageToImagePipeline,
@@ -197,7 +198,7 @@ def test_folders_and_pipelines_are_those_of_drawing(folder, pipe, tmp_path):
         loaded = kind.from_pretrained(folder)
         assert loaded.class_names == ["Dress", "Hat"]
         assert loaded.config.guidance_scale == 2.0
-        half = SimpleDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.bfloat16)
+        half = SimpleDiffusionPipeline.from_pretrained(folder, **{dtype_argument("diffusers"): torch.bfloat16})
         assert kind.from_pipe(half).unet.dtype == half.unet.dtype == torch.bfloat16
         shared = kind.from_pipe(pipe)
         assert shared.unet is pipe.unet

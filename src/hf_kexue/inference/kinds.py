@@ -127,11 +127,11 @@ class Kind:
         except (RuntimeError, AssertionError) as error:  # AssertionError if torch was built without CUDA
             raise ValueError(f"The device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
         dtype = named(f"{HERE}.precision:chosen_dtype")(dtype, device)
+        argument = named(f"{HERE}.precision:dtype_argument")(self.library)
+        kept = {} if dtype is None else {argument: getattr(torch, dtype)}
         pipeline: Any = named(self.pipeline)
         if self.library == "diffusers":
-            kept = {} if dtype is None else {"torch_dtype": getattr(torch, dtype)}
             return pipeline.from_pretrained(model, **kept).to(device)
-        kept = {} if dtype is None else {"dtype": getattr(torch, dtype)}
         parts = {name: named(part).from_pretrained(model, **(kept if name == self.network else {}))
                  for name, part in self.parts.items()}  # fmt: skip
         return pipeline(**parts, device=device)

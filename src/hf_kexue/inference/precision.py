@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from importlib.metadata import version
 
 import torch
 
@@ -32,3 +33,14 @@ def has_bf16_units() -> bool:
     if platform.machine() in ("x86_64", "AMD64"):  # oneDNN also takes bf16 where AVX-512 alone has to imitate it
         return bool(torch.cpu._is_avx512_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def dtype_argument(library: str) -> str:
+    """What `from_pretrained` of "transformers" or "diffusers" calls the dtype of the weights.
+
+    In diffusers it was `torch_dtype` before 0.40, which warns of that name since.
+    """
+    if library != "diffusers":
+        return "dtype"
+    major, minor = (int(part) for part in version("diffusers").split(".")[:2])
+    return "dtype" if (major, minor) >= (0, 40) else "torch_dtype"
