@@ -34,8 +34,8 @@ LANGUAGES: dict[str, dict[str, Any]] = {
         "prompts": ("cat face", "green heart", "red apple", "globe showing Asia-Australia"),
     },
     "中文": {
-        "about": "用一句提示词画一个 emoji：64 x 64 像素，直接在像素空间生成。这是一个小模型：脸、心形、汽车、颜色和轮廓"
-        "大多与文字相符，细节和少见的东西常常不符。"
+        "about": "用一句提示词画一个 emoji：64 x 64 像素，直接在像素空间生成。这是一个小模型：脸、心形、汽车、颜色"
+        "和轮廓大多与文字相符，细节和少见的东西常常不符。"
         "提示词可以用中文或英文；自带风格的，例如 `twemoji: 绿心`，就按所写的风格画。",
         "prompt": "提示词", "style": "风格", "all": "六种都画", "guidance": "引导强度", "steps": "步数",
         "count": "每种风格的张数", "seed": "随机种子", "draw": "画", "examples": "示例",
