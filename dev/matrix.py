@@ -223,7 +223,7 @@ def keep(row: Row, versions: dict[str, str], name: str, counts: dict[str, Any]) 
     results = load()
     done = kept_parts(row, versions) | {name: {"date": datetime.date.today().isoformat(), **counts}}
     results[row.name] = {"versions": versions, "parts": done}
-    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    _write(RESULTS, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     write_table(results)
 
 
@@ -238,7 +238,17 @@ def write_table(results: dict[str, Any]) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}", encoding="utf-8")
+    _write(DOCUMENT, f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file by a whole one, though environments may have filled the disk."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def main() -> None:

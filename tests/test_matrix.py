@@ -92,6 +92,17 @@ def test_a_run_that_is_not_whole_is_no_result(matrix, tmp_path):
             run(name)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_loses_no_result(matrix, tmp_path):
+    path = tmp_path / "matrix.json"
+    matrix._write(path, "{}\n")
+    (tmp_path / ".matrix.json.unfinished").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space"):
+        matrix._write(path, "[]\n")
+    assert path.read_text() == "{}\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["matrix.json"]
+
+
 def test_parts_of_a_row_are_kept_one_by_one(matrix, tmp_path, monkeypatch):
     monkeypatch.setattr(matrix, "RESULTS", tmp_path / "matrix.json")
     monkeypatch.setattr(matrix, "DOCUMENT", tmp_path / "document.md")
