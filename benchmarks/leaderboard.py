@@ -7,13 +7,15 @@
 Each file of benchmarks/runs/ is such a pair of commands, and can be run by itself. What counts is processor time in
 training steps, of all threads, without the making of batches and the score. Who knows a better command changes the
 script, and its row is replaced. Seeds are fixed, but the clock ends a run, so that a second one differs. A run
-that was interrupted goes on with the same command. Writes benchmarks/results/leaderboard.json.
+that was interrupted goes on with the same command; another script, time or data begins anew, in a folder of its own.
+Writes benchmarks/results/leaderboard.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import hashlib
 import json
 import os
 import subprocess
@@ -56,6 +58,13 @@ TASKS = {
 }
 
 
+def folder_of(name: str, data: str | None, seconds: float) -> str:
+    """Name of the output folder of a script: another one for another text of it, other data and another time, since a
+    training goes on with what it finds in its folder."""
+    text = (SCRIPTS / f"{name}.sh").read_text(encoding="utf-8")
+    return f"{name}-{hashlib.sha256(f'{seconds:g} {data} {text}'.encode()).hexdigest()[:8]}"
+
+
 def run(name: str, folder: Path, data: str | None, seconds: float, images: int) -> dict[str, Any]:
     """Run a script in the repository's root and read what it leaves; a row of the table.
 
@@ -72,7 +81,9 @@ def run(name: str, folder: Path, data: str | None, seconds: float, images: int) 
     if data is not None:
         settings["DATA"] = str(Path(data).resolve()) if Path(data).exists() else data
     subprocess.run(["bash", str(SCRIPTS / f"{name}.sh")], env=os.environ | settings, check=True)
-    trained, scored = (json.loads((folder / f"{part}.json").read_text()) for part in ("results", "score"))
+    trained, scored = (
+        json.loads((folder / f"{part}.json").read_text(encoding="utf-8")) for part in ("results", "score")
+    )
     task = TASKS[name]
     return {
         "run": name, "measure": task.measure, "score": round(scored[task.key], task.digits),
@@ -98,7 +109,8 @@ def main(argv: list[str] | None = None) -> None:
         if option and data is None:
             print(f"{name} left out: it needs --{option}", flush=True)
             continue
-        row = run(name, args.output_dir.resolve() / name, data, args.cpu_seconds, args.images)
+        folder = args.output_dir.resolve() / folder_of(name, data, args.cpu_seconds)
+        row = run(name, folder, data, args.cpu_seconds, args.images)
         print(row, flush=True)
         if (args.cpu_seconds, args.images) == (CPU_SECONDS, IMAGES):
             rows = {before["run"]: before for before in rows_before("leaderboard", setting)} | {name: row}

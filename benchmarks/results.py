@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from hf_kexue.data.whole_files import write_whole
 from hf_kexue.training.environment import environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -32,5 +33,5 @@ def write_results(name: str, figures: dict[str, Any], device: str = "cpu") -> No
     print(*figures.get("rows", []), sep="\n")
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
-    path.write_text(json.dumps({**figures, "environment": environment(torch.device(device))}, indent=1) + "\n")
+    write_whole(path, json.dumps({**figures, "environment": environment(torch.device(device))}, indent=1) + "\n")
     print(f"written to {path.relative_to(REPOSITORY)}")

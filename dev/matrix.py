@@ -202,7 +202,7 @@ def table(results: dict[str, Any]) -> str:
         found = results.get(row.name)
         if found:
             cells = [found["versions"].get(name, "") for name in ("python", *SHOWN)]
-            lines.append([row.name, *cells, summary(found)])
+            lines.append([row.name, *cells, summary(row, found)])
         else:
             versions = {_name(pin): pin.partition("==")[2] for pin in pins(row)}
             versions["torch"] = row.torch.partition("==")[2]
@@ -213,21 +213,24 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def summary(found: dict[str, Any]) -> str:
-    """The counts of all parts of a row, the day of the last one, and what is left."""
-    done = found["parts"].values()
+def summary(row: Row, found: dict[str, Any]) -> str:
+    """The counts of the parts that a row has now, the day of the last one, and what is left."""
+    now = parts(row)
+    done = [counts for name, counts in found["parts"].items() if name in now]
+    left = [name for name in now if name not in found["parts"]]
+    if not done:
+        return f"not run: {', '.join(left)}"
     passed, failed = (sum(part[key] for part in done) for key in ("passed", "failed"))
     text = f"{passed} passed" + (f", {failed} failed" if failed else "") + f", {max(part['date'] for part in done)}"
-    return text + (f", not run: {', '.join(found['left'])}" if found["left"] else "")
+    return text + (f", not run: {', '.join(left)}" if left else "")
 
 
 def keep(row: Row, versions: dict[str, str], name: str, counts: dict[str, Any]) -> None:
     """Add the result of a part to dev/matrix.json and write the table."""
     results = load()
     done = kept_parts(row, versions) | {name: {"date": datetime.date.today().isoformat(), **counts}}
-    left = [part for part in parts(row) if part not in done]
-    results[row.name] = {"versions": versions, "left": left, "parts": done}
-    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    results[row.name] = {"versions": versions, "parts": done}
+    _write(RESULTS, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     write_table(results)
 
 
@@ -242,7 +245,17 @@ def write_table(results: dict[str, Any]) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}", encoding="utf-8")
+    _write(DOCUMENT, f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file by a whole one, though environments may have filled the disk."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def main() -> None:

@@ -92,6 +92,17 @@ def test_a_run_that_is_not_whole_is_no_result(matrix, tmp_path):
             run(name)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_loses_no_result(matrix, tmp_path):
+    path = tmp_path / "matrix.json"
+    matrix._write(path, "{}\n")
+    (tmp_path / ".matrix.json.unfinished").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space"):
+        matrix._write(path, "[]\n")
+    assert path.read_text() == "{}\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["matrix.json"]
+
+
 def test_parts_of_a_row_are_kept_one_by_one(matrix, tmp_path, monkeypatch):
     monkeypatch.setattr(matrix, "RESULTS", tmp_path / "matrix.json")
     monkeypatch.setattr(matrix, "DOCUMENT", tmp_path / "document.md")
@@ -100,17 +111,21 @@ def test_parts_of_a_row_are_kept_one_by_one(matrix, tmp_path, monkeypatch):
     first, second = matrix.parts(row)
     counts = {"passed": 3, "skipped": 1, "failed": 0, "failing": []}
     matrix.keep(row, {"python": "3.11.0"}, first, counts)
-    told = matrix.summary(matrix.load()["page"])
+    told = matrix.summary(row, matrix.load()["page"])
     assert told.startswith("3 passed, 20")
     assert told.endswith(f", not run: {second}")
     matrix.keep(row, {"python": "3.11.0"}, second, counts | {"failed": 2})
-    told = matrix.summary(matrix.load()["page"])
+    told = matrix.summary(row, matrix.load()["page"])
     assert told.startswith("6 passed, 2 failed, 20")
     assert "not run" not in told
     assert told in matrix.DOCUMENT.read_text(encoding="utf-8")
     assert matrix.kept_parts(row, {"python": "3.11.1"}) == {}
     matrix.keep(row, {"python": "3.11.1"}, second, counts)
-    assert matrix.load()["page"]["left"] == [first]
+    assert matrix.summary(row, matrix.load()["page"]).endswith(f", not run: {first}")
+    other = matrix.Row("page", "page", "torch", tests=(second, "tests/new"))  # as the folders are a week later
+    assert matrix.summary(other, matrix.load()["page"]).endswith(", not run: tests/new")
+    other = matrix.Row("page", "page", "torch", tests=("tests/new",))
+    assert matrix.summary(other, matrix.load()["page"]) == "not run: tests/new"
 
 
 def test_the_parts_of_the_suite_are_all_of_it(matrix):

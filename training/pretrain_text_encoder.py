@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class Arguments(CaptionArguments, ImageArguments, RunArguments):
     pooler_layers: int = option(4, "Residual perceptrons behind the pooling; 0: none.")
     pooler_size: int = option(512, "Width of the vector of a prompt behind them.")
     picture_steps: int = option(
-        6000, "Steps at the end in which the perceptrons alone learn coarse pictures; 0: none."
+        6000, "Steps at the end, behind any time limit, in which the perceptrons alone learn coarse pictures; 0: none."
     )
     gate_dropout: float = option(0.0, "On the gates.")
     hidden_dropout: float = option(0.1, "On the embeddings.")
@@ -66,12 +67,15 @@ def pooled(text_encoder: Any, columns: Any) -> torch.Tensor:
     return vectors
 
 
-def perceptrons_alone(model: ContrastiveModel, dataset: ImageDataset, tokenizer: Any, args: Arguments) -> float:
-    """Train what lies behind the pooling on coarse pictures of all captions; the mean of the last hundred losses."""
-    device = model.log_scale.device
+def perceptrons_alone(run: TrainingRun, tokenizer: Any) -> float:
+    """Train what lies behind the pooling on coarse pictures of all captions; the mean of the last hundred losses. The
+    time that it takes is counted as that of training steps."""
+    started, busy, args = time.perf_counter(), time.process_time(), run.args
+    device = run.network.log_scale.device
     texts: list[str] = []
     owners: list[int] = []
     pictures: list[torch.Tensor] = []
+    dataset = ImageDataset(run.dataset.source, args.resolution)  # upright pictures, whatever epoch the run is in
     for place, captions in enumerate(all_captions(dataset.source)):
         pixels = collate_images(dataset.__getitems__([place]))["pixel_values"]
         if len(pixels):  # is not broken
@@ -83,7 +87,9 @@ def perceptrons_alone(model: ContrastiveModel, dataset: ImageDataset, tokenizer:
         for part in (texts[i : i + args.train_batch_size] for i in range(0, len(texts), args.train_batch_size))
     )
     places, coarse = torch.tensor(owners, device=device), torch.cat(pictures).to(device)
-    losses = learn_pictures(model, columns, places, coarse, args.picture_steps, args.seed)[-100:]
+    losses = learn_pictures(run.network, columns, places, coarse, args.picture_steps, args.seed)[-100:]
+    run.state.seconds += time.perf_counter() - started
+    run.state.cpu_seconds += time.process_time() - busy
     return sum(losses) / len(losses)
 
 
@@ -110,6 +116,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     output_dir, accelerator = Path(args.output_dir), start(args)
     if not args.caption_column:
         raise ValueError("--caption_column is missing: name the columns of the captions.")
+    if args.picture_steps < 0:
+        raise ValueError(f"--picture_steps must be at least 0, got {args.picture_steps}.")
     source, held_out = open_images(args, EMBEDDED)
     captions = [text for texts in all_captions(source) for text in texts]
     fields = ("hidden_size", "dilations", "pooler_layers", "pooler_size", "gate_dropout", "hidden_dropout")
@@ -153,7 +161,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     figures: dict[str, float] = {}
     with run.averaged():
         if args.pooler_layers and args.picture_steps:
-            figures["picture_loss"] = perceptrons_alone(run.network, dataset, tokenizer, args)
+            figures["picture_loss"] = perceptrons_alone(run, tokenizer)
         if held:
             figures |= validate()[0]
             run.history.log(run.state.step, **figures)

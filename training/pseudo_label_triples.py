@@ -3,9 +3,10 @@
     python training/pseudo_label_triples.py --models outputs/first/model model_cards/dgcnn-triples-zh \\
         --texts data/cmrc2018 data/cmrc2018/trial.jsonl.gz data/squad2-zh --train DUIE2 DUIE1 \\
         --exclude data/duie2 data/cmrc2018 --output outputs/pseudo.jsonl
-    python training/pseudo_label_triples.py --fold_models outputs/fold0/model outputs/fold1/model \\
-        --cross_fit DUIE2 DUIE1 --exclude data/duie2 --output outputs/pseudo.jsonl
     accelerate launch training/train_dgcnn_triples.py --train DUIE2 DUIE1 outputs/pseudo.jsonl ...
+    python training/pseudo_label_triples.py --fold_models outputs/fold0/model outputs/fold1/model \\
+        --cross_fit DUIE2 DUIE1 --exclude data/duie2 --output outputs/completed.jsonl
+    accelerate launch training/train_dgcnn_triples.py --train outputs/completed.jsonl ...
 
 `--texts` are plain: each of their sentences is read by all of `--models`. A triple is sure if every network finds it
 with starts above its own thresholds, and one gives it `--probability` or more; a triple of `--train` may lack the
@@ -15,10 +16,12 @@ anything `--empty` for each labelled one are kept, without triples.
 
 `--cross_fit` are labelled sentences, which keep their triples and get those that lack: fold k is read by network k of
 `--fold_models` alone, which has not learned it (`train_dgcnn_triples.py --without_fold k/K`), so that no label comes
-from the sentence itself. Triples of other sentences make up for no voice here.
+from the sentence itself. Triples of other sentences make up for no voice here. All are written, to be learned in place
+of the files that they come from: beside these, a triple that was added would be taught as none.
 
 `--exclude` are what will be measured on, its split "validation" or a file: no sentence shares a run of 20 characters
-with it, holds it or lies in it, or has both mentions of one of its triples where `--exclude_pairs` names it.
+with it, holds it or lies in it, or has both mentions of one of its triples where `--exclude_pairs` names it. With
+`--simplify` traditional characters of what is excluded count as simplified ones, too.
 """
 
 from __future__ import annotations
@@ -33,13 +36,14 @@ from typing import Any
 
 import torch
 
-from hf_kexue import DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline
+from hf_kexue import DGCNNConfig, DGCNNForTripleExtraction, DGCNNTokenizer, TripleExtractionPipeline
 from hf_kexue.data.texts.reading import read_texts
 from hf_kexue.data.triples.clean import write_triples
 from hf_kexue.data.triples.folds import fold_of
 from hf_kexue.data.triples.reading import Triple, TripleExample, read_triples
 from hf_kexue.dgcnn.sentences_dgcnn import sentence_ends
 from hf_kexue.dgcnn.simplified_dgcnn import simplified
+from hf_kexue.training.interruption import script_main
 
 PLAIN = Path(__file__).resolve().parent / "data" / "plain-triples-zh"
 RUN = 20  # characters in common that make two texts the same
@@ -167,7 +171,7 @@ def label_texts(
     labelled = {sentence: sure for sentence, sure, doubtful in verdicts if sure and not doubtful}
     silent = [sentence for sentence, sure, doubtful in verdicts if not sure and not doubtful]
     kept = set(random.Random(seed).sample(silent, min(len(silent), round(empty * len(labelled)))))
-    typed = types_of(networks[0].schema)
+    typed = types_of(entry for network in networks[::-1] for entry in network.schema)  # those of the first one win
     return [
         TripleExample("", sentence, [Triple(*key, *typed[key[1]]) for key in sure])
         for sentence, sure, _ in verdicts
@@ -178,19 +182,19 @@ def label_texts(
 def cross_fitted(
     networks: Sequence[Network], examples: Sequence[TripleExample], probability: float
 ) -> list[TripleExample]:
-    """Labelled sentences with the triples that they lack, by the network that has not learned their fold; those that
-    gain none are left out."""
-    gained = []
+    """Labelled sentences, in their order, with the triples that they lack, by the network that has not learned their
+    fold."""
+    completed = list(examples)
     for fold, network in enumerate(networks):
-        own = [example for example in examples if fold_of(example.text, len(networks)) == fold]
+        own = [number for number, one in enumerate(examples) if fold_of(one.text, len(networks)) == fold]
         typed = types_of(network.schema)
-        for example, found in zip(own, network.read([example.text for example in own])):
+        for number, found in zip(own, network.read([examples[number].text for number in own])):
+            example = examples[number]
             known = {(triple.subject, triple.predicate, triple.object) for triple in example.triples}
             new = [key for key in judged([found], set(), probability)[0] if key not in known]
-            if new:
-                triples = [*example.triples, *(Triple(*key, *typed[key[1]]) for key in new)]
-                gained.append(TripleExample(example.id, example.text, triples))
-    return gained
+            triples = [*example.triples, *(Triple(*key, *typed[key[1]]) for key in new)]
+            completed[number] = TripleExample(example.id, example.text, triples)
+    return completed
 
 
 def types_of(schema: Iterable[dict[str, Any]]) -> dict[str, tuple[str, str]]:
@@ -205,7 +209,7 @@ def types_of(schema: Iterable[dict[str, Any]]) -> dict[str, tuple[str, str]]:
 
 
 def check_folds(folders: Sequence[str]) -> None:
-    """Raise if the network of a fold has learned it.
+    """Raise if the network of a fold has learned it, or begun with one that may have.
 
     Raises:
         ValueError: for one network alone, or one whose run was not trained without its fold.
@@ -213,12 +217,20 @@ def check_folds(folders: Sequence[str]) -> None:
     if len(folders) < 2:
         raise ValueError("--cross_fit needs at least two --fold_models, each trained without its fold.")
     for fold, folder in enumerate(folders):
-        path, part = Path(folder).parent / "results.json", f"{fold}/{len(folders)}"
-        if not path.is_file():
-            raise ValueError(f"{path} is missing: it tells which fold {folder} was trained without.")
-        left_out = json.loads(path.read_text(encoding="utf-8"))["arguments"].get("without_fold")
-        if left_out != part:
-            raise ValueError(f"{folder} must be trained with --without_fold {part}; its run has {left_out!r}.")
+        check_fold(folder, f"{fold}/{len(folders)}")
+
+
+def check_fold(folder: str, part: str) -> None:
+    """Raise if a network, or one that it began with, was not trained without a fold."""
+    path = Path(folder).parent / "results.json"
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: it tells which fold {folder} was trained without.")
+    arguments = json.loads(path.read_text(encoding="utf-8"))["arguments"]
+    if (left_out := arguments.get("without_fold")) != part:
+        raise ValueError(f"{folder} must be trained with --without_fold {part}; its run has {left_out!r}.")
+    for before in filter(None, map(arguments.get, ("init_from", "blend_with"))):
+        if "DGCNNForTripleExtraction" in (DGCNNConfig.from_pretrained(before).architectures or ()):
+            check_fold(before, part)  # others have learned no triples
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -240,39 +252,49 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, required=True, help="file to write, JSON lines")
     args = parser.parse_args(argv)
-    if bool(args.models) != bool(args.texts) or not (args.models or args.cross_fit):
+    both = bool(args.models) == bool(args.texts) and bool(args.fold_models) == bool(args.cross_fit)
+    if not both or not (args.models or args.cross_fit):
         raise ValueError("Give --models with --texts, --fold_models with --cross_fit, or all four.")
-    if args.cross_fit or args.fold_models:
+    if args.output.is_dir():
+        raise ValueError(f"--output must be a file, and {args.output} is a folder.")
+    if args.cross_fit:
         check_folds(args.fold_models)
     torch.set_num_threads(args.threads)
     measured = [text for source in args.exclude for text in read_texts(source, "validation")]
     measured += [text for name in ("test.jsonl", "mentioned.jsonl") for text in read_texts(PLAIN / name)]
     plain = [example for source in args.exclude_pairs for example in read_triples(source)]
-    pairs = {(triple.subject, triple.object) for example in plain for triple in example.triples}
-    excluded = Excluded([*measured, *(example.text for example in plain)], pairs)
+    measured += [example.text for example in plain]
+    ends = [(triple.subject, triple.object) for example in plain for triple in example.triples]
+    if args.simplify:
+        measured += map(simplified, list(measured))
+        ends += [(simplified(subject), simplified(other)) for subject, other in ends]
+    excluded = Excluded(measured, ends)
+
+    # All files are read before anything is computed, which may take hours.
+    texts = [text for source in args.texts for text in read_texts(source, on_error="skip")]
+    sentences = sentences_of(map(simplified, texts) if args.simplify else texts, excluded)
+    if args.limit is not None and args.limit < len(sentences):
+        chosen = sorted(random.Random(args.seed).sample(range(len(sentences)), args.limit))
+        sentences = [sentences[number] for number in chosen]
+    known = [example for source in args.train for example in read_triples(source)]
+    memorised = {(triple.subject, triple.predicate, triple.object) for e in known for triple in e.triples}
+    examples = [example for source in args.cross_fit for example in read_triples(source)]
+    examples = [example for example in examples if not excluded.holds(example.text)]
 
     written: list[TripleExample] = []
-    if args.texts:
-        texts = [text for source in args.texts for text in read_texts(source, on_error="skip")]
-        sentences = sentences_of(map(simplified, texts) if args.simplify else texts, excluded)
-        if args.limit is not None and args.limit < len(sentences):
-            chosen = sorted(random.Random(args.seed).sample(range(len(sentences)), args.limit))
-            sentences = [sentences[number] for number in chosen]
-        examples = [example for source in args.train for example in read_triples(source)]
-        memorised = {(triple.subject, triple.predicate, triple.object) for e in examples for triple in e.triples}
+    if args.models:
         networks = [Network(folder, args.doubt, args.dtype) for folder in args.models]
         written += label_texts(networks, sentences, memorised, args.probability, args.empty, args.seed)
         print(f"{len(sentences)} sentences of {len(texts)} texts read, {len(written)} kept")
     if args.cross_fit:
-        examples = [example for source in args.cross_fit for example in read_triples(source)]
-        examples = [example for example in examples if not excluded.holds(example.text)]
         networks = [Network(folder, args.doubt, args.dtype) for folder in args.fold_models]
-        gained = cross_fitted(networks, examples, args.probability)
-        print(f"{len(gained)} of {len(examples)} labelled sentences gain triples")
-        written += gained
+        completed = cross_fitted(networks, examples, args.probability)
+        gained = sum(len(new.triples) > len(old.triples) for new, old in zip(completed, examples))
+        print(f"{gained} of {len(examples)} labelled sentences gain triples")
+        written += completed
     write_triples(args.output, written)
     print(f"{len(written)} sentences with {sum(len(one.triples) for one in written)} triples in {args.output}")
 
 
 if __name__ == "__main__":
-    main()
+    script_main(main)

@@ -238,7 +238,7 @@ def main() -> None:
     )
     parser.add_argument("--fingerprints", action="store_true", help="of memorised triples in place of their words")
     args = parser.parse_args()
-    continued = json.loads(args.continues.read_text()) if args.continues else None
+    continued = json.loads(args.continues.read_text(encoding="utf-8")) if args.continues else None
     publish(
         args.name, args.runs, args.own_schema, args.reader, continued=continued, fingerprints=args.fingerprints
     )  # fmt: skip

@@ -21,19 +21,20 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 from template_fillers import Fillers
 
 from hf_kexue.data.triples.clean import write_triples
 from hf_kexue.data.triples.reading import Triple, TripleExample, read_triples
+from hf_kexue.training.interruption import script_main
 
 DATA = Path(__file__).resolve().parent / "data"
 PLAIN = DATA / "plain-triples-zh" / "test.jsonl"
 TEMPLATES = DATA / "triple-templates-zh.yaml"
 RARE = "官方语言"  # a kind of which there are a third as many sentences
-ATTEMPTS = 200  # per sentence, before --exclude is found to leave nothing
+ATTEMPTS = 200  # per sentence, before nothing is found to be left
 SINGULAR = {"metres", "storeys"}  # slots that end in s without being several
 SLOT = re.compile(r"\{([a-z]+?)(s?)(\d?)\}")
 CHOICE = re.compile(r"\[([^\[\]]*)\]")
@@ -57,16 +58,29 @@ class Template(NamedTuple):
     triples: tuple[str, ...] = ()
 
 
-def read_templates(source: dict[str, Any]) -> dict[str, list[Template]]:
-    """The part "templates" of the file, by kind of sentence."""
-    return {
-        kind: [
-            Template(text, tuple(filter(None, group["triples"].split("; "))))
-            for group in groups
-            for text in group["texts"]
-        ]
-        for kind, groups in source["templates"].items()
-    }
+def read_templates(path: Path) -> dict[str, list[Template]]:
+    """The part "templates" of a file, by kind of sentence.
+
+    Raises:
+        ValueError: for a file of another form, or one without wordings.
+    """
+    try:
+        found = {
+            kind: [
+                Template(text, tuple(filter(None, group["triples"].split("; "))))
+                for group in groups
+                for text in group["texts"]
+            ]
+            for kind, groups in yaml.safe_load(path.read_text(encoding="utf-8"))["templates"].items()
+        }
+    except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ValueError(
+            f"{path} must hold templates: kinds, of each a list of groups with triples and texts, as "
+            f"{TEMPLATES.name} has them; {error!r}."
+        ) from error
+    if not found or not all(found.values()):
+        raise ValueError(f"{path} must hold a wording for each kind of its templates.")
+    return found
 
 
 class Writer:
@@ -90,7 +104,7 @@ class Writer:
     ) -> None:
         self.random = random.Random(seed)
         source = yaml.safe_load(TEMPLATES.read_text(encoding="utf-8"))
-        self.templates = read_templates(yaml.safe_load(templates.read_text(encoding="utf-8")))
+        self.templates = read_templates(templates)
         self.fillers, self.names = Fillers(source), set(names)
         triples = [triple for example in excluded for triple in example.triples]
         self.pairs = {(triple.subject, triple.object) for triple in triples}
@@ -121,7 +135,7 @@ class Writer:
         """A sentence of one kind of the file.
 
         Raises:
-            ValueError: if no sentence without excluded pairs is found.
+            ValueError: if no sentence without excluded pairs is found, or nothing fills a slot.
         """
         for _ in range(ATTEMPTS):
             example = self._fill(self.random.choice(self.templates[kind]))
@@ -161,13 +175,22 @@ class Writer:
 
     def _draw(self, slot: str, count: int, used: set[str]) -> list[str]:
         found: list[str] = []
-        while len(found) < count:
-            value = (
-                self.random.choice(self.pools[slot]) if slot in self.pools else self.fillers.draw(slot, self.random)
-            )
+        for _ in range(ATTEMPTS):
+            if slot not in self.pools:
+                value = self.fillers.draw(slot, self.random)
+            elif self.pools[slot]:
+                value = self.random.choice(self.pools[slot])
+            else:
+                break
             if value not in used and value not in found:
                 found.append(value)
-        return found
+            if len(found) == count:
+                return found
+        types = " or ".join(POOLS[slot][0]) if slot in POOLS else "企业"
+        raise ValueError(
+            f"--train has too few mentions of type {types} for the slot {slot!r}, those of --exclude aside: give more "
+            "sentences, or --templates without it."
+        )
 
     def _joined(self, values: Sequence[str], slot: str, quoted: bool) -> str:
         marks = "《{}》" if slot in ("film", "book", "song") and quoted else "{}"
@@ -184,21 +207,35 @@ def wording(example: TripleExample) -> str:
 
 
 def read_names(path: str | Path) -> list[str]:
-    """The names of a file such as mentioned.yaml, of all kinds."""
-    groups = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["names"]
-    return [name for text in groups.values() for name in text.split()]
+    """The names of a file such as mentioned.yaml, of all kinds.
+
+    Raises:
+        ValueError: for a file of another form.
+    """
+    try:
+        groups = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["names"]
+        return [name for text in groups.values() for name in text.split()]
+    except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} must hold names: kinds, of each the names, parted by spaces; {error!r}.") from error
 
 
 def write_sentences(writer: Writer, sentences: int) -> list[TripleExample]:
     """So many different sentences, of all kinds alike.
 
     Raises:
-        ValueError: if `--exclude` leaves nothing.
+        ValueError: if `--exclude` leaves nothing, or a kind has no more sentences.
     """
     found: dict[str, TripleExample] = {}
     kinds = [kind for kind in writer.templates if kind != RARE] * 3 + [RARE] * (RARE in writer.templates)
+    repeats = 0
     while len(found) < sentences:
-        example = writer.sentence(kinds[len(found) % len(kinds)])
+        kind = kinds[len(found) % len(kinds)]
+        example = writer.sentence(kind)
+        repeats = repeats + 1 if example.text in found else 0
+        if repeats == ATTEMPTS:
+            raise ValueError(
+                f"The kind {kind!r} gives no new sentence after {len(found)} of all kinds: lower --sentences."
+            )
         found[example.text] = example
     return list(found.values())
 
@@ -222,4 +259,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script_main(main)

@@ -57,6 +57,24 @@ def test_without_data_only_pictures_are_run(monkeypatch, capsys):
     ]  # fmt: skip
 
 
+def test_another_script_or_time_goes_on_with_no_run_of_before(monkeypatch, tmp_path):
+    """Else a better command would be scored by the network of the one before."""
+    monkeypatch.setattr(leaderboard, "SCRIPTS", tmp_path)
+    folders = []
+    for text, data, seconds in (
+        ("a", None, 60),
+        ("a", None, 60.0),
+        ("b", None, 60),
+        ("a", "x", 60),
+        ("a", None, 1800),
+    ):
+        (tmp_path / "gan-64.sh").write_text(text, encoding="utf-8")
+        folders.append(leaderboard.folder_of("gan-64", data, seconds))
+    assert folders[0] == folders[1]
+    assert len(set(folders)) == 4
+    assert all(folder.startswith("gan-64-") for folder in folders)
+
+
 @pytest.mark.slow
 @names
 def test_a_script_leaves_a_row(path, tmp_path, monkeypatch, capfd):
@@ -73,8 +91,9 @@ def test_a_script_leaves_a_row(path, tmp_path, monkeypatch, capfd):
     before = written.read_bytes() if written.is_file() else None
     options += ["--cpu_seconds", "2", "--images", "8", "--output_dir", str(tmp_path)]
     leaderboard.main(["--runs", path.stem, *options])
-    results = json.loads((tmp_path / path.stem / "results.json").read_text(encoding="utf-8"))
-    score = json.loads((tmp_path / path.stem / "score.json").read_text(encoding="utf-8"))
+    (folder,) = tmp_path.glob(f"{path.stem}-*")
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    score = json.loads((folder / "score.json").read_text(encoding="utf-8"))
     assert results["arguments"]["max_cpu_seconds"] == 2
     assert results["steps"] >= 1
     task = leaderboard.TASKS[path.stem]

@@ -1,6 +1,7 @@
 """`hf-kexue` in a terminal: help, pictures, checks of data, and user errors with one line and exit code 2."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from hf_kexue.dgcnn import (
     ReadingComprehensionPipeline,
     TripleExtractionPipeline,
 )
+from hf_kexue.dgcnn.constraints_dgcnn import CONSTRAINTS
 from hf_kexue.inference.extraction import TEXTS_AT_ONCE, extract_each
 from hf_kexue.inference.saved_models import load_pipeline
 from hf_kexue.rsgan import RSGANPipeline
@@ -259,6 +261,13 @@ def test_extract_with_constraints_by_name(extractor, names, same, tmp_path):
     assert written.exit_code == 0, written.output
     lines = [line for part in corpus.glob("*.jsonl") for line in part.read_text("utf-8").splitlines()]
     assert [json.loads(line)["triples"] for line in lines] == [found]
+
+
+@pytest.mark.parametrize("command", ["extract", "evaluate"])
+def test_the_help_names_the_constraints(command):
+    words = " ".join(invoke(command, "--help").stdout.replace("│", " ").split())
+    after = words.partition("--constraints <")[2].partition("default all")[0]
+    assert [word for word in re.findall(r"\w+", after) if word in CONSTRAINTS] == list(CONSTRAINTS)
 
 
 def test_extract_from_a_file_counts_its_characters(extractor, tmp_path):

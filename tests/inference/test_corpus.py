@@ -365,6 +365,42 @@ def test_a_shard_in_work_binds_the_others(extractor, texts, tmp_path):
         run_corpus(ExtractTask(extractor), texts, tmp_path, formats=["csv"], shard=(2, 2))
 
 
+@pytest.mark.parametrize("shards", [(1, 2), (2, 1)])
+def test_shards_that_wrote_no_row_bind_no_other(extractor, texts, tmp_path, shards):
+    """Both were tried with the wrong column, or the whole was; then both with the right one, or the whole."""
+    tries, last = shards
+
+    def run(column, count):
+        for number in range(1, count + 1):
+            run_corpus(
+                ExtractTask(extractor, column=column), texts, tmp_path, formats=["jsonl"], shard=(number, count)
+            )
+
+    for number in range(1, tries + 1):
+        with pytest.raises(ValueError, match="were set aside"):
+            run_corpus(
+                ExtractTask(extractor, column="body"), texts, tmp_path, formats=["jsonl"], shard=(number, tries)
+            )
+    task = ExtractTask(extractor, settings={"occurrences": "some"})  # fails before its first part
+    with pytest.raises(ValueError, match="some"):
+        run_corpus(task, texts, tmp_path, formats=["jsonl"], shard=(1, 3))
+    run("text", last)
+    counts = [len(json_rows(tmp_path, pattern)) for pattern in ("part-*.jsonl", "rejected-*.jsonl")]
+    assert sum(counts) == 60
+    assert counts[0] > 50
+
+
+def test_reasons_stay_where_parts_are(extractor, tmp_path):
+    """Though the settings of the run were lost."""
+    rows, folder = tmp_path / "rows.jsonl", tmp_path / "out"
+    rows.write_text('{"text": "居里夫妇发现了镭。"}\n{"body": "no text"}\n', encoding="utf-8")
+    for _ in range(2):
+        summary = run_corpus(ExtractTask(extractor), rows, folder, formats=["jsonl"])
+        assert (summary.rows, summary.rejected) == (2, 1)
+        assert len(json_rows(folder, "rejected-*.jsonl")) == 1
+        (folder / "run.json").unlink()
+
+
 def test_other_weights_and_another_collection_are_another_run(reader, tmp_path):
     """Under the same names; with a new card it is the same run."""
     model, index, questions = tmp_path / "model", tmp_path / "index", tmp_path / "questions.txt"
@@ -376,6 +412,12 @@ def test_other_weights_and_another_collection_are_another_run(reader, tmp_path):
     before = contents(tmp_path / "out")
     (model / "README.md").write_text("A card.\n", encoding="utf-8")
     assert invoke(*call).exit_code == 0
+    PassageCollection(["居里夫妇发现了镭。"]).save(index)  # anew, in another folder within
+    (index / "data-7").mkdir()  # of a save that was killed
+    (index / "data-7" / "passages.txt").touch()
+    assert invoke(*call).exit_code == 0
+    (index / "data-7" / "passages.txt").unlink()
+    (index / "data-7").rmdir()
     shutil.copytree(index, tmp_path / "first")
     PassageCollection(["镭由居里夫人发现。"]).save(index)
     assert "another run, with index contents" in str(invoke(*call).exception)

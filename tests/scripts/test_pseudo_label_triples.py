@@ -99,10 +99,11 @@ def test_no_label_of_a_fold_comes_from_a_network_that_learned_it(script, network
     folds = [fold_of(example.text, 2) for example in examples]
     assert set(folds) == {0, 1}
     for fold, networks in enumerate(([network, deaf], [deaf, network])):
-        gained = script.cross_fitted(networks, examples, 0.3)
+        completed = script.cross_fitted(networks, examples, 0.3)
+        assert [(one.id, one.text, one.triples[0]) for one in completed] == [(e.id, e.text, known) for e in examples]
+        gained = [example for example in completed if len(example.triples) > 1]
         assert {example.id for example in gained} == {str(n) for n, own in enumerate(folds) if own == fold}
         for example in gained:
-            assert example.triples[0] == known
             new = {(t.subject, t.predicate, t.object) for t in example.triples[1:]}
             assert WRITER in new
             assert ("邪少兵王", "连载网站", "旗峰天下") not in new
@@ -127,6 +128,56 @@ def test_folds_are_those_of_the_runs(script, tmp_path):
         script.main(options)
     with pytest.raises(ValueError, match="--texts"):
         script.main(["--models", PUBLISHED, *options])
+    with pytest.raises(ValueError, match="--cross_fit"):
+        script.main(["--models", PUBLISHED, "--texts", "x.txt", "--fold_models", "a", "b", *options[2:]])
+    with pytest.raises(ValueError, match=f"{tmp_path.name} is a folder"):
+        script.main(["--models", PUBLISHED, "--texts", "x.txt", "--output", str(tmp_path)])
+
+
+def test_a_fold_begins_with_no_network_that_learned_it(script, tmp_path):
+    """A reader may be what it begins with, or an earlier stage without the fold; not a network of all sentences."""
+
+    def run(name, fold, **arguments):
+        folder = tmp_path / name / "model"
+        folder.mkdir(parents=True)
+        results = {"arguments": {"without_fold": fold, "init_from": None, "blend_with": None, **arguments}}
+        (folder.parent / "results.json").write_text(json.dumps(results), encoding="utf-8")
+        (folder / "config.json").write_text('{"architectures": ["DGCNNForTripleExtraction"]}', encoding="utf-8")
+        return str(folder)
+
+    reader = str(TRAINING.parent / "model_cards" / "dgcnn-qa-zh-wide")
+    whole, first = run("whole", "", init_from=reader), run("first", "0/2", init_from=reader)
+    good, other = run("good", "0/2", init_from=first), run("other", "1/2", init_from=reader)
+    script.check_folds([good, other])
+    for name, arguments in {"from": {"init_from": whole}, "mean": {"init_from": first, "blend_with": whole}}.items():
+        with pytest.raises(ValueError, match="whole/model must be trained with --without_fold 0/2"):
+            script.check_folds([run(name, "0/2", **arguments), other])
+
+
+def test_a_predicate_of_one_network_alone(script, network, monkeypatch):
+    """A known triple may lack the voice of a network whose schema has no such predicate."""
+    lone = ("甲", "only here", "乙")
+    other = script.Network(PUBLISHED, 0.4)
+    other.schema = [*network.schema, {"predicate": "only here", "subject_types": ["人物"], "object_types": ["a", "b"]}]
+    monkeypatch.setattr(network, "read", lambda sentences: [{}])
+    monkeypatch.setattr(other, "read", lambda sentences: [{lone: (0.9, True)}])
+    (labelled,) = script.label_texts([network, other], ["甲乙"], {lone}, 0.5, 0.0, 0)
+    assert labelled.triples == [Triple(*lone, "人物", "")]
+
+
+def test_simplified_texts_of_the_evaluation_are_kept_out(script, tmp_path, monkeypatch):
+    pytest.importorskip("opencc", reason="opencc is not installed")
+    measured = "這條鐵路從臺北開往東邊的海岸，沿線的車站都很古老。"
+    texts, output = tmp_path / "texts.txt", tmp_path / "pseudo.jsonl"
+    texts.write_text(f"{measured}\n{SILENT}\n", encoding="utf-8")
+    (tmp_path / "exclude.txt").write_text(measured + "\n", encoding="utf-8")
+    options = ["--exclude", str(tmp_path / "exclude.txt"), "--simplify", "--empty", "1", "--probability", "0.1"]
+    seen = []
+    monkeypatch.setattr(
+        script.Network, "read", lambda self, sentences: seen.extend(sentences) or [{} for _ in sentences]
+    )
+    script.main(["--models", PUBLISHED, "--texts", str(texts), *options, "--output", str(output)])
+    assert seen == [SILENT]
 
 
 def test_no_measured_text_is_read(script):

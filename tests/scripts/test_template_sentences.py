@@ -94,7 +94,9 @@ def test_what_is_measured_is_not_trained(script, written):
     source = script.yaml.safe_load(script.TEMPLATES.read_text(encoding="utf-8"))
     facts = {tuple(row.split()[:2]) for rows in source["facts"].values() for row in rows}
     assert pairs.isdisjoint(facts)
-    frames = {re.sub(r"\{\w+\}", "", t.text) for some in script.read_templates(source).values() for t in some}
+    frames = {
+        re.sub(r"\{\w+\}", "", t.text) for some in script.read_templates(script.TEMPLATES).values() for t in some
+    }
     mentioned = script.yaml.safe_load((FOLDER / "mentioned.yaml").read_text(encoding="utf-8"))["wordings"]
     assert frames.isdisjoint(re.sub(r"\{\w+\}", "", wording) for wording in mentioned)
 
@@ -137,6 +139,39 @@ def test_mentions_leave_room_for_names(script, train, tmp_path):
     options = ["--templates", str(MENTIONS), "--exclude_names", str(names), "--sentences", "9"]
     with pytest.raises(ValueError, match="--exclude_names"):
         script.main(["--train", str(train), *options, "--output", str(tmp_path / "out.jsonl")])
+
+
+@pytest.mark.parametrize(
+    ("templates", "expected"),
+    [
+        ("[第一|第二]天下雨。", "'a' gives no new sentence after 2"),
+        ("{school}和{school2}、{school3}、{school4}。", "too few mentions of type 学校 for the slot 'school'"),
+    ],
+)
+def test_templates_of_few_sentences_end_with_an_error(script, train, tmp_path, templates, expected):
+    """Whatever cannot be drawn: it does not try forever."""
+    path = tmp_path / "templates.yaml"
+    path.write_text(f'templates:\n  a:\n  - triples: ""\n    texts: ["{templates}"]\n', encoding="utf-8")
+    options = ["--templates", str(path), "--sentences", "3", "--output", str(tmp_path / "out.jsonl")]
+    with pytest.raises(ValueError, match=expected):
+        script.main(["--train", str(train), *options])
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("templates", "names:\n  a: b\n"), ("templates", "templates:\n  a:\n  - texts: [雨]\n"), ("templates", ""),
+        ("templates", "templates: {}\n"), ("templates", "templates: ["),
+        ("names", "a: b\n"), ("names", "names: [a]\n"),
+    ],
+)  # fmt: skip
+def test_files_of_another_form_are_named(script, train, tmp_path, option, text):
+    path = tmp_path / "odd.yaml"
+    path.write_text(text, encoding="utf-8")
+    option = {"templates": "--templates", "names": "--exclude_names"}[option]
+    with pytest.raises(ValueError, match=r"odd\.yaml must hold"):
+        script.main(["--train", str(train), option, str(path), "--output", str(tmp_path / "out.jsonl")])
 
 
 def test_validation_texts_are_in_no_training(written, script):

@@ -69,6 +69,10 @@ def trained(tmp_path_factory):
     return output
 
 
+def history_rows(folder):
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
 def weights(folder):
     return {path.name + str(path.parent.name): load_file(path) for path in sorted(folder.rglob("*.safetensors"))}
 
@@ -92,6 +96,29 @@ def test_an_encoder_resumes_bit_for_bit(encoder, tmp_path):
     train("pretrain_text_encoder", resumed, *ENCODER)
     assert history(resumed) == history(encoder)
     torch.testing.assert_close(weights(resumed / "model"), weights(encoder / "model"), rtol=0, atol=0)
+
+
+def test_an_encoder_that_died_after_its_last_step_learns_the_same_pictures(encoder, tmp_path):
+    """Upright ones, though the run mirrors half of them in each epoch; and the time it takes counts."""
+    resumed = cut_off(encoder, tmp_path / "resumed", 4)
+    train("pretrain_text_encoder", resumed, *ENCODER)
+    torch.testing.assert_close(weights(resumed / "model"), weights(encoder / "model"), rtol=0, atol=0)
+    upright = tmp_path / "upright"
+    train("pretrain_text_encoder", upright, *ENCODER, "--random_flip", "False", "--learning_rate", "0")
+    mirrored = tmp_path / "mirrored"
+    train("pretrain_text_encoder", mirrored, *ENCODER, "--random_flip", "True", "--learning_rate", "0")
+    torch.testing.assert_close(weights(mirrored / "model"), weights(upright / "model"), rtol=0, atol=0)
+    results = json.loads((encoder / "results.json").read_text())
+    assert results["seconds"] > max(row.get("seconds", 0) for row in history_rows(encoder)) + 0.05
+
+
+@pytest.mark.parametrize("steps", ["0", "1", "2", "10"])
+def test_few_picture_steps(tmp_path, steps):
+    if steps == "0":
+        with pytest.raises(ValueError, match=r"--picture_steps .*-1"):
+            train("pretrain_text_encoder", tmp_path, *ENCODER, "--picture_steps", "-1")
+    train("pretrain_text_encoder", tmp_path, *ENCODER, "--picture_steps", steps, "--max_train_steps", "1")
+    assert ("picture_loss" in json.loads((tmp_path / "results.json").read_text())) is (steps != "0")
 
 
 def test_a_pipeline_of_prompts_is_left_with_its_samples(trained):

@@ -25,8 +25,8 @@ STRIP_STEPS = 16  # of DPM-Solver++
 # What the tab says in each language; prompts of both may be typed in either.
 LANGUAGES: dict[str, dict[str, Any]] = {
     "English": {
-        "about": "An emoji from a prompt, 64 x 64 pixels, straight in pixel space. A first, small model: faces, "
-        "hearts, colours and outlines mostly answer to the words, details and rarer things mostly do not. "
+        "about": "An emoji from a prompt, 64 x 64 pixels, straight in pixel space. A small model: faces, "
+        "hearts, cars, colours and outlines mostly answer to the words, fine details and rarer things often do not. "
         "Prompts are in English or Chinese; one that begins with a style, as in `twemoji: green heart`, keeps it.",
         "prompt": "Prompt", "style": "Style", "all": "all six", "guidance": "Guidance", "steps": "Steps",
         "count": "Images of each style", "seed": "Seed", "draw": "Draw", "examples": "Examples",
@@ -34,8 +34,8 @@ LANGUAGES: dict[str, dict[str, Any]] = {
         "prompts": ("cat face", "green heart", "red apple", "globe showing Asia-Australia"),
     },
     "中文": {
-        "about": "用一句提示词画一个 emoji：64 x 64 像素，直接在像素空间生成。这是第一个小模型：脸、心形、颜色和轮廓"
-        "大多与文字相符，细节和少见的东西大多不符。"
+        "about": "用一句提示词画一个 emoji：64 x 64 像素，直接在像素空间生成。这是一个小模型：脸、心形、汽车、颜色"
+        "和轮廓大多与文字相符，细节和少见的东西常常不符。"
         "提示词可以用中文或英文；自带风格的，例如 `twemoji: 绿心`，就按所写的风格画。",
         "prompt": "提示词", "style": "风格", "all": "六种都画", "guidance": "引导强度", "steps": "步数",
         "count": "每种风格的张数", "seed": "随机种子", "draw": "画", "examples": "示例",
@@ -95,7 +95,7 @@ def strip(repository: Path, output: Path) -> Section:
     )
     return (
         title,
-        f"{EMOJI.name}, a first, small model: one prompt in six styles, drawn here in "
+        f"{EMOJI.name}, a small model: one prompt in six styles, drawn here in "
         f"{time.perf_counter() - started:.0f} s from seed 0, nothing selected. Columns: {', '.join(STYLES)}. Rows: "
         f"noto: {english} and so on in English, noto: {chinese} and so on in Chinese.",
         f"<p lang='zh'>{html.escape(chinese_text)}</p>" + picture("prompts.png", "a cat's face in six styles, twice"),

@@ -109,14 +109,14 @@ class DGCNNPreTrainedModel(PreTrainedModel):
 
 
 class DGCNNModel(DGCNNPreTrainedModel):
-    """The trunk: embeddings and the blocks of `config.dilations`, with attention pooling where asked for."""
+    """The trunk: embeddings and the blocks of `config.dilations`, with attention pooling and its blocks where asked for."""
 
-    def __init__(self, config: DGCNNConfig, add_pooling_layer: bool = True) -> None:
+    def __init__(self, config: DGCNNConfig, add_pooling_layer: bool = True, blocks: bool = True) -> None:
         super().__init__(config)
         self.embeddings = DGCNNEmbeddings(config)
         self.encoder = DGCNNEncoder(config)
         self.pooler = AttentionPooling(config.hidden_size) if add_pooling_layer else None
-        self.vector_blocks = VectorBlocks(config) if add_pooling_layer and config.pooler_layers else None
+        self.vector_blocks = VectorBlocks(config) if add_pooling_layer and blocks and config.pooler_layers else None
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -240,7 +240,7 @@ class DGCNNForQuestionAnswering(DGCNNPreTrainedModel):
         if config.position_embedding == "learned":
             raise ValueError('position_embedding="learned" is for triples; the reader takes "none" or "sinusoidal".')
         size = config.hidden_size
-        self.dgcnn = DGCNNModel(config)
+        self.dgcnn = DGCNNModel(config, blocks=False)
         self.question_encoder = DGCNNStack(config, config.question_dilations)
         self.question_pooler = AttentionPooling(size)
         self.fusion = QuestionFusion(config)

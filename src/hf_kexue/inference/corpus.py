@@ -120,7 +120,7 @@ def run_corpus(
     folder.mkdir(parents=True, exist_ok=True)
     settings = {**task.facts(), "source": str(source), "split": split, "files": sizes, "formats": formats,
                 "shards": shard[1], "part_rows": part_rows}  # fmt: skip
-    with _locked(folder / _lock_name(shard)):
+    with _locked(folder, shard):
         _check_run(folder, settings, shard)
         remove_unfinished(folder)
         started = time.perf_counter()
@@ -132,7 +132,7 @@ def run_corpus(
         if not counts["all_rows"]:
             raise ValueError(f"{source} holds no row.")
         if counts["rows"] and rejected == counts["rows"]:
-            for path in folder.glob(f"{part_name(shard, 0)[:-5]}*"):  # they hold nothing, and bind no other try
+            for path in _parts_of_shard(folder, shard):  # they hold nothing, and bind no other try
                 path.unlink()
             raise ValueError(f"All {rejected} rows were set aside; the reasons are in {folder}/rejected-*.jsonl.")
         done = {"rows": counts["rows"], "rejected": rejected, "parts": counts["parts"]}
@@ -295,10 +295,11 @@ def _check_run(folder: Path, settings: dict[str, Any], shard: tuple[int, int]) -
     that no other shard belongs to, binds nobody."""
     settings, path = json.loads(json.dumps(settings)), folder / "run.json"
     others = [file for file in folder.glob(".lock-*") if file.name != _lock_name(shard)]
-    begun = path.is_file() and (any(folder.glob("part-*")) or any(folder.glob("done-*")) or others)
+    begun = others or any(folder.glob("part-*")) or any(folder.glob("done-*"))
     if not begun:
         for reasons in folder.glob("rejected-*.jsonl"):
             reasons.unlink()
+    if not (begun and path.is_file()):
         write_whole(path, json.dumps(settings, ensure_ascii=False, indent=1).encode() + b"\n")
         return
     before = json.loads(path.read_text(encoding="utf-8"))
@@ -320,17 +321,26 @@ def _count_rejected(folder: Path, shard: tuple[int, int]) -> int:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with this process, however that ends. On Windows it holds nobody back."""
-    try:
-        import fcntl
-    except ImportError:
-        path.touch()
-        yield
-        return
+def _locked(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
+    """Hold a lock that ends with this process, however that ends. On Windows it holds nobody back. Its file stays, and
+    binds other shards, unless this one fails before its first part."""
+    path = folder / _lock_name(shard)
     with path.open("w") as file:
         try:
+            import fcntl
+
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            file.close()  # Windows removes no open file
         except BlockingIOError as error:
-            raise OSError(f"Another process works on this shard in {path.parent}.") from error
-        yield
+            raise OSError(f"Another process works on this shard in {folder}.") from error
+        try:
+            yield
+        except BaseException:
+            if not any(_parts_of_shard(folder, shard)):
+                path.unlink(missing_ok=True)
+            raise
+
+
+def _parts_of_shard(folder: Path, shard: tuple[int, int]) -> Iterator[Path]:
+    return folder.glob(f"{part_name(shard, 0).removesuffix('00000')}*")

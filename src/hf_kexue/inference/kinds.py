@@ -192,7 +192,10 @@ WITH_LABELS = {"label_column": "auto"}
 EDITING = tuple(f"SimpleDiffusion{task}Pipeline" for task in ("ImageToImage", "Inpaint", "Upscale"))
 BACKGROUND = Option("background", str, "white", "Colour below transparent pictures, a name or #rrggbb")
 SKIP_BROKEN = Option("skip_broken", bool, False, "Skip broken records with a warning instead of an error")
-CONSTRAINTS = "Constraints of the schema to apply: all, none, or a name, which may be repeated; default all"
+CONSTRAINTS = (
+    "Constraints of the schema to apply: all, none, or one of edges, formats, lists, types, nesting, cardinality and "
+    "inverse, which may be repeated; default all"
+)
 TEXTS = (
     Option("limit", int, None, "Use only the first examples", 1),
     Option("batch_size", int, 32, "Texts of a batch", 1),

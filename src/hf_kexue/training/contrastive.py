@@ -10,7 +10,7 @@ and words as in CLIP, arXiv 2103.00020), and a linear map takes the vector to a 
 tower of the pictures, the temperature and the sketch are thrown away afterwards.
 
 Perceptrons behind the pooling of the encoder learn on from the third loss alone, `learn_pictures`: everything below
-them stays as it is, so that the vectors of all captions are computed once and a step costs a thousandth.
+them stays as it is, so that the vectors of all captions are computed once and a step costs a small part.
 
 Shapes: B pictures, P width of the encoder's vector, J width of the common space.
 """
@@ -98,7 +98,7 @@ def learn_pictures(
         columns: tokens of N captions, in batches.
         owners: (N,) int64, the picture of each caption.
         coarse: (M, 3, 16, 16) the pictures in [-1, 1].
-        steps: of Adam, the rate rising for a tenth of them and falling to zero.
+        steps: of AdamW, at least 1, the rate rising for a tenth of them and falling to zero.
         seed: of the captions that are drawn.
         rate: the highest.
         batch_size: captions of a step.
@@ -124,7 +124,8 @@ def learn_pictures(
         model.train(was_training)
     parts = nn.ModuleList([blocks, model.text_norm, model.sketch])
     optimizer = torch.optim.AdamW(parts.parameters(), rate, weight_decay=0.01)
-    curve = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
+    rising = min(0.9, max(0.1, 1.5 / steps))  # of few steps so that neither phase of the curve is empty
+    curve = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=rising)
     generator, variance, losses = torch.Generator().manual_seed(seed), coarse.var(), []
     for _ in tqdm(range(steps), "pictures of vectors", disable=None):
         drawn = torch.randint(len(owners), (batch_size,), generator=generator)
