@@ -220,8 +220,9 @@ def summary(row: Row, found: dict[str, Any]) -> str:
     left = [name for name in now if name not in found["parts"]]
     if not done:
         return f"not run: {', '.join(left)}"
-    passed, failed = (sum(part[key] for part in done) for key in ("passed", "failed"))
-    text = f"{passed} passed" + (f", {failed} failed" if failed else "") + f", {max(part['date'] for part in done)}"
+    counts = {key: sum(part[key] for part in done) for key in ("passed", "failed", "skipped")}
+    text = ", ".join(f"{count} {key}" for key, count in counts.items() if count or key == "passed")
+    text += f", {max(part['date'] for part in done)}"
     return text + (f", not run: {', '.join(left)}" if left else "")
 
 

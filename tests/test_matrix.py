@@ -112,11 +112,11 @@ def test_parts_of_a_row_are_kept_one_by_one(matrix, tmp_path, monkeypatch):
     counts = {"passed": 3, "skipped": 1, "failed": 0, "failing": []}
     matrix.keep(row, {"python": "3.11.0"}, first, counts)
     told = matrix.summary(row, matrix.load()["page"])
-    assert told.startswith("3 passed, 20")
+    assert told.startswith("3 passed, 1 skipped, 20")
     assert told.endswith(f", not run: {second}")
     matrix.keep(row, {"python": "3.11.0"}, second, counts | {"failed": 2})
     told = matrix.summary(row, matrix.load()["page"])
-    assert told.startswith("6 passed, 2 failed, 20")
+    assert told.startswith("6 passed, 2 failed, 2 skipped, 20")
     assert "not run" not in told
     assert told in matrix.DOCUMENT.read_text(encoding="utf-8")
     assert matrix.kept_parts(row, {"python": "3.11.1"}) == {}

@@ -109,7 +109,7 @@ class DGCNNPreTrainedModel(PreTrainedModel):
 
 
 class DGCNNModel(DGCNNPreTrainedModel):
-    """The trunk: embeddings and the blocks of `config.dilations`, with attention pooling and its blocks where asked for."""
+    """The trunk: embeddings and the blocks of `config.dilations`, pooled by attention where asked for."""
 
     def __init__(self, config: DGCNNConfig, add_pooling_layer: bool = True, blocks: bool = True) -> None:
         super().__init__(config)
