@@ -63,7 +63,11 @@ def test_rows_have_the_floors_of_the_project(matrix):
 
 
 def test_the_page_has_both_ends_of_gradio(matrix):
-    ends = {row.name: dict(p.split("==") for p in matrix.pins(row)) for row in matrix.ROWS if row.versions == "page"}
+    ends = {
+        row.name: dict(re.split("==|(?=<)", pin) for pin in matrix.pins(row))
+        for row in matrix.ROWS
+        if row.versions == "page"
+    }
     (floor,) = re.findall(r'"gradio>=([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert {pins["gradio"] for pins in ends.values()} == {floor, *re.findall(
         r"^gradio==(.+)$", (ROOT / "constraints-page.txt").read_text(encoding="utf-8"), flags=re.M
