@@ -7,9 +7,9 @@ Data      pictures as for train_simple_diffusion.py: their classes are those tha
           --adversarial_weight they are what the last step is compared with
 Command   accelerate launch training/distill_simple_diffusion.py --teacher model_cards/simple-diffusion-clothing-64
           (again resumes; training/README.md has the command, hours and scores of the published model)
-Traps     The teacher's paths are recorded once, into --output_dir/paths, and cost its full price: 24 calls each for
-          eight steps with two guidances. With few of them the student learns them by heart: compare the validation
-          loss. A student is right at its own --student_steps alone. With several --guidance_scales the scale is an
+Traps     The teacher's paths are recorded once, into --output_dir/paths, and cost its full price: 60 calls each for
+          twenty steps with two guidances. A student at its best draws what the teacher draws in --teacher_steps: look
+          at that first. With few paths the student learns them by heart: compare the validation loss. A student is right at its own --student_steps alone. With several --guidance_scales the scale is an
           input of the network, and the last one is saved as default; with one scale it is built in.
 """
 
@@ -63,7 +63,9 @@ class Arguments(PublishingArguments, ImageArguments, RunArguments):
     )
     # paths of the teacher
     student_steps: int = option(4, "Steps of the student, saved as its default.")
-    teacher_steps: int = option(8, "Steps of the teacher (DPM-Solver++), a multiple of --student_steps.")
+    teacher_steps: int = option(
+        20, "Steps of the teacher (DPM-Solver++), a multiple of --student_steps; no student is better than its images."
+    )
     guidance_scales: list[float] = option([], "Of the recorded batches in turn; default: the teacher's saved one.")
     shards: int = option(64, "Recorded batches; the first is held out.")
     shard_size: int = option(16, "Paths of a recorded batch.")
