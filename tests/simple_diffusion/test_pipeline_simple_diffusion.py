@@ -1,5 +1,7 @@
 """The sampling loop: its contracts with a tiny network, its statistics with one that knows the answer."""
 
+import json
+import logging
 import math
 
 import numpy as np
@@ -726,6 +728,24 @@ def test_a_scheduler_without_a_size_is_left_alone(caplog):
     for scheduler in (foreign, plain):
         assert reshifted(scheduler, 16, 16) is scheduler
     assert caplog.text.count("not re-shifted") == 2
+
+
+def test_loading_warns_of_unused_keys_but_those_of_our_schedules(tmp_path, pipe, monkeypatch):
+    """A student saved with DDIM keeps the keys of the schedule that it came from."""
+    told, handler = [], logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    monkeypatch.setattr(logging.getLogger("diffusers.configuration_utils"), "handlers", [handler])
+    scheduler = DDIMScheduler.from_config(ShiftedCosineScheduler(sample_size=8).config)
+    type(pipe).from_pipe(pipe, scheduler=scheduler).save_pretrained(tmp_path)
+    told.clear()
+    path = tmp_path / "scheduler" / "scheduler_config.json"
+    assert "logsnr_min" in json.loads(path.read_text())
+    loaded = type(pipe).from_pretrained(tmp_path)
+    assert with_sampler(loaded, "ancestral")[0].scheduler.config.sample_size == 8
+    assert told == []
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"clip_samples": True}))
+    type(pipe).from_pretrained(tmp_path)
+    assert "clip_samples" in told[0]
 
 
 @pytest.mark.parametrize("call", [{"height": 18}, {"width": 6}, {"height": 0}, {"height": 16.5}, {"reshift": "on"}])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from numbers import Integral
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from .checks_simple_diffusion import require
 from .conditions_simple_diffusion import Conditions, GuidedNetwork
+from .config_warnings import without_config_warnings
 from .loop_simple_diffusion import NO_UPSAMPLING, Known, SamplingLoop, Upsampling, copied
 from .modeling_uvit import SimpleDiffusionUViT2DModel
 from .modeling_vit import SimpleDiffusionViT2DModel
@@ -41,6 +43,9 @@ from .scheduling_shifted_flow import ShiftedFlowScheduler
 from .settings_simple_diffusion import DrawingSettings, check_guidance
 
 Network = SimpleDiffusionUViT2DModel | SimpleDiffusionViT2DModel
+OWN_KEYS = {
+    key for kind in (ShiftedCosineScheduler, ShiftedFlowScheduler) for key in inspect.signature(kind).parameters
+}
 
 
 class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
@@ -76,6 +81,13 @@ class DrawingPipeline(PipelineFromHub, DiffusionPipeline):
         self.register_to_config(guidance_scale=guidance_scale, guidance_unet_share=guidance_unet_share)
         self.register_to_config(num_inference_steps=num_inference_steps)
         self._prediction_at_start = None if scheduler is None else network_prediction(scheduler)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self:
+        """As of `PipelineFromHub`, whose arguments and errors it has; a scheduler of diffusers that was made of one of
+        this family keeps its keys, and diffusers does not warn of them."""
+        with without_config_warnings(OWN_KEYS):
+            return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
 
     @classmethod
     def from_pipe(cls, pipeline: DiffusionPipeline, **kwargs: Any) -> Self:

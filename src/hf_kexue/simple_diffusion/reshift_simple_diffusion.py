@@ -11,7 +11,8 @@ from typing import Any
 
 from diffusers.utils import logging
 
-from .schedulers_simple_diffusion import is_flow, without_config_warnings
+from .config_warnings import without_config_warnings
+from .schedulers_simple_diffusion import is_flow
 from .scheduling_shifted_cosine import ShiftedCosineScheduler
 from .scheduling_shifted_flow import ShiftedFlowScheduler
 

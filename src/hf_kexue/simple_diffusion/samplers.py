@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from diffusers import DPMSolverMultistepScheduler
 
+from .config_warnings import without_config_warnings
 from .pipeline_drawing import DrawingPipeline
-from .schedulers_simple_diffusion import without_config_warnings
 from .scheduling_shifted_cosine import ShiftedCosineScheduler
 from .scheduling_shifted_flow import ShiftedFlowScheduler
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -23,7 +21,6 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from diffusers.schedulers.scheduling_flow_match_heun_discrete import FlowMatchHeunDiscreteScheduler
 from diffusers.schedulers.scheduling_pndm import PNDMScheduler
-from diffusers.utils import logging
 from torch import Tensor
 
 from .checks_simple_diffusion import require
@@ -314,15 +311,3 @@ def output_for_step(scheduler: Any, output: Tensor, x_vp: Tensor, x_t: Tensor, l
 
 def _integer(generator: torch.Generator) -> int:
     return int(torch.randint(2**62, (), generator=generator, device=generator.device))
-
-
-@contextmanager
-def without_config_warnings() -> Iterator[None]:
-    """Without the warnings of diffusers that a configuration holds keys which its class does not use."""
-    theirs = logging.get_logger("diffusers.configuration_utils")
-    before = theirs.level
-    theirs.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        theirs.setLevel(before)
