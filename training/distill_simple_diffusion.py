@@ -9,8 +9,9 @@ Command   accelerate launch training/distill_simple_diffusion.py --teacher model
           (again resumes; training/README.md has the command, hours and scores of the published model)
 Traps     The teacher's paths are recorded once, into --output_dir/paths, and cost its full price: 60 calls each for
           twenty steps with two guidances. A student at its best draws what the teacher draws in --teacher_steps: look
-          at that first. With few paths the student learns them by heart: compare the validation loss. A student is right at its own --student_steps alone. With several --guidance_scales the scale is an
-          input of the network, and the last one is saved as default; with one scale it is built in.
+          at that first. With few paths the student learns them by heart: compare the validation loss. A student is
+          right at its own --student_steps alone. With several --guidance_scales the scale is an input of the network,
+          and the last one is saved as default; with one scale it is built in.
 """
 
 from __future__ import annotations
