@@ -17,7 +17,7 @@ beside it (6906 has [p, q]), and start and end share the layer under their score
 Shapes: B batch, L characters, Q characters of the question, D hidden size. Inside the trunk the channels come before
 the characters, (B, D, L): no block transposes.
 
-A few lines longer than its siblings should be: a third is the docstrings of three models.
+Longer than a modeling file should be: a third is the docstrings of three models.
 """
 
 from dataclasses import dataclass
