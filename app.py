@@ -30,6 +30,7 @@ from hf_kexue.demo.prompts import LANGUAGES, STYLES  # noqa: E402
 from hf_kexue.demo.questions import BRIDGE, QUESTIONS  # noqa: E402
 from hf_kexue.demo.triples import SENTENCES  # noqa: E402
 
+HOUR = 3600  # seconds: so often pictures of visitors that are older than a day are removed from the disk
 CLOTHING, EMOJI = "clothing, by class", "emoji, by prompt"
 STYLE = """
 .message { border-left: 4px solid #b42318; background: #fef3f2; color: #7a1a12; padding: .6rem .9rem; margin: 0;
@@ -70,7 +71,7 @@ def _alert(text: str) -> str:
 
 def build(page: Page) -> gr.Blocks:
     """The six tabs."""
-    with gr.Blocks(title="hf_kexue") as blocks:
+    with gr.Blocks(title="hf_kexue", analytics_enabled=False, delete_cache=(HOUR, 24 * HOUR)) as blocks:
         gr.Markdown(
             "# hf_kexue\nModels after the articles of [kexue.fm](https://kexue.fm), small enough for a CPU. "
             "Tab leads from field to field, Enter chooses tabs and presses buttons, the arrow keys move sliders."
@@ -131,7 +132,7 @@ def _prompts(page: Page) -> None:
     language.change(translate, [language, prompt], shown, show_progress="hidden")
     gr.on(
         [draw.click, prompt.submit], guarded(page.prompted, 1), [prompt, style, guidance, count, steps, seed],
-        [gallery, message],
+        [gallery, message], api_name="prompts",
     )  # fmt: skip
 
 
@@ -164,7 +165,7 @@ def _images(page: Page) -> None:
             gallery = gr.Gallery(
                 label="Samples", show_label=False, columns=4, height="auto", elem_classes="crisp", format="png"
             )
-    draw.click(guarded(page.images, 1), [label, guidance, count, steps, seed], [gallery, message])
+    draw.click(guarded(page.images, 1), [label, guidance, count, steps, seed], [gallery, message], api_name="images")
 
 
 def _editing(page: Page) -> None:
@@ -207,7 +208,7 @@ def _editing(page: Page) -> None:
 
     model.change(fields, model, [label, prompt], show_progress="hidden")
     inputs = [model, prompt, editor, way, strength, label, guidance, steps, seed]
-    draw.click(guarded(edit, 1), inputs, [edited, message])
+    draw.click(guarded(edit, 1), inputs, [edited, message], api_name="edit")
 
 
 def _questions(page: Page) -> None:
@@ -224,7 +225,10 @@ def _questions(page: Page) -> None:
             found = gr.HTML(label="Answer", elem_classes="found")
     examples = [[text, others["context"]] for *_, text, others in QUESTIONS if "context" in others]
     gr.Examples(examples, [question, text], label="Examples")
-    gr.on([ask.click, question.submit], guarded(page.answer, 1), [question, text, impossible, top_k], [found, message])
+    gr.on(
+        [ask.click, question.submit], guarded(page.answer, 1), [question, text, impossible, top_k], [found, message],
+        api_name="ask",
+    )  # fmt: skip
 
 
 def _triples(page: Page) -> None:
@@ -234,7 +238,7 @@ def _triples(page: Page) -> None:
     message = _place_of_messages(page, "triples")
     found = gr.HTML(label="Triples", elem_classes="found")
     gr.Examples([[sentence] for sentence in SENTENCES], [text], label="Examples")
-    extract.click(guarded(page.triples, 1), [text], [found, message])
+    extract.click(guarded(page.triples, 1), [text], [found, message], api_name="extract")
 
 
 def _gan(page: Page) -> None:
@@ -260,10 +264,11 @@ def _gan(page: Page) -> None:
         return page.between(label, first, last, place, truncation), strip
 
     inputs = [label, first, last, place, truncation]
-    walk.click(guarded(both, 2), inputs, [picture, strip, message])
+    walk.click(guarded(both, 2), inputs, [picture, strip, message], api_name="walk")
     place.change(
-        guarded(page.between, 1), inputs, [picture, message], show_progress="hidden", trigger_mode="always_last"
-    )
+        guarded(page.between, 1), inputs, [picture, message], show_progress="hidden", trigger_mode="always_last",
+        api_name="between",
+    )  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> None:
