@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,6 +52,7 @@ mark { background: #ffe08a; color: #1f2328; padding: 0 .1em; border-radius: 2px;
 def guarded(work: Callable[..., Any], outputs: int) -> Callable[..., Any]:
     """Wrap the callback of a button: its results and an empty message, or no results and the error message."""
 
+    @wraps(work)  # with the names of its arguments, which programs see
     def run(*values: Any) -> Any:
         try:
             results = work(*values)
@@ -115,7 +117,7 @@ def _prompts(page: Page) -> None:
                 label="Pictures", show_label=False, columns=3, height="auto", elem_classes="crisp", format="png"
             )
     examples = gr.Dataset(components=[prompt], samples=_samples(words), label=words["examples"], type="values")
-    examples.click(lambda sample: sample[0], examples, prompt)
+    examples.click(lambda sample: sample[0], examples, prompt, api_visibility="private")
 
     def translate(name: str, prompt: str) -> list[Any]:
         words, first = LANGUAGES[name], [one["prompts"][0] for one in LANGUAGES.values()]
@@ -129,7 +131,7 @@ def _prompts(page: Page) -> None:
         ]  # fmt: skip
 
     shown = [about, prompt, style, guidance, count, steps, seed, draw, examples]
-    language.change(translate, [language, prompt], shown, show_progress="hidden")
+    language.change(translate, [language, prompt], shown, show_progress="hidden", api_visibility="private")
     gr.on(
         [draw.click, prompt.submit], guarded(page.prompted, 1), [prompt, style, guidance, count, steps, seed],
         [gallery, message], api_name="prompts",
@@ -206,7 +208,7 @@ def _editing(page: Page) -> None:
         told = prompt if model == EMOJI else None
         return page.edited(editor, way, strength, label, guidance, steps, seed, told)
 
-    model.change(fields, model, [label, prompt], show_progress="hidden")
+    model.change(fields, model, [label, prompt], show_progress="hidden", api_visibility="private")
     inputs = [model, prompt, editor, way, strength, label, guidance, steps, seed]
     draw.click(guarded(edit, 1), inputs, [edited, message], api_name="edit")
 
