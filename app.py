@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +31,7 @@ from hf_kexue.demo.prompts import LANGUAGES, STYLES  # noqa: E402
 from hf_kexue.demo.questions import BRIDGE, QUESTIONS  # noqa: E402
 from hf_kexue.demo.triples import SENTENCES  # noqa: E402
 
+HOUR = 3600  # seconds: so often pictures of visitors that are older than a day are removed from the disk
 CLOTHING, EMOJI = "clothing, by class", "emoji, by prompt"
 STYLE = """
 .message { border-left: 4px solid #b42318; background: #fef3f2; color: #7a1a12; padding: .6rem .9rem; margin: 0;
@@ -50,6 +52,7 @@ mark { background: #ffe08a; color: #1f2328; padding: 0 .1em; border-radius: 2px;
 def guarded(work: Callable[..., Any], outputs: int) -> Callable[..., Any]:
     """Wrap the callback of a button: its results and an empty message, or no results and the error message."""
 
+    @wraps(work)  # with the names of its arguments, which programs see
     def run(*values: Any) -> Any:
         try:
             results = work(*values)
@@ -70,7 +73,7 @@ def _alert(text: str) -> str:
 
 def build(page: Page) -> gr.Blocks:
     """The six tabs."""
-    with gr.Blocks(title="hf_kexue") as blocks:
+    with gr.Blocks(title="hf_kexue", analytics_enabled=False, delete_cache=(HOUR, 24 * HOUR)) as blocks:
         gr.Markdown(
             "# hf_kexue\nModels after the articles of [kexue.fm](https://kexue.fm), small enough for a CPU. "
             "Tab leads from field to field, Enter chooses tabs and presses buttons, the arrow keys move sliders."
@@ -114,7 +117,7 @@ def _prompts(page: Page) -> None:
                 label="Pictures", show_label=False, columns=3, height="auto", elem_classes="crisp", format="png"
             )
     examples = gr.Dataset(components=[prompt], samples=_samples(words), label=words["examples"], type="values")
-    examples.click(lambda sample: sample[0], examples, prompt)
+    examples.click(lambda sample: sample[0], examples, prompt, api_visibility="private")
 
     def translate(name: str, prompt: str) -> list[Any]:
         words, first = LANGUAGES[name], [one["prompts"][0] for one in LANGUAGES.values()]
@@ -128,10 +131,10 @@ def _prompts(page: Page) -> None:
         ]  # fmt: skip
 
     shown = [about, prompt, style, guidance, count, steps, seed, draw, examples]
-    language.change(translate, [language, prompt], shown, show_progress="hidden")
+    language.change(translate, [language, prompt], shown, show_progress="hidden", api_visibility="private")
     gr.on(
         [draw.click, prompt.submit], guarded(page.prompted, 1), [prompt, style, guidance, count, steps, seed],
-        [gallery, message],
+        [gallery, message], api_name="prompts",
     )  # fmt: skip
 
 
@@ -164,7 +167,7 @@ def _images(page: Page) -> None:
             gallery = gr.Gallery(
                 label="Samples", show_label=False, columns=4, height="auto", elem_classes="crisp", format="png"
             )
-    draw.click(guarded(page.images, 1), [label, guidance, count, steps, seed], [gallery, message])
+    draw.click(guarded(page.images, 1), [label, guidance, count, steps, seed], [gallery, message], api_name="images")
 
 
 def _editing(page: Page) -> None:
@@ -205,9 +208,9 @@ def _editing(page: Page) -> None:
         told = prompt if model == EMOJI else None
         return page.edited(editor, way, strength, label, guidance, steps, seed, told)
 
-    model.change(fields, model, [label, prompt], show_progress="hidden")
+    model.change(fields, model, [label, prompt], show_progress="hidden", api_visibility="private")
     inputs = [model, prompt, editor, way, strength, label, guidance, steps, seed]
-    draw.click(guarded(edit, 1), inputs, [edited, message])
+    draw.click(guarded(edit, 1), inputs, [edited, message], api_name="edit")
 
 
 def _questions(page: Page) -> None:
@@ -224,7 +227,10 @@ def _questions(page: Page) -> None:
             found = gr.HTML(label="Answer", elem_classes="found")
     examples = [[text, others["context"]] for *_, text, others in QUESTIONS if "context" in others]
     gr.Examples(examples, [question, text], label="Examples")
-    gr.on([ask.click, question.submit], guarded(page.answer, 1), [question, text, impossible, top_k], [found, message])
+    gr.on(
+        [ask.click, question.submit], guarded(page.answer, 1), [question, text, impossible, top_k], [found, message],
+        api_name="ask",
+    )  # fmt: skip
 
 
 def _triples(page: Page) -> None:
@@ -234,7 +240,7 @@ def _triples(page: Page) -> None:
     message = _place_of_messages(page, "triples")
     found = gr.HTML(label="Triples", elem_classes="found")
     gr.Examples([[sentence] for sentence in SENTENCES], [text], label="Examples")
-    extract.click(guarded(page.triples, 1), [text], [found, message])
+    extract.click(guarded(page.triples, 1), [text], [found, message], api_name="extract")
 
 
 def _gan(page: Page) -> None:
@@ -260,10 +266,11 @@ def _gan(page: Page) -> None:
         return page.between(label, first, last, place, truncation), strip
 
     inputs = [label, first, last, place, truncation]
-    walk.click(guarded(both, 2), inputs, [picture, strip, message])
+    walk.click(guarded(both, 2), inputs, [picture, strip, message], api_name="walk")
     place.change(
-        guarded(page.between, 1), inputs, [picture, message], show_progress="hidden", trigger_mode="always_last"
-    )
+        guarded(page.between, 1), inputs, [picture, message], show_progress="hidden", trigger_mode="always_last",
+        api_name="between",
+    )  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> None:

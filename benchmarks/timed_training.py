@@ -16,17 +16,31 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from hf_kexue.data.length_groups import LengthGroupedSampler
+
 BATCH = 32
 
 
-def endless_batches(dataset: Any, collator: Callable[[list[Any]], dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
-    """Endless shuffled batches from seed 0; `dataset` has `epoch` and `set_epoch`."""
+def endless_batches(
+    dataset: Any, collator: Callable[[list[Any]], dict[str, Tensor]], lengths: Sequence[int] | None = None
+) -> Iterator[dict[str, Tensor]]:
+    """Endless shuffled batches from seed 0.
+
+    Args:
+        dataset: with `epoch` and `set_epoch`.
+        collator: samples -> batch.
+        lengths: of the samples, for batches of similar length; None: without a look at lengths.
+    """
+    sampler = None if lengths is None else LengthGroupedSampler(lengths, BATCH)
     loader = DataLoader(
-        dataset, BATCH, shuffle=True, drop_last=True, collate_fn=collator, generator=torch.Generator().manual_seed(0)
-    )
+        dataset, BATCH, shuffle=sampler is None, sampler=sampler, drop_last=True, collate_fn=collator,
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
     while True:
         yield from loader
         dataset.set_epoch(dataset.epoch + 1)
+        if sampler is not None:
+            sampler.set_epoch(dataset.epoch)
 
 
 def train_for_seconds(
@@ -35,6 +49,7 @@ def train_for_seconds(
     batches: Iterator[dict[str, Tensor]],
     seconds: float,
     learning_rate: float,
+    at_step: Callable[[float, int], None] | None = None,
 ) -> int:
     """AdamW with warm-up over the first 5 % and a cosine to zero; the model ends with its EMA weights.
 
@@ -44,6 +59,8 @@ def train_for_seconds(
         batches: the time to make them is excluded.
         seconds: of CPU time in training steps.
         learning_rate: peak.
+        at_step: called before each step with the share of the time that is over, in [0, 1), and the number of steps
+            so far; the time that it takes is excluded.
 
     Returns:
         The number of steps.
@@ -54,8 +71,10 @@ def train_for_seconds(
     bar = tqdm(total=round(seconds), desc=type(model).__name__, unit="s")
     while spent < seconds:
         batch = next(batches)
-        started = time.process_time()
         place = spent / seconds
+        if at_step is not None:
+            at_step(place, steps)
+        started = time.process_time()
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * min(1.0, place / 0.05 + 1e-3) * (1 + math.cos(math.pi * place)) / 2
         loss = _step(model, loss_of, batch, optimizer, ema)

@@ -6,7 +6,8 @@
     python training/publish_text_to_image.py --name simple-diffusion-emoji-64
 
 `--continues` are the figures of the card of the model that the first run started from, such as
-model_cards/results/simple-diffusion-emoji-64.json: its stages stand first. Without runs the weights are unchanged: the
+model_cards/results/simple-diffusion-emoji-64.json: its stages stand first. A network that began anew beside the text
+encoder of a published model has that model's figures as its `--encoder`. Without runs the weights are unchanged: the
 samples of the card are redrawn, and the results of the benchmark added.
 """
 
@@ -29,17 +30,30 @@ from hf_kexue.inference.grids import image_grid
 
 NAMES = ("red apple", "猫脸", "red heart", "太阳", "grinning face", "汽车", "globe showing Asia-Australia", "玫瑰")
 STEPS = 16  # of DPM-Solver++, for the samples of the card
+WORDS, OF_THEM = "the text encoder alone", "of them the text encoder"
+
+
+def encoder_figures(encoder: Path) -> tuple[dict[str, Any], int]:
+    """The stage of a text encoder and its parameters, from its run, or from the figures of a published model."""
+    if encoder.suffix == ".json":
+        published = json.loads(encoder.read_text(encoding="utf-8"))
+        stage = [stage for stage in published["stages"] if stage["what"] == WORDS][-1]
+        return stage, next(row["value"] for row in published["training"] if row["what"] == OF_THEM)
+    words = run_figures.run_results(encoder, "pictures")
+    stage = run_figures.stage_figures(encoder, words | {"images_seen": words["pictures_seen"]}, WORDS, "images")
+    shares = {key.partition("/")[2]: round(value, 4) for key, value in words.items() if key.startswith("validation/")}
+    return stage | shares, words["parameters"]
 
 
 def training_figures(encoder: Path, runs: list[Path]) -> dict[str, Any]:
-    """Figures of the card about the training of the encoder, and the runs on pictures in their order."""
-    words = run_figures.run_results(encoder, "pictures")
-    words |= {"images_seen": words["pictures_seen"]}
-    stages = [run_figures.stage_figures(encoder, words, "the text encoder alone", "images")]
-    stages[0] |= {
-        key.partition("/")[2]: round(value, 4) for key, value in words.items() if key.startswith("validation/")
-    }
-    seen = 0
+    """Figures of the card about the training of the encoder, and the runs on pictures in their order.
+
+    Args:
+        encoder: run of pretrain_text_encoder.py, or a file of figures.
+        runs: of train_simple_diffusion.py.
+    """
+    stage, encoder_parameters = encoder_figures(encoder)
+    stages, seen = [stage], 0
     for run in runs:
         pictures = run_figures.run_results(run, "images")
         going_on = bool(seen or pictures["arguments"]["init_from"])
@@ -47,7 +61,7 @@ def training_figures(encoder: Path, runs: list[Path]) -> dict[str, Any]:
         stage = run_figures.stage_figures(run, pictures, what, "images")
         stages.append(stage | {"validation_loss": round(pictures["validation_loss"], 5)})
         seen += pictures["images_seen"]
-    counts = {"parameters": pictures["parameters"], "of them the text encoder": words["parameters"]}
+    counts = {"parameters": pictures["parameters"], OF_THEM: encoder_parameters}
     counts |= {"pictures": pictures["images"]}
     return {
         "parameters": pictures["parameters"],
@@ -89,7 +103,7 @@ def draw_styles(folder: Path) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--encoder", type=Path, help="run of pretrain_text_encoder.py")
+    parser.add_argument("--encoder", type=Path, help="run of pretrain_text_encoder.py, or figures of its model")
     parser.add_argument("--runs", nargs="+", type=Path, default=[], help="of train_simple_diffusion.py, in order")
     parser.add_argument(
         "--continues", type=Path, help="figures of the card of the model that the first run started from"

@@ -11,6 +11,7 @@ BENCHMARKS = run_all.find_benchmarks()
 HELPERS = {
     "bert_cascade",
     "gan_toys",
+    "gliner2_triples",
     "metrics_by_formula",
     "peer_environments",
     "qanet",

@@ -1,6 +1,8 @@
 """Backend of the page: the published text models, tiny image models, and invalid input."""
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from tiny_prompts import save_prompt_pipeline
 from hf_kexue.demo.editing import CONTINUE, ENLARGE, FILL, REDRAW
 from hf_kexue.demo.page import ALL_STYLES, INTERPOLATION_STEPS, MOST_CHARACTERS, NO_CLASS, Page
 from hf_kexue.demo.prompts import STYLES
+from hf_kexue.inference.saved_models import load_pipeline
 from hf_kexue.simple_diffusion import SimpleDiffusionPipeline
 
 CARDS = Path(__file__).resolve().parents[2] / "model_cards"
@@ -159,6 +162,43 @@ def test_steps_and_sampler_are_those_that_were_saved(page, tmp_path):
     assert other.steps() == 3
     drawn, generator = other.images("Hat", 1.0, 1, 3, 0), torch.Generator().manual_seed(0)
     assert drawn[0].tobytes() == few(class_labels="Hat", generator=generator).images[0].tobytes()
+
+
+def test_visitors_at_once_get_what_each_would_get_alone(page, tmp_path):
+    """The tabs for images and editing share a model; a scheduler counts its steps, so that each call needs its own."""
+    pipeline = page.model("images")
+    few = SimpleDiffusionPipeline(
+        pipeline.unet, DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False),
+        pipeline.config.id2label, num_inference_steps=3,
+    )  # fmt: skip
+    few.save_pretrained(tmp_path / "few")
+    editor = {"background": photograph(), "layers": [strokes()], "composite": None}
+    names = {"images": str(tmp_path / "few")}
+
+    def draw(page, number):
+        if number % 2:
+            return page.images("Hat", 1.0, 2, 5 + number, 0)[0].tobytes()
+        return page.edited(editor, FILL, 0.6, "Hat", 1.0, 5 + number, 0).tobytes()
+
+    alone, together = Page(str(tmp_path), names), Page(str(tmp_path), names)
+    expected = [draw(alone, number) for number in range(12)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda number: draw(together, number), range(12))) == expected
+
+
+def test_a_model_is_loaded_once_however_many_ask(page, tmp_path, monkeypatch):
+    loaded = []
+
+    def slowly(*arguments, **options):
+        loaded.append(arguments)
+        time.sleep(0.2)
+        return load_pipeline(*arguments, **options)
+
+    monkeypatch.setattr("hf_kexue.demo.page.load_pipeline", slowly)
+    fresh = Page(str(tmp_path), page.names)
+    with ThreadPoolExecutor(4) as threads:
+        models = list(threads.map(fresh.model, ["gan", "images"] * 4))
+    assert len(loaded) == len({id(model) for model in models}) == 2
 
 
 def test_images_depend_on_class_guidance_and_seed(page):

@@ -9,9 +9,11 @@ Invalid input raises a `ValueError`. The user interface is `app.py`.
 
 from __future__ import annotations
 
+import copy
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -49,23 +51,25 @@ class Page:
         self.source = source
         self.names = dict(names or {})
         self._loaded: dict[str, Any] = {}
+        self._lock = Lock()
 
     def where(self, key: str) -> str:
         """Folder or repository of a model."""
         return self.names.get(key) or f"{self.source}/{MODELS[key].published}"
 
     def model(self, key: str) -> Any:
-        """The pipeline, kept after the first call.
+        """The pipeline, kept after the first call; several threads may ask at once.
 
         Raises:
             ValueError: if it is missing.
         """
-        if key not in self._loaded:
-            if self.absence(key):
-                raise ValueError(self.absence(key))
-            kind = MODELS[key]
-            self._loaded[key] = load_pipeline(self.where(key), kind, dtype=kind.drawn_in)
-        return self._loaded[key]
+        with self._lock:
+            if key not in self._loaded:
+                if self.absence(key):
+                    raise ValueError(self.absence(key))
+                kind = MODELS[key]
+                self._loaded[key] = load_pipeline(self.where(key), kind, dtype=kind.drawn_in)
+            return self._loaded[key]
 
     def absence(self, key: str) -> str:
         """A message if the folder of models lacks this one, else ""."""
@@ -136,12 +140,14 @@ class Page:
         return draw_by_diffusion(pipeline, list(labels), guidance_scale=guidance, progress=False, **options)
 
     def _sampling(self, key: str, guidance: float, steps: int, seed: int) -> tuple[Any, dict[str, Any]]:
-        """A diffusion model, and the options that tell how it samples."""
+        """A diffusion model with a scheduler of its own, and the options that tell how it samples."""
         _check("The number of steps", steps, 1, 256)
         _check("The guidance scale", guidance, 0, 20, integer=False)
         _check_seed(seed)
         pipeline = self.model(key)
         sampler = None if pipeline.config.num_inference_steps else "dpm"
+        # A scheduler counts its steps: with one for all, visitors at the same time would disturb each other.
+        pipeline = type(pipeline).from_pipe(pipeline, scheduler=copy.deepcopy(pipeline.scheduler))
         generator = torch.Generator().manual_seed(int(seed))
         return pipeline, {"steps": int(steps), "sampler": sampler, "generator": generator}
 

@@ -16,6 +16,7 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
+from .modeling_from_hub import without_accelerate
 from .saving_from_hub import check_saving
 from .strict_loading import refuse_unknown_fields, safetensors_only
 
@@ -43,7 +44,7 @@ class PipelineFromHub(DiffusionPipeline):
             ValueError: for a name that can be neither, pickled, damaged or foreign weights, an unknown field.
             OSError: where there is no such repository, or no weights in it.
         """
-        options = safetensors_only(kwargs)
+        options = without_accelerate(safetensors_only(kwargs))
         download = {key: options.pop(key) for key in DOWNLOADING if key in options}
         folder = Path(pretrained_model_name_or_path)
         if not folder.is_dir():

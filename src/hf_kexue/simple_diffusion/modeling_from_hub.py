@@ -11,9 +11,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils.import_utils import is_accelerate_available
 
 from .saving_from_hub import check_saving
 from .strict_loading import check_loaded, clear_errors, refuse_unknown_fields, safetensors_only
+
+
+def without_accelerate(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of `from_pretrained` that ask for nothing that needs accelerate where it is not installed; diffusers
+    would ask for it by default, and warn each time."""
+    return options if is_accelerate_available() else {"low_cpu_mem_usage": False, **options}
 
 
 class ModelFromHub(ModelMixin):
@@ -32,7 +39,7 @@ class ModelFromHub(ModelMixin):
             OSError: where there are no weights in safetensors.
         """
         with_info = kwargs.pop("output_loading_info", False)
-        options = safetensors_only(kwargs)
+        options = without_accelerate(safetensors_only(kwargs))
         with clear_errors(pretrained_model_name_or_path):
             model, info = super().from_pretrained(pretrained_model_name_or_path, output_loading_info=True, **options)
         if not kwargs.get("ignore_mismatched_sizes"):
