@@ -149,15 +149,21 @@ def test_the_slider_begins_at_the_guidance_that_was_saved(page, tmp_path):
     assert Page(str(tmp_path)).guidance() == 1.0
 
 
-def test_steps_and_sampler_are_those_that_were_saved(page, tmp_path):
-    """DPM-Solver++ for a model that says nothing, the saved sampler for one of few steps."""
-    assert page.steps() == Page(str(tmp_path)).steps() == 20
+def save_few_steps(page, folder):
+    """The page's model of images with a sampler and a number of steps of its own."""
     pipeline = page.model("images")
     few = SimpleDiffusionPipeline(
         pipeline.unet, DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False),
         pipeline.config.id2label, num_inference_steps=3,
     )  # fmt: skip
-    few.save_pretrained(tmp_path / "few")
+    few.save_pretrained(folder)
+    return few
+
+
+def test_steps_and_sampler_are_those_that_were_saved(page, tmp_path):
+    """DPM-Solver++ for a model that says nothing, the saved sampler for one of few steps."""
+    assert page.steps() == Page(str(tmp_path)).steps() == 20
+    few = save_few_steps(page, tmp_path / "few")
     other = Page(str(tmp_path), {"images": str(tmp_path / "few")})
     assert other.steps() == 3
     drawn, generator = other.images("Hat", 1.0, 1, 3, 0), torch.Generator().manual_seed(0)
@@ -166,12 +172,7 @@ def test_steps_and_sampler_are_those_that_were_saved(page, tmp_path):
 
 def test_visitors_at_once_get_what_each_would_get_alone(page, tmp_path):
     """The tabs for images and editing share a model; a scheduler counts its steps, so that each call needs its own."""
-    pipeline = page.model("images")
-    few = SimpleDiffusionPipeline(
-        pipeline.unet, DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False),
-        pipeline.config.id2label, num_inference_steps=3,
-    )  # fmt: skip
-    few.save_pretrained(tmp_path / "few")
+    save_few_steps(page, tmp_path / "few")
     editor = {"background": photograph(), "layers": [strokes()], "composite": None}
     names = {"images": str(tmp_path / "few")}
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -156,6 +158,22 @@ def test_use_safetensors_false_raises(saved):
     for load in (DGCNNForMaskedLM.from_pretrained, RSGANPipeline.from_pretrained):
         with pytest.raises(ValueError, match="use_safetensors=False"):
             load(saved / "lm", use_safetensors=False)
+
+
+def test_without_accelerate_nothing_is_said(saved):
+    """It belongs to the extra for training; diffusers would recommend it with every network that loads."""
+    code = f"""
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name.split(".")[0] == "accelerate" else find(name, *rest)
+import hf_kexue
+hf_kexue.SimpleDiffusionPipeline.from_pretrained({str(saved / "unet")!r})
+hf_kexue.RSGANPipeline.from_pretrained({str(saved / "generator")!r})
+print("loaded")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "loaded\n", done.stderr
+    assert "accelerate" not in done.stderr
 
 
 def test_other_heads_and_shapes_on_request(saved, tmp_path):
