@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 from results import REPOSITORY, write_results
-from serve_load import resident
+from serve_load import memory_figures, resident
 
 from hf_kexue.demo.editing import WAYS
 from hf_kexue.demo.page import ALL_STYLES, Page
@@ -246,9 +246,7 @@ def load(url: str, pid: int, cache: Path, rows: list[Request], args: argparse.Na
         "visitors": args.visitors, "seconds": round(time.perf_counter() - started), "rest": args.rest,
         "different_requests": len(rows), "results": sum(map(len, waits.values())), "wrong_or_lost": len(faults),
         "refused": sum(visitor.refused for visitor in visitors),
-        "mib_after_a_tenth": round(statistics.median(sizes[len(sizes) // 10 : len(sizes) // 5])),
-        "mib_in_the_second_half": round(statistics.median(sizes[len(sizes) // 2 :])),
-        "mib_at_the_end": round(sizes[-1]), "mib_on_disk_at_the_end": round(disk(cache), 1),
+        **memory_figures(sizes), "mib_on_disk_at_the_end": round(disk(cache), 1),
         "rows": [
             {"tab": tab, "results": len(seconds), "median_seconds": round(statistics.median(seconds), 2)}
             for tab, seconds in waits.items() if seconds

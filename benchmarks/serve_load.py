@@ -116,6 +116,17 @@ def resident(pid: int) -> float:
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024  # type: ignore[index]
 
 
+def memory_figures(sizes: list[float]) -> dict[str, int]:
+    """Sizes in MiB over the time of a run, ten or more, as what stands in the results."""
+    parts = {
+        "after_a_tenth": sizes[len(sizes) // 10 : len(sizes) // 5],
+        "in_the_second_half": sizes[len(sizes) // 2 :],
+    }
+    return {
+        f"mib_{name}": round(statistics.median(part)) for name, part in (parts | {"at_the_end": sizes[-1:]}).items()
+    }
+
+
 def load(port: int, pid: int, args: argparse.Namespace) -> dict[str, Any]:
     """Figures of a server under load."""
     stop = threading.Event()
@@ -137,15 +148,13 @@ def load(port: int, pid: int, args: argparse.Namespace) -> dict[str, Any]:
     latencies = sorted(latency for client in clients for latency in client.latencies)
     wrong = [fault for client in clients for fault in client.wrong]
     print(*wrong[:5], sep="\n")
-    half = len(sizes) // 2
     return {
         "clients": args.clients, "seconds": round(seconds), "different_requests": len(rows), "answers": len(latencies),
         "lost_or_wrong": len(wrong), "bad_requests": sum(client.bad for client in clients),
         "answers_per_second": round(len(latencies) / seconds, 1),
         "milliseconds_median": round(1000 * statistics.median(latencies)),
         "milliseconds_99_percent": round(1000 * latencies[int(0.99 * (len(latencies) - 1))]),
-        "mib_after_a_tenth": round(statistics.median(sizes[len(sizes) // 10 : len(sizes) // 5])),
-        "mib_in_the_second_half": round(statistics.median(sizes[half:])), "mib_at_the_end": round(sizes[-1]),
+        **memory_figures(sizes),
     }  # fmt: skip
 
 

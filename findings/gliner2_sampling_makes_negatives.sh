@@ -4,7 +4,7 @@
 # Guess: remove_relations_prob (0.2 by default) leaves a relation of a sample out with all its facts, as
 #        remove_json_structure_prob leaves out a structure with all its records: what is still asked for is labelled in
 #        full. Structures were the control, and have a surprise of their own.
-# Seen:  gliner2 2.1.0: relations are drawn fact by fact. Where a sentence has two facts of one relation, in 32 % of the
+# Seen:  gliner2 2.1.0: relations are drawn fact by fact. Where a sentence has two facts of one relation, in 31 % of the
 #        draws one of them is gone and the relation is still asked for: its spans are labelled as no answer. Structures
 #        are dropped whole, but where their fields get made-up names, "field 1" (synthetic_entity_label_prob, 0.2), the
 #        values are looked up by these names and not found: a structure that is there is labelled as absent, in 15 % of
